@@ -1,0 +1,181 @@
+//! What the CA says it did: the issuance record of one certificate, as read from the CA's database.
+//!
+//! The shape follows the relational schema of the issuance feed. An absent table is `None`, which makes the rules
+//! that need it "not evaluable"; an empty table is an empty list, which makes them fail.
+
+use crate::clock::{Span, Timestamp};
+use crate::finding::CaseKey;
+
+/// The answer to "what do you know of this certificate?".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The database knows it.
+    Found(Box<IssuanceRecord>),
+    /// The database answered and does not know it; `as_of` is how fresh its answer is.
+    Unknown {
+        /// The newest write that the answer can contain.
+        as_of: Timestamp,
+    },
+    /// No answer: our own outage, never a finding about the certificate.
+    Unavailable {
+        /// What went wrong, for a person.
+        reason: String,
+    },
+    /// The monitor runs without an issuance source; rules that need one are not evaluable.
+    NoSource,
+}
+
+/// Everything the CA recorded about one certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuanceRecord {
+    /// Issuer key and serial number.
+    pub key: CaseKey,
+    /// `public` or `internal`: the hierarchy of the issuer.
+    pub issuer_hierarchy: String,
+    /// When the CA signed the precertificate, or the certificate where there was none.
+    pub signed_at: Timestamp,
+    /// SHA-256 of the public key in the certificate.
+    pub spki_sha256: Option<String>,
+    /// `precert_only` or `issued`.
+    pub state: String,
+    /// The order it was issued for; `None` when the row names none or one that does not exist.
+    pub order: Option<Order>,
+    /// One row per SAN with the validation and the CAA check relied upon; `None` when the feed has no such table.
+    pub authorisations: Option<Vec<SanAuthorisation>>,
+    /// Every other confirmation of the same applicant for a domain that covers one of the SANs: before "no evidence"
+    /// is said, these are searched.
+    pub other_confirmations: Vec<DcvConfirmation>,
+    /// Who approved the order, in order of time.
+    pub approvals: Vec<Approval>,
+    /// How fresh the database's answer is.
+    pub as_of: Timestamp,
+}
+
+/// A subscriber's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The CA's identifier of the order.
+    pub order_id: String,
+    /// The customer account.
+    pub account: Account,
+    /// Who really asked; under a reseller's account not the account itself.
+    pub applicant_id: String,
+    /// The applicant's name, if recorded.
+    pub applicant_name: Option<String>,
+    /// `acme`, `api`, `web` or `manual`.
+    pub channel: String,
+    /// `public` or `internal`: the hierarchy the order was meant for.
+    pub hierarchy: String,
+    /// SHA-256 of the public key in the CSR.
+    pub csr_spki_sha256: Option<String>,
+    /// The names as approved, not as in the CSR; `None` when the CA keeps no list of names.
+    pub names: Option<Vec<String>>,
+    /// When the order was made.
+    pub created_at: Timestamp,
+}
+
+/// A customer account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The CA's identifier of the account.
+    pub account_id: String,
+    /// `direct`, `enterprise`, `reseller` or `cdn`.
+    pub kind: String,
+    /// The account's name, if recorded.
+    pub name: Option<String>,
+}
+
+/// What the CA relied upon for one SAN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SanAuthorisation {
+    /// The name as the CA wrote it.
+    pub name: String,
+    /// The validation relied upon.
+    pub basis: Basis,
+    /// The CAA check relied upon.
+    pub caa: Option<CaaCheck>,
+}
+
+/// The validation that an authorisation rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// A confirmation made for this certificate.
+    Confirmation(DcvConfirmation),
+    /// An earlier confirmation that was reused.
+    Reuse(DcvReuse),
+    /// The row names none.
+    Missing,
+}
+
+/// One act of domain (or IP address) validation. Only this is evidence; a record of reuse never is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DcvConfirmation {
+    /// The CA's identifier of the confirmation.
+    pub dcv_id: i64,
+    /// The applicant who was confirmed.
+    pub applicant_id: String,
+    /// The Authorization Domain Name, lower case, as validated.
+    pub adn: String,
+    /// The method, as `3.2.2.4.7`.
+    pub method: String,
+    /// When it was completed.
+    pub completed_at: Timestamp,
+    /// `system`, or the person who did it by hand.
+    pub performed_by: String,
+}
+
+/// A decision to rely on an earlier confirmation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DcvReuse {
+    /// The CA's identifier of the reuse.
+    pub reuse_id: i64,
+    /// The rule under which it was reused: `recent`, `same_key`, `sticky`, ...
+    pub rule: String,
+    /// When that was decided.
+    pub decided_at: Timestamp,
+    /// By whom, if recorded.
+    pub decided_by: Option<String>,
+    /// The steps the CA stated, nearest first, when the reuse was of a reuse; empty when it was direct.
+    pub chain: Vec<ReuseStep>,
+    /// The confirmation at the root, or `None` when no confirmation was found there.
+    pub root: Option<DcvConfirmation>,
+}
+
+/// One step of a stated chain of reuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReuseStep {
+    /// What the CA named as the origin: `reuse 17`, `confirmation 4`.
+    pub stated_id: String,
+    /// When that step was decided, if stated.
+    pub stated_at: Option<Timestamp>,
+}
+
+/// A CAA check that the CA recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaaCheck {
+    /// The CA's identifier of the check.
+    pub caa_id: i64,
+    /// The name that was checked.
+    pub name: String,
+    /// When.
+    pub checked_at: Timestamp,
+    /// `permit`, `deny`, `none` or `failed`.
+    pub result: String,
+    /// The TTL of the answer, if recorded.
+    pub ttl: Option<Span>,
+    /// `own` or the resolver that was asked.
+    pub resolver: String,
+    /// `system`, or the person who did it by hand.
+    pub performed_by: String,
+}
+
+/// A decision of a person on an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// `validate`, `cross_check` or `issue`.
+    pub step: String,
+    /// Who.
+    pub person: String,
+    /// When.
+    pub decided_at: Timestamp,
+}
