@@ -1,12 +1,31 @@
-//! The configuration: what the file may say (the key table), what it said ([`Config`]), and everything that is wrong
-//! with it, all at once (the problems).
+//! The configuration: what the file may say ([`keys::KEYS`]), what it said ([`Config`]), and everything that is wrong
+//! with it, all at once ([`Problems`]).
 //!
-//! Loading reads the TOML with its line numbers, walks it against the key table, and only then gives meaning to what
+//! [`load`] reads the TOML with its line numbers, walks it against the key table, and only then gives meaning to what
 //! is left: a mistake in one key never hides a mistake in another.
+
+mod address;
+mod document;
+mod issuer;
+pub mod keys;
+mod logs;
+mod mail;
+mod problem;
+mod raw;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use address::{is_loopback, parse_span};
+use document::Document;
+pub use problem::{Problem, Problems};
+use problem::{plain, quote, read_file};
+use raw::RawConfig;
 
 use crate::clock::Span;
 use crate::finding::KeyHash;
@@ -66,7 +85,8 @@ pub enum ListSource {
 }
 
 /// Where a log that was never read before is begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum StartAt {
     /// At entry 0.
     Beginning,
@@ -115,7 +135,8 @@ pub struct IssuanceConfig {
 }
 
 /// Where the issuance record is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum IssuanceSource {
     /// The embedded database, filled by `ctwarden issuance import`.
     Embedded,
@@ -159,9 +180,11 @@ pub enum MailTransport {
 }
 
 /// How the connection to the mail server is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MailTls {
     /// STARTTLS, required (RFC 3207).
+    #[serde(rename = "starttls")]
     StartTls,
     /// TLS from the first byte (RFC 8314).
     Tls,
@@ -170,7 +193,8 @@ pub enum MailTls {
 }
 
 /// The form of the messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MailProfile {
     /// For people.
     Human,
@@ -188,7 +212,8 @@ pub struct LogConfig {
 }
 
 /// The form of a line of the program's own log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     Human,
@@ -215,4 +240,99 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
+}
+
+/// The longest configuration that is read, in bytes.
+const FILE_LIMIT_BYTES: u64 = 1 << 20;
+/// The longest public suffix list that is read, in bytes; today's has 0.3 MB.
+const SUFFIX_LIST_LIMIT_BYTES: u64 = 16 << 20;
+
+/// Reads and checks a configuration, and every file that it names. Relative paths start from its directory.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the lines.
+pub fn load(path: &Path) -> Result<Config, Problems> {
+    let refused = |reason: String, line: Option<usize>| {
+        let remedy = "Name a configuration with --config, or begin with `ctwarden config example > ctwarden.toml`.";
+        let problem = Problem { key: "file".to_string(), reason, remedy: remedy.to_string(), line };
+        Problems { file: path.to_path_buf(), list: vec![problem] }
+    };
+    let bytes = read_file(path, FILE_LIMIT_BYTES).map_err(|reason| refused(reason, None))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        refused("is not UTF-8 text".to_string(), Some(line))
+    })?;
+    let whole = std::path::absolute(path).map_err(|error| refused(plain(&error), None))?;
+    let base = whole.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let (mut document, raw) = Document::read(text, base);
+    let config = build(path, raw, &mut document);
+    document.finish(path, config)
+}
+
+/// Gives meaning to every section before the first missing piece ends it, so that every problem is reported.
+fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Config> {
+    let logs = logs::build(raw.logs, document);
+    let issuers = issuer::build(raw.issuer, raw.watch.all_issuers, document);
+    let data_directory = raw.data.directory.and_then(|text| directory("data.directory", &text, document));
+    let books_url = document.has("books.url");
+    let books = match raw.books.url {
+        Some(url) => books(&url, document),
+        None if books_url => None,
+        None => data_directory.as_ref().map(|directory| directory.join("books.sqlite")),
+    };
+    let grace = raw.issuance.grace.and_then(|text| match parse_span(&text) {
+        Ok(span) => Some(span),
+        Err(reason) => document.refuse("issuance.grace", reason, "The default is 15m."),
+    });
+    let mail = mail::build(raw.mail, document);
+    let web_listen = raw.web.listen.and_then(|text| match text.parse() {
+        Ok(address) => Some(address),
+        Err(_) => {
+            let reason = format!("{} is not an address and a port", quote(&text));
+            document.refuse("web.listen", reason, "Write numbers, for instance 127.0.0.1:8640 or [::1]:8640.")
+        }
+    });
+    let suffixes = raw.lint.public_suffix_list.map(|text| document.path(&text));
+    if let Some(Err(reason)) = suffixes.as_deref().map(|path| read_file(path, SUFFIX_LIST_LIMIT_BYTES)) {
+        let remedy = "Name a readable list, or remove the key to use the embedded one.";
+        document.refuse::<()>("lint.public_suffix_list", reason, remedy);
+    }
+    let level = raw.log.level.and_then(|word| word.parse().ok());
+    Some(Config {
+        file: file.to_path_buf(),
+        logs: logs?,
+        issuers,
+        data_directory: data_directory?,
+        books: books?,
+        issuance: IssuanceConfig { source: raw.issuance.source?, grace: grace? },
+        mail: mail?,
+        web_listen: web_listen?,
+        watch_all_issuers: raw.watch.all_issuers?,
+        public_suffix_list: suffixes,
+        log: LogConfig { format: raw.log.format?, level: level? },
+    })
+}
+
+/// A directory that exists or can still be made.
+fn directory(key: &str, text: &str, document: &mut Document<'_>) -> Option<PathBuf> {
+    let path = document.path(text);
+    if path.exists() && !path.is_dir() {
+        return document.refuse(key, format!("{} is not a directory", path.display()), "Name a directory.");
+    }
+    Some(path)
+}
+
+/// The path in `sqlite://PATH`: absolute after three slashes, relative to the configuration after two.
+fn books(url: &str, document: &mut Document<'_>) -> Option<PathBuf> {
+    let path = match url.strip_prefix("sqlite://").map(str::trim) {
+        Some(path) if !path.is_empty() && !path.contains(['?', '#', ':']) => document.path(path),
+        _ => {
+            let remedy = "Write sqlite://FILE, for instance sqlite:///var/lib/ctwarden/books.sqlite.";
+            return document.refuse("books.url", "is not a sqlite URL", remedy);
+        }
+    };
+    if path.is_dir() {
+        return document.refuse("books.url", format!("{} is a directory", path.display()), "Name a file in it.");
+    }
+    Some(path)
 }
