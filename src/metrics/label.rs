@@ -1,0 +1,86 @@
+//! The closed sets of label values.
+
+/// Declares a closed set of label values: the enum, all of it, and the word of each.
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident => $word:literal),+ $(,)? }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$doc])* $variant),+ }
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+            /// The label value.
+            pub const fn word(self) -> &'static str {
+                match self { $($name::$variant => $word),+ }
+            }
+        }
+    };
+}
+
+words!(
+    /// How a request to a log ended: label `outcome` of `ctwarden_log_requests_total`.
+    Outcome {
+        /// An answer of the expected form.
+        Ok => "ok",
+        /// 429, or 503 with Retry-After.
+        RateLimited => "rate_limited",
+        /// Another 4xx, such as 404 for a superseded partial tile.
+        ClientError => "client_error",
+        /// Another 5xx.
+        ServerError => "server_error",
+        /// No connection, TLS failure, time-out, a cut body.
+        Network => "network",
+        /// 200 with something else in it than was asked for.
+        Malformed => "malformed",
+    }
+);
+words!(
+    /// What did not verify: label `check` of `ctwarden_log_verification_failures_total`.
+    Check {
+        /// The signature of a tree head.
+        Signature => "signature",
+        /// The root recomputed from the entries differs from the signed one.
+        Root => "root",
+        /// A consistency proof.
+        Consistency => "consistency",
+        /// An inclusion proof.
+        Inclusion => "inclusion",
+        /// A hash tile that does not agree with the entries.
+        TileHash => "tile_hash",
+        /// Two signed roots for one size.
+        Fork => "fork",
+        /// A tree head smaller than an earlier one, for longer than front ends may lag.
+        Rollback => "rollback",
+        /// A tree head from the future or older than the one before.
+        Timestamp => "timestamp",
+    }
+);
+words!(
+    /// How people are told: label `channel` of `ctwarden_notifications_total`.
+    Channel {
+        /// Mail, over SMTP or into a folder.
+        Mail => "mail",
+    }
+);
+words!(
+    /// How an attempt to deliver ended: label `outcome` of `ctwarden_notifications_total`.
+    Delivery {
+        /// Taken over by the server or written to the folder.
+        Delivered => "delivered",
+        /// Failed for now; it will be tried again.
+        Deferred => "deferred",
+        /// Refused for good; it is tried again hourly, in case the configuration is mended.
+        Failed => "failed",
+    }
+);
+words!(
+    /// What the monitor reads from others: label `input` of `ctwarden_input_timestamp_seconds`.
+    Input {
+        /// The list of logs.
+        LogList => "log_list",
+        /// The Public Suffix List.
+        PublicSuffixList => "public_suffix_list",
+        /// The dated table of top-level domains.
+        TldTable => "tld_table",
+    }
+);

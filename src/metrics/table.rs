@@ -1,0 +1,64 @@
+//! The table of metrics: name, kind, labels, help.
+
+/// What a metric counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; starts at 0 with the process. The name ends in `_total`.
+    Counter,
+    /// A whole number that goes up and down.
+    Gauge,
+    /// Seconds since the Unix epoch with their fraction; 0 means never.
+    Time,
+    /// Seconds in fixed buckets.
+    Histogram,
+}
+
+/// A row of [`TABLE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricInfo {
+    /// The name, `ctwarden_<area>_<thing>_<unit>[_total]`.
+    pub name: &'static str,
+    /// What it counts.
+    pub kind: Kind,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// One sentence for the person who reads `/metrics`.
+    pub help: &'static str,
+}
+
+const fn row(name: &'static str, kind: Kind, labels: &'static [&'static str], help: &'static str) -> MetricInfo {
+    MetricInfo { name, kind, labels, help }
+}
+
+/// All metrics except those of the process itself (`process_*`).
+#[rustfmt::skip]
+pub static TABLE: &[MetricInfo] = &[
+    row("ctwarden_build_info", Kind::Gauge, &["version", "revision"], "1, with the version and the commit of the program as labels."),
+    row("ctwarden_log_info", Kind::Gauge, &["log", "operator", "api", "state"], "1 for each log that is followed, with what the log list says of it as labels."),
+    row("ctwarden_log_tree_size", Kind::Gauge, &["log"], "Entries in the newest tree head whose signature verified."),
+    row("ctwarden_log_tree_head_timestamp_seconds", Kind::Time, &["log"], "Timestamp in the newest tree head whose signature verified; 0: none since the start."),
+    row("ctwarden_log_last_success_timestamp_seconds", Kind::Time, &["log"], "When the log last answered a request properly; 0: never since the start."),
+    row("ctwarden_log_downloaded_entries", Kind::Gauge, &["log"], "Entries read and examined, counted from the start of the log."),
+    row("ctwarden_log_verified_entries", Kind::Gauge, &["log"], "Entries whose hashes were proven to be under a signed tree head."),
+    row("ctwarden_log_backlog_entries", Kind::Gauge, &["log"], "Entries of the newest tree head that are not read yet."),
+    row("ctwarden_log_requests_total", Kind::Counter, &["log", "outcome"], "Requests to the log by outcome."),
+    row("ctwarden_log_verification_failures_total", Kind::Counter, &["log", "check"], "Proofs, hashes and signatures of the log that did not verify."),
+    row("ctwarden_entries_processed_total", Kind::Counter, &["log"], "Entries read from the log and durably behind the position."),
+    row("ctwarden_entries_unparsable_total", Kind::Counter, &["log"], "Entries that could not be parsed."),
+    row("ctwarden_hits_total", Kind::Counter, &["issuer", "kind"], "Certificates and precertificates of a watched issuer found in logs; the same one in several logs counts once."),
+    row("ctwarden_examinations_pending", Kind::Gauge, &[], "Hits that wait for their examination or for its repetition."),
+    row("ctwarden_examinations_oldest_timestamp_seconds", Kind::Time, &[], "When the oldest hit that was never examined was read; 0: none waits."),
+    row("ctwarden_rule_evaluations_total", Kind::Counter, &["rule", "result"], "Verdicts of each rule: pass, fail, not_evaluable."),
+    row("ctwarden_findings_total", Kind::Counter, &["rule", "severity"], "Findings that were new to their case."),
+    row("ctwarden_detection_latency_seconds", Kind::Histogram, &[], "From the time of the log entry or SCT to the durable finding."),
+    row("ctwarden_cases_open", Kind::Gauge, &["severity"], "Open cases by the worst severity of their findings."),
+    row("ctwarden_notifications_total", Kind::Counter, &["channel", "outcome"], "Attempts to deliver a message."),
+    row("ctwarden_notification_queue_length", Kind::Gauge, &[], "Messages that are not delivered yet."),
+    row("ctwarden_notification_queue_oldest_timestamp_seconds", Kind::Time, &[], "When the oldest message that is not delivered yet was written; 0: none waits."),
+    row("ctwarden_issuance_db_last_success_timestamp_seconds", Kind::Time, &[], "When the issuance database last answered; 0: never since the start."),
+    row("ctwarden_issuance_db_check_failures_total", Kind::Counter, &[], "Questions that the issuance database did not answer."),
+    row("ctwarden_storage_errors_total", Kind::Counter, &[], "Reads and writes of the books that failed."),
+    row("ctwarden_cache_incidents_total", Kind::Counter, &[], "Times that the cache was damaged and moved aside, or could not be used."),
+    row("ctwarden_input_timestamp_seconds", Kind::Time, &["input"], "The age of the copy in use: the date that the input itself states, otherwise when it was read; 0: not loaded."),
+    row("ctwarden_input_refresh_failures_total", Kind::Counter, &["input"], "Refreshes of an input that failed; the last good copy stays in use."),
+];
