@@ -275,7 +275,7 @@ impl Issuer {
     fn is_named(&self, name_der: &[u8]) -> bool {
         self.certificate.as_ref().is_some_and(|certificate| certificate.subject_der() == name_der)
     }
-    fn key_id(&self) -> Option<Vec<u8>> {
+    fn key_id(&self) -> Option<&[u8]> {
         self.certificate.as_ref()?.subject_key_id()
     }
 }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sha2::Digest;
 
 use super::{Books, BooksError};
+use crate::case::EntryKind;
 use crate::clock::Timestamp;
 use crate::ct::compact_range::CompactRange;
 use crate::ct::key::LogId;
@@ -120,13 +121,13 @@ impl Books {
     ///
     /// # Errors
     /// Unusable books; then neither the position nor a hit was written.
-    pub async fn commit_entries(&self, new: NewEntries) -> Result<HashMap<(String, &'static str), u64>, BooksError> {
+    pub async fn commit_entries(&self, new: NewEntries) -> Result<Vec<(String, EntryKind, u64)>, BooksError> {
         self.write(move |connection| {
             let transaction = connection.transaction()?;
-            let mut counted = HashMap::new();
+            let mut counted: HashMap<(String, EntryKind), u64> = HashMap::new();
             for hit in &new.hits {
                 if insert_hit(&transaction, &new, hit)? {
-                    *counted.entry((hit.issuer.clone(), hit.kind.word())).or_insert(0) += 1;
+                    *counted.entry((hit.issuer.clone(), hit.kind)).or_insert(0) += 1;
                 }
             }
             for (index, reason, bytes) in &new.malformed {
@@ -141,7 +142,7 @@ impl Books {
                 params![new.log_id.0, new.downloaded.size(), new.downloaded.to_bytes(), new.seen_at.millis()],
             )?;
             transaction.commit()?;
-            Ok(counted)
+            Ok(counted.into_iter().map(|((issuer, kind), count)| (issuer, kind, count)).collect())
         })
         .await
     }

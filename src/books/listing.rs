@@ -162,19 +162,21 @@ impl Books {
         .await
     }
 
-    /// Open cases by severity word, and hits that wait for their examination.
+    /// Open cases by severity word, how many hits wait for an examination, and when the oldest of those that were
+    /// never examined was read.
     ///
     /// # Errors
     /// Unusable books.
-    pub async fn counts(&self) -> Result<(Vec<(String, u64)>, u64), BooksError> {
+    pub async fn counts(&self) -> Result<(Vec<(String, u64)>, u64, Option<Timestamp>), BooksError> {
         self.read(|connection| {
             let mut statement =
                 connection.prepare_cached("SELECT severity, count(*) FROM cases WHERE state <> 'closed' GROUP BY severity")?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let cases = rows.collect::<rusqlite::Result<_>>()?;
-            let pending =
-                connection.query_row("SELECT count(*) FROM hits WHERE examine_at IS NOT NULL", [], |row| row.get(0))?;
-            Ok((cases, pending))
+            let sql = "SELECT count(*), min(first_seen_at) FILTER (WHERE examined = 0) FROM hits WHERE examine_at IS NOT NULL";
+            let (pending, oldest) =
+                connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))?;
+            Ok((cases, pending, oldest.map(Timestamp::from_millis)))
         })
         .await
     }

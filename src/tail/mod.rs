@@ -168,6 +168,11 @@ impl Tail {
         self.downloaded.size()
     }
 
+    /// How many entries are under a root that the log signed.
+    pub fn verified_size(&self) -> u64 {
+        self.verified.size()
+    }
+
     /// The head that is being read up to.
     pub fn target(&self) -> Option<&SignedTreeHead> {
         self.target.as_ref()
