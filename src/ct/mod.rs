@@ -15,6 +15,8 @@ pub mod sct;
 pub mod signer;
 pub mod sth;
 pub mod tile;
+#[cfg(test)]
+mod vectors;
 mod wire;
 
 use sha2::{Digest, Sha256};
