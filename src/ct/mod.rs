@@ -8,9 +8,11 @@
 
 pub mod checkpoint;
 pub mod compact_range;
+pub mod entries;
 pub mod key;
 pub mod leaf;
 pub mod note;
+pub mod proof;
 pub mod sct;
 pub mod signer;
 pub mod sth;
