@@ -221,10 +221,10 @@ impl<'a> Document<'a> {
         let siblings = KEYS.iter().filter(|key| key.section() == section).map(Key::name);
         let elsewhere = KEYS.iter().find(|key| key.name() == name && !section.is_empty());
         let sections = KEYS.iter().map(Key::section).map(|section| section.trim_end_matches("[]"));
-        let remedy = if let Some(near) = keys::nearest(name, siblings) {
-            format!("Did you mean {near}?")
-        } else if let Some(key) = elsewhere {
+        let remedy = if let Some(key) = elsewhere {
             format!("Did you mean {} in {}?", key.name(), place(key))
+        } else if let Some(near) = keys::nearest(name, siblings) {
+            format!("Did you mean {near}?")
         } else if let Some(near) = keys::nearest(known, sections) {
             let repeated = KEYS.iter().any(|key| key.section() == format!("{near}[]"));
             format!("Did you mean {}?", if repeated { format!("[[{near}]]") } else { format!("[{near}]") })
