@@ -87,7 +87,8 @@ fn unknown(presented: &Presented, lookup: &Lookup, context: &Context) -> Verdict
         (_, more) => format!("{} and {more} more", names.join(", ")),
     };
     let waited = context.now.since(context.first_seen);
-    let detail = format!("the CA's key signed it, but the issuance database has no row for it {waited} after it was seen");
+    let detail =
+        format!("the CA's key signed it, but the issuance database has no row for it {waited} after it was seen");
     let mut answer = format!("no row in certificates as of {as_of}");
     if as_of < context.first_seen {
         answer.push_str(", which is before the certificate was seen: check that the feed is running");
@@ -122,7 +123,10 @@ fn order_key(presented: &Presented, record: &IssuanceRecord) -> Verdict {
         return Verdict::NotEvaluable("there is no order for this certificate, so no request to compare with".into());
     };
     let Some(requested) = &order.csr_spki_sha256 else {
-        return Verdict::NotEvaluable(format!("order {} does not record the key of its request", shown(&order.order_id)));
+        return Verdict::NotEvaluable(format!(
+            "order {} does not record the key of its request",
+            shown(&order.order_id)
+        ));
     };
     let present = presented.spki_sha256.to_string();
     if requested.eq_ignore_ascii_case(&present) {
@@ -194,7 +198,10 @@ mod tests {
     fn verdicts(presented: &Presented, lookup: &Lookup, waited: Span) -> [Verdict; 3] {
         let context = Context { first_seen: SEEN, now: SEEN.plus(waited), grace: Span::from_seconds(900) };
         let verdicts = run(presented, lookup, &context);
-        assert_eq!(verdicts.iter().map(|(rule, _)| rule.id).collect::<Vec<_>>(), RULES.iter().map(|r| r.id).collect::<Vec<_>>());
+        assert_eq!(
+            verdicts.iter().map(|(rule, _)| rule.id).collect::<Vec<_>>(),
+            RULES.iter().map(|r| r.id).collect::<Vec<_>>()
+        );
         verdicts.into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>().try_into().expect("three rules")
     }
 
