@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::cases::{from_json, json};
+use super::cases::from_json;
 use super::{Books, BooksError};
 use crate::case::Notice;
 use crate::clock::Timestamp;
@@ -113,26 +113,6 @@ impl Books {
                     })
                 },
             )
-        })
-        .await
-    }
-
-    /// Puts a message that belongs to no case into the outbox, as `ctwarden test-alert` does.
-    ///
-    /// # Errors
-    /// Unusable books.
-    pub async fn enqueue_notice(
-        &self,
-        notice: Notice,
-        recipients: Vec<(String, String)>,
-        now: Timestamp,
-    ) -> Result<(), BooksError> {
-        self.write(move |connection| {
-            let key = format!("{}.{}.{}", notice.case, notice.event.word(), notice.event_number);
-            let text = json(&notice)?;
-            let transaction = connection.transaction()?;
-            enqueue(&transaction, &key, &text, &recipients, now)?;
-            transaction.commit()
         })
         .await
     }

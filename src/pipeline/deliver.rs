@@ -19,9 +19,8 @@ pub async fn deliver(walk: Arc<Walk>) -> Result<(), BooksError> {
     loop {
         while deliver_due(&walk).await? > 0 {}
         let queue = walk.storage(walk.books.queue_state().await)?;
-        let wait = queue.next_try_at.map_or(Duration::from_secs(5), |next| next.since(walk.clock.now()).duration());
-        // The outbox is looked at every few seconds in any case: `ctwarden test-alert` writes to it from outside.
-        let wait = wait.clamp(Duration::from_millis(10), Duration::from_secs(5));
+        let wait = queue.next_try_at.map_or(Duration::from_secs(30), |next| next.since(walk.clock.now()).duration());
+        let wait = wait.clamp(Duration::from_millis(10), Duration::from_secs(30));
         tokio::select! {
             () = walk.mail_waiting.notified() => {}
             () = tokio::time::sleep(wait) => {}

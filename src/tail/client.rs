@@ -8,7 +8,7 @@ use super::decode::{self, Decoded};
 use super::http::{Caps, FetchError, Fetcher};
 use super::{TailError, plan};
 use crate::ct::compact_range::{CompactRange, nodes_needed};
-use crate::ct::leaf::leaf_hash;
+use crate::ct::entries::parse_page;
 use crate::ct::log_list::{Api, Log};
 use crate::ct::proof;
 use crate::ct::sth::{SignedTreeHead, parse_get_sth};
@@ -203,17 +203,20 @@ impl Source {
         let path = format!("ct/v1/get-entries?start={last}&end={last}");
         let body = self.get(&path, Caps::ENTRIES).await?;
         let answer = |e: String| TailError::Answer(format!("{path}: {e}"));
-        let entries = crate::ct::entries::parse_page(&body).map_err(|e| answer(e.to_string()))?;
-        let entry = entries.first().ok_or_else(|| answer("no entries".into()))?;
-        let hash = leaf_hash(&entry.leaf_input().map_err(|e| answer(e.to_string()))?);
+        let hash = match parse_page(&body).map_err(|e| answer(e.to_string()))?.first() {
+            Some(Ok(entry)) => entry.leaf_hash(),
+            Some(Err(e)) => return Err(answer(e.to_string())),
+            None => return Err(answer("no entries".to_string())),
+        };
         let escaped = to_base64(&hash).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         let by_hash = format!("ct/v1/get-proof-by-hash?hash={escaped}&tree_size={size}");
         let by_index = format!("ct/v1/get-entry-and-proof?leaf_index={last}&tree_size={size}");
-        let nodes = match self.get(&by_hash, Caps::SMALL).await.map(|body| proof::parse_get_proof_by_hash(&body)) {
-            Ok(Ok((index, nodes))) if index == last => nodes,
+        let nodes = match self.get(&by_hash, Caps::SMALL).await.map(|body| proof::parse_proof_by_hash(&body)) {
+            Ok(Ok(proof)) if proof.leaf_index == last => proof.audit_path,
             _ => {
                 let body = self.get(&by_index, Caps::ENTRIES).await?;
-                proof::parse_get_entry_and_proof(&body).map_err(|e| TailError::Answer(format!("{by_index}: {e}")))?
+                let proof = proof::parse_entry_and_proof(&body);
+                proof.map_err(|e| TailError::Answer(format!("{by_index}: {e}")))?.audit_path
             }
         };
         CompactRange::from_right_edge(size, hash, &nodes).map_err(|e| TailError::Answer(e.to_string()))

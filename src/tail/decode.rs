@@ -3,7 +3,6 @@
 use crate::ct::Hash;
 use crate::ct::entries::{PageEntry, parse_page};
 use crate::ct::leaf::{ExtraData, LeafEntry, TimestampedEntry, leaf_hash, leaf_hash_of_entry, leaf_index};
-use crate::ct::leaf::parse_merkle_tree_leaf;
 use crate::ct::tile::tile_leaves;
 use crate::watch::{Candidate, ChainHead, OwnedEntry, Watchlist};
 
@@ -37,20 +36,20 @@ pub fn page(body: &[u8], start: u64, wanted: u64, watchlist: &Watchlist) -> Resu
     let entries = parse_page(body).map_err(|e| e.to_string())?;
     let mut decoded = Decoded { start, ..Decoded::default() };
     for (index, entry) in (start..).zip(entries.iter().take(usize::try_from(wanted).unwrap_or(usize::MAX))) {
-        let leaf_input = match entry.leaf_input() {
-            Ok(bytes) => bytes,
+        let entry = match entry {
+            Ok(entry) => entry,
             Err(e) => {
                 // Its hash cannot be known; any value makes the root differ, which is the truth.
                 decoded.leaf_hashes.push(leaf_hash(&[]));
-                decoded.malformed(index, format!("leaf_input: {e}"), &[]);
+                decoded.malformed(index, e, &[]);
                 continue;
             }
         };
-        decoded.leaf_hashes.push(leaf_hash(&leaf_input));
-        match parse_merkle_tree_leaf(&leaf_input) {
+        decoded.leaf_hashes.push(entry.leaf_hash());
+        match entry.parse() {
             Ok(leaf) if watchlist.selects(&leaf.entry) => decoded.candidates.push(from_page(index, &leaf, entry)),
             Ok(_) => {}
-            Err(e) => decoded.malformed(index, e, &leaf_input),
+            Err(e) => decoded.malformed(index, e, entry.leaf_input()),
         }
     }
     Ok(decoded)
