@@ -1,0 +1,4 @@
+//! What whole-program tests share.
+#![allow(dead_code)]
+
+pub mod smtp;
