@@ -6,6 +6,7 @@
 
 pub mod ca;
 mod error;
+pub mod ledger;
 pub mod timetable;
 pub mod tree;
 
