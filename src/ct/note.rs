@@ -1,0 +1,84 @@
+//! C2SP signed-note: a text and signature lines below it. Nothing here verifies anything.
+
+use super::from_base64;
+
+/// The largest note that is read, in bytes. Post-quantum cosignatures make lines of 3 kB, and there may be many.
+pub const MAX_NOTE_BYTES: usize = 1 << 20;
+
+/// Why bytes are not a signed note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    /// More than [`MAX_NOTE_BYTES`].
+    #[error("note has {0} bytes, more than the 1048576 that are read")]
+    Size(usize),
+    /// Not UTF-8, or with control characters.
+    #[error("note is not UTF-8 text without control characters")]
+    Text,
+    /// No empty line, or nothing that is a signature line after it.
+    #[error("note has no empty line with signature lines after it")]
+    NoSignatures,
+    /// A line among the signatures that is not one.
+    #[error("note has a line among its signatures that does not start with an em dash and a space")]
+    Line,
+}
+
+/// A text with claims of who signed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note<'a> {
+    /// The text that is signed, with its last newline.
+    pub text: &'a str,
+    /// The signature lines that can be read.
+    pub signatures: Vec<NoteSignature<'a>>,
+}
+
+/// One signature line: `— name base64(key hash || signature)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoteSignature<'a> {
+    /// Name of the key.
+    pub name: &'a str,
+    /// Four bytes that tell keys of one name apart.
+    pub key_hash: [u8; 4],
+    /// The signature, whose form depends on the key; at least one byte.
+    pub signature: Vec<u8>,
+}
+
+/// Splits a note. Lines with no name, no base64 or fewer than five bytes are ignored, as unknown keys are: logs add
+/// such lines on purpose so that readers stay tolerant.
+pub fn parse(bytes: &[u8]) -> Result<Note<'_>, NoteError> {
+    if bytes.len() > MAX_NOTE_BYTES {
+        return Err(NoteError::Size(bytes.len()));
+    }
+    // "The text MUST be UTF-8 and MUST NOT contain any ASCII control characters (U+0000 to U+001F) other than newline"
+    // (C2SP signed-note, "Format").
+    let whole = std::str::from_utf8(bytes).map_err(|_| NoteError::Text)?;
+    if bytes.iter().any(|byte| *byte < 0x20 && *byte != b'\n') {
+        return Err(NoteError::Text);
+    }
+    // "The signatures are separated from the text by an empty line"; it is the last one of the note.
+    let (text, lines) = match whole.rfind("\n\n") {
+        Some(at) => (&whole[..at + 1], &whole[at + 2..]),
+        None => return Err(NoteError::NoSignatures),
+    };
+    let mut signatures = Vec::new();
+    for line in lines.lines() {
+        let rest = line.strip_prefix("\u{2014} ").ok_or(NoteError::Line)?;
+        signatures.extend(signature_line(rest));
+    }
+    if lines.is_empty() {
+        return Err(NoteError::NoSignatures);
+    }
+    Ok(Note { text, signatures })
+}
+
+fn signature_line(rest: &str) -> Option<NoteSignature<'_>> {
+    let (name, encoded) = rest.split_once(' ')?;
+    let bytes = from_base64(encoded)?;
+    let (key_hash, signature) = bytes.split_first_chunk::<4>()?;
+    let valid = !name.is_empty() && !name.contains('+') && !signature.is_empty();
+    valid.then(|| NoteSignature { name, key_hash: *key_hash, signature: signature.to_vec() })
+}
+
+/// Writes a signature line without its newline.
+pub fn signature_line_of(name: &str, key_hash: [u8; 4], signature: &[u8]) -> String {
+    format!("\u{2014} {name} {}", super::to_base64(&[&key_hash, signature].concat()))
+}
