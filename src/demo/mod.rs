@@ -5,8 +5,10 @@
 //! whole-program tests follow them too.
 
 pub mod ca;
+pub mod desk;
 mod error;
 pub mod ledger;
+pub mod log;
 pub mod timetable;
 pub mod tree;
 

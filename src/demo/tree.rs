@@ -1,25 +1,12 @@
 //! The Merkle tree of a log, with every level kept: level 0 holds the leaf hashes, level k the roots of the full
 //! subtrees of 2^k leaves. That is all that heads, proofs and hash tiles of any earlier size need.
 
-use sha2::{Digest, Sha256};
-
-/// A node of the tree.
-pub type Hash = [u8; 32];
+use crate::ct::{Hash, empty_root, leaf::node_hash};
 
 /// An append-only Merkle tree in memory (RFC 6962 2.1).
 #[derive(Clone, Debug, Default)]
 pub struct MerkleTree {
     levels: Vec<Vec<Hash>>,
-}
-
-/// "MTH({d(0)}) = SHA-256(0x00 || d(0))" (RFC 6962 2.1), for a MerkleTreeLeaf.
-pub fn leaf_hash(leaf_input: &[u8]) -> Hash {
-    Sha256::new().chain_update([0]).chain_update(leaf_input).finalize().into()
-}
-
-/// "SHA-256(0x01 || MTH(D[0:k]) || MTH(D[k:n]))" (RFC 6962 2.1).
-fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
 }
 
 /// "let k be the largest power of two smaller than n" (RFC 6962 2.1), for n > 1.
@@ -61,7 +48,7 @@ impl MerkleTree {
     /// `None` when the tree is smaller.
     pub fn root(&self, size: u64) -> Option<Hash> {
         match size {
-            0 => Some(Sha256::digest([]).into()),
+            0 => Some(empty_root()),
             _ => (size <= self.size()).then(|| self.subtree(0, size)),
         }
     }
@@ -127,7 +114,9 @@ impl MerkleTree {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ct::leaf::leaf_hash;
     use ct_merkle::{ConsistencyProof, InclusionProof, RootHash};
+    use sha2::Sha256;
 
     const LEAVES: u64 = 70;
 
