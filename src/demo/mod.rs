@@ -9,7 +9,11 @@ pub mod desk;
 mod error;
 pub mod ledger;
 pub mod log;
+pub mod screen;
 pub mod timetable;
 pub mod tree;
+pub mod verdict;
+pub mod world;
 
 pub use error::DemoError;
+pub use world::World;

@@ -116,10 +116,8 @@ async fn rfc_6962_refuses_what_it_does_not_have() {
     }
     assert_eq!(get(&log, "ct/v1/get-proof-by-hash?hash=AAAA&tree_size=5").await.0, 404);
     assert_eq!(get(&log, "checkpoint").await.0, 404);
-    assert_eq!(
-        get_json(&log, "ct/v1/get-entries?start=0&end=18446744073709551615").await["entries"][9]["x"],
-        Value::Null
-    );
+    let all = get_json(&log, "ct/v1/get-entries?start=0&end=18446744073709551615").await;
+    assert_eq!(all["entries"].as_array().map(Vec::len), Some(10));
 }
 
 #[tokio::test]
