@@ -96,6 +96,27 @@ impl Books {
         .await
     }
 
+    /// Messages delivered with a number above `outbox_id`, in the order of their numbers, up to the first that waits.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn delivered_after(&self, outbox_id: i64) -> Result<Vec<(i64, Notice, Timestamp)>, BooksError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT outbox_id, notice, delivered_at FROM outbox
+                 WHERE delivered_at IS NOT NULL AND outbox_id > ?1 AND outbox_id <
+                   coalesce((SELECT min(outbox_id) FROM outbox WHERE delivered_at IS NULL), 9223372036854775807)
+                 ORDER BY outbox_id LIMIT 100",
+            )?;
+            let rows = statement.query_map(params![outbox_id], |row| {
+                let notice = from_json(&row.get::<_, String>(1)?)?;
+                Ok((row.get(0)?, notice, Timestamp::from_millis(row.get(2)?)))
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
     /// What still waits.
     ///
     /// # Errors

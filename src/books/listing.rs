@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::cases::{from_json, sightings};
 use super::{Books, BooksError};
 use crate::case::{CaseNumber, Notice, case_name};
-use crate::clock::Timestamp;
+use crate::clock::{Span, Timestamp};
 use crate::ct::key::LogId;
 use crate::finding::{CaseKey, KeyHash, Serial};
 
@@ -124,6 +124,18 @@ impl Books {
                 })
             })?;
             rows.collect()
+        })
+        .await
+    }
+
+    /// From log entry to sight of the newest sighting; `None` before the first.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn newest_lag(&self) -> Result<Option<Span>, BooksError> {
+        self.read(|connection| {
+            let sql = "SELECT first_seen_at - first_logged_at FROM hits ORDER BY hit_id DESC LIMIT 1";
+            Ok(connection.query_row(sql, [], |row| row.get(0)).optional()?.map(Span::from_millis))
         })
         .await
     }

@@ -10,6 +10,7 @@ mod error;
 pub mod ledger;
 pub mod log;
 pub mod screen;
+pub mod show;
 pub mod timetable;
 pub mod tree;
 pub mod verdict;
