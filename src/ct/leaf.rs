@@ -40,9 +40,6 @@ pub enum LeafError {
     /// The chain is longer than any that a log accepts.
     #[error("log entry has a chain of more than {MAX_CHAIN} certificates")]
     ChainLength,
-    /// A chain of fingerprints that is not a multiple of 32 bytes.
-    #[error("log entry has a chain of {0} bytes, which is not a whole number of 32-byte fingerprints")]
-    Fingerprints(usize),
     /// The leaf_index extension is not one 40-bit number.
     #[error("log entry has a malformed or repeated leaf_index extension (C2SP static-ct-api)")]
     LeafIndex,

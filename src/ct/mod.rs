@@ -9,8 +9,12 @@
 pub mod checkpoint;
 pub mod compact_range;
 pub mod entries;
+#[cfg(test)]
+mod hostile;
 pub mod key;
 pub mod leaf;
+pub mod log_list;
+pub mod log_url;
 pub mod note;
 pub mod proof;
 pub mod sct;

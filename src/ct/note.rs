@@ -14,6 +14,9 @@ pub enum NoteError {
     /// Not UTF-8, or with control characters.
     #[error("note is not UTF-8 text without control characters")]
     Text,
+    /// The last line has no newline: the rest has not arrived.
+    #[error("note does not end with a newline: it is cut; ask again")]
+    Cut,
     /// No empty line, or nothing that is a signature line after it.
     #[error("note has no empty line with signature lines after it")]
     NoSignatures,
@@ -54,6 +57,9 @@ pub fn parse(bytes: &[u8]) -> Result<Note<'_>, NoteError> {
     if bytes.iter().any(|byte| *byte < 0x20 && *byte != b'\n') {
         return Err(NoteError::Text);
     }
+    if !whole.ends_with('\n') {
+        return Err(NoteError::Cut);
+    }
     // "The signatures are separated from the text by an empty line"; it is the last one of the note.
     let (text, lines) = match whole.rfind("\n\n") {
         Some(at) => (&whole[..at + 1], &whole[at + 2..]),
@@ -81,4 +87,42 @@ fn signature_line(rest: &str) -> Option<NoteSignature<'_>> {
 /// Writes a signature line without its newline.
 pub fn signature_line_of(name: &str, key_hash: [u8; 4], signature: &[u8]) -> String {
     format!("\u{2014} {name} {}", super::to_base64(&[&key_hash, signature].concat()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_can_be_read_are_kept_and_grease_is_passed_over() {
+        let good = signature_line_of("log.eu/x", [1, 2, 3, 4], b"s");
+        let text = "first\n\nsecond\n";
+        let bad =
+            ["\u{2014} ", "\u{2014} log.eu/x", "\u{2014} log.eu/x AQIDBA==", "\u{2014} x *", "\u{2014} a+b AQIDBAU="];
+        let note = format!("{text}\n{}\n{good}\n\u{2014} grease.invalid AQIDBAU=\n", bad.join("\n"));
+        let read = parse(note.as_bytes()).expect("a note");
+        assert_eq!(read.text, text);
+        let names: Vec<&str> = read.signatures.iter().map(|line| line.name).collect();
+        assert_eq!(names, ["log.eu/x", "grease.invalid"]);
+        assert_eq!(
+            (read.signatures[0].key_hash, read.signatures[0].signature.as_slice()),
+            ([1, 2, 3, 4], b"s".as_slice())
+        );
+    }
+
+    #[test]
+    fn what_is_no_note_is_named() {
+        for (bytes, error) in [
+            (b"".as_slice(), NoteError::Cut),
+            (b"text\n\n\xe2\x80\x94 a AQIDBAU=", NoteError::Cut),
+            (b"text\n", NoteError::NoSignatures),
+            (b"text\n\n", NoteError::NoSignatures),
+            (b"text\n\nrest\n", NoteError::Line),
+            (b"te\rxt\n\n", NoteError::Text),
+            (b"\xff\n\n", NoteError::Text),
+        ] {
+            assert_eq!(parse(bytes), Err(error), "{bytes:?}");
+        }
+        assert_eq!(parse(&vec![b'a'; MAX_NOTE_BYTES + 1]), Err(NoteError::Size(MAX_NOTE_BYTES + 1)));
+    }
 }
