@@ -97,6 +97,13 @@ pub enum Api {
 }
 
 impl Api {
+    /// The word of the `api` label: `rfc6962` or `static-ct`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Api::Rfc6962 { .. } => "rfc6962",
+            Api::StaticCt { .. } => "static-ct",
+        }
+    }
     /// The URL that a monitor reads.
     pub fn read_url(&self) -> &str {
         match self {

@@ -2,3 +2,4 @@
 #![allow(dead_code)]
 
 pub mod smtp;
+pub mod monitor;
