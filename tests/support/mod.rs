@@ -1,4 +1,5 @@
 //! What whole-program tests share.
 #![allow(dead_code)]
 
+pub mod mime;
 pub mod smtp;
