@@ -103,6 +103,9 @@ fn json_within(notice: &Notice, limits: Limits) -> Value {
 
 impl Limits {
     fn cut(self, text: &str) -> String {
+        if text.len() <= self.characters {
+            return text.to_string();
+        }
         match text.char_indices().nth(self.characters) {
             Some((place, _)) => format!("{}...", &text[..place]),
             None => text.to_string(),

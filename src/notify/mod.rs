@@ -1,4 +1,4 @@
-//! Telling people: a [`Notice`](crate::case::Notice) becomes a [`Mail`], and a [`Notifier`] hands the mail over.
+//! Telling people: a [`Notice`] becomes a [`Mail`], and a [`Notifier`] hands the mail over.
 //!
 //! Composition is a pure function of the notice and the addresses, so that a mail sent again after a crash is the
 //! same mail, byte for byte, with the same Message-ID. The outbox decides when to try again; [`retry_after`] says how

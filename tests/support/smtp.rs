@@ -123,11 +123,11 @@ impl SmtpServer {
                             talk.tls = true;
                             let _ = talk.greet_and_serve(BufReader::new(stream)).await;
                         }
-                    } else if let Ok(Some(plain)) = talk.greet_and_serve(BufReader::new(stream)).await {
-                        if let Ok(stream) = acceptor.accept(plain.into_inner()).await {
-                            talk.tls = true;
-                            let _ = talk.serve(&mut BufReader::new(stream)).await;
-                        }
+                    } else if let Ok(Some(plain)) = talk.greet_and_serve(BufReader::new(stream)).await
+                        && let Ok(stream) = acceptor.accept(plain.into_inner()).await
+                    {
+                        talk.tls = true;
+                        let _ = talk.serve(&mut BufReader::new(stream)).await;
                     }
                 });
             }
