@@ -42,7 +42,7 @@ impl<'a> Document<'a> {
                 continue;
             }
             match key.need {
-                Need::Required => document.missing(key.path, &format!("Write {} in {}.", setting(key), place(key))),
+                Need::Required => document.missing(key.path, &write_it(key)),
                 Need::Default(value) => insert(&mut kept, key, value),
                 Need::Optional => {}
             }
@@ -155,7 +155,7 @@ impl<'a> Document<'a> {
                 match key.need {
                     _ if self.has(&join(&shown, key.name())) => {}
                     Need::Required => {
-                        self.missing(&join(&shown, key.name()), &format!("Write {} in {}.", setting(key), place(key)));
+                        self.missing(&join(&shown, key.name()), &write_it(key));
                     }
                     Need::Default(value) => insert(&mut inner, key, value),
                     Need::Optional => {}
@@ -242,6 +242,11 @@ fn join(section: &str, name: &str) -> String {
 /// `list = "..."`: a key with its example.
 fn setting(key: &Key) -> String {
     format!("{} = {}", key.name(), key.example)
+}
+
+/// The remedy of a missing key.
+fn write_it(key: &Key) -> String {
+    format!("Write {} in {}. {}", setting(key), place(key), key.doc)
 }
 
 /// The section of a key as it is written.

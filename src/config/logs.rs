@@ -57,7 +57,7 @@ fn log_override(raw: RawOverride, shown: &str, document: &mut Document<'_>) -> O
         if good { Some(text) } else { document.refuse(&format!("{shown}.origin"), "is not one line of text", remedy) }
     });
     if !document.has(&format!("{shown}.origin")) && !document.has(&key) {
-        document.refuse::<()>(shown, "corrects nothing", "Write origin or monitoring_url in it, or remove it.");
+        document.missing(&format!("{shown}.origin"), "Write origin or monitoring_url, or remove the section.");
     }
     let trimmed = |url: Option<String>| url.map(|url| url.trim_end_matches('/').to_string());
     let (origin, monitoring_url) = (wanted(origin)?, wanted(monitoring_url.map(trimmed))?);

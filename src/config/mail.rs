@@ -27,12 +27,9 @@ pub(super) fn build(raw: RawMail, document: &mut Document<'_>) -> Option<MailCon
             document.refuse("mail", "has both server and folder", remedy)
         }
         (false, false) => {
-            let remedy = "Write [mail] with server, from and to, or with folder = \"DIR\" for a trial.";
-            if document.has("mail") {
-                document.missing("mail.server", remedy);
-            } else {
-                document.refuse::<()>("mail", "is missing, so nobody would be told", remedy);
-            }
+            let key = if document.has("mail") { "mail.server" } else { "mail" };
+            let remedy = "Nobody would be told; write [mail] with server, from and to, or with folder = \"DIR\".";
+            document.missing(key, remedy);
             None
         }
         (true, false) => smtp(raw, document),

@@ -201,7 +201,7 @@ all_issuers = "yes"
         "5: logs.start: \"middle\" is not known. Choose from \"beginning\", \"end\".",
         "6: logs.states: has an item that is a number, not a string. ",
         "7: logs.listen: is not a key of ctwarden. Did you mean listen in [web]?",
-        "8: logs.override[1]: corrects nothing. Write origin or monitoring_url in it, or remove it.",
+        "8: logs.override[1].origin: is missing. Write origin or monitoring_url, or remove the section.",
         "9: logs.override[1].log_id: \"abc\" is not 32 bytes in base64. Copy log_id from the log list.",
         "12: issuer[1].certificate: leaf.pem is not a CA certificate (basicConstraints without cA). ",
         "13: issuer[2].name: is missing. ",
@@ -266,7 +266,7 @@ fn each_problem_is_told_once_and_alone() {
         ("[mail]", "[mail]\nport = 25", "mail.port: has no meaning with folder. "),
         ("[mail]", "[mail]\nto = [\"a@b.example\", \"a@b.example\"]", "mail.to: \"a@b.example\" stands twice. "),
         ("[mail]", "[mail]\nfrom = \"a b\"", "mail.from: \"a b\" is not an e-mail address. "),
-        ("[mail]\nfolder = \"mail\"", "", "mail: is missing, so nobody would be told. Write [mail]"),
+        ("[mail]\nfolder = \"mail\"", "", "mail: is missing. Nobody would be told; write [mail]"),
         ("[data]", "[lint]\npublic_suffix_list = \"none\"\n[data]", "lint.public_suffix_list: none cannot be read"),
         ("[data]", "[books]\nurl = \"sqlite://directory\"\n[data]", "books.url: directory is a directory. "),
         ("[data]", "[logs.override]\norigin = 'x'\n[data]", "logs.override: is a section, not a repeated section. "),
@@ -328,7 +328,7 @@ fn torn_text_is_told_by_line_without_guesses() {
     assert!(said.iter().any(|line| line.starts_with("2: file: ")), "{said:?}");
     assert!(said.iter().any(|line| line.starts_with("3: file: ")), "{said:?}");
     assert!(said.iter().any(|line| line.contains("dta: is not a key")), "{said:?}");
-    assert!(!said.iter().any(|line| line.contains("is missing.")), "{said:?}");
+    assert!(!said.iter().any(|line| line.contains("is missing")), "{said:?}");
     place.write("latin", b"[logs]\nlist = \"\xe4\"\n");
     let said = load(&place.path("latin")).unwrap_err().to_string();
     assert!(said.contains("latin:2: file: is not UTF-8 text. "), "{said}");
