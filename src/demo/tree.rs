@@ -99,7 +99,7 @@ impl MerkleTree {
         Some(path)
     }
 
-    /// MTH(D[lo:hi]) where lo is a multiple of the power of two that covers hi - lo.
+    /// MTH(D\[lo:hi\]) where lo is a multiple of the power of two that covers hi - lo.
     fn subtree(&self, lo: u64, hi: u64) -> Hash {
         let n = hi - lo;
         if n.is_power_of_two() {

@@ -15,7 +15,7 @@ use crate::ct::{checkpoint, leaf::parse_merkle_tree_leaf, tile::encode_tile_leaf
 
 /// Hashes or entries in a full tile.
 const WIDTH: u64 = 256;
-/// "tile/<L>" goes up to level 5: 256^6 leaves are more than there can be.
+/// `tile/<L>` goes up to level 5: 256^6 leaves are more than there can be.
 const MAX_LEVEL: u32 = 5;
 
 pub(super) fn routes() -> Router<Arc<Log>> {

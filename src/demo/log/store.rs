@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Api;
+use crate::cert::Certificate;
 use crate::clock::{Span, Timestamp};
 use crate::ct::leaf::{self, ExtraData, LeafEntry};
 use crate::ct::signer::LogSigner;
@@ -41,6 +42,14 @@ pub enum RawKind {
 }
 
 impl RawKind {
+    /// What a log makes of a certificate, or of a precertificate (known by its poison) signed with the issuer's key.
+    pub fn of(leaf: &Certificate, issuer_key_hash: KeyHash) -> RawKind {
+        let der = leaf.der().to_vec();
+        match leaf.is_precertificate() {
+            true => RawKind::Precert { issuer_key_hash, tbs: leaf.core_tbs(), pre_certificate: der },
+            false => RawKind::X509 { certificate: der },
+        }
+    }
     /// The part that is under the Merkle root.
     pub fn leaf(&self) -> LeafEntry<'_> {
         match self {

@@ -98,18 +98,14 @@ fn accept(roots: &[Vec<u8>], kind: EntryKind, body: &[u8]) -> Result<(RawKind, V
         return Err("the chain does not end in an accepted root, see get-roots".into());
     }
     let (leaf, issuer) = (&chain[0], &chain[1]);
-    let entry = match (kind, leaf.is_precertificate()) {
-        (EntryKind::Certificate, false) => RawKind::X509 { certificate: leaf.der().to_vec() },
+    match (kind, leaf.is_precertificate()) {
+        (EntryKind::Certificate, true) => return Err("a precertificate belongs to add-pre-chain".into()),
+        (EntryKind::Precertificate, false) => return Err("no poison extension: it belongs to add-chain".into()),
         (EntryKind::Precertificate, true) if issuer.is_precert_signing_ca() => {
             return Err("precertificate signing certificates are not accepted (BR 7.1.2.4)".into());
         }
-        (EntryKind::Precertificate, true) => RawKind::Precert {
-            issuer_key_hash: issuer.spki_sha256(),
-            tbs: leaf.core_tbs(),
-            pre_certificate: leaf.der().to_vec(),
-        },
-        (EntryKind::Certificate, true) => return Err("a precertificate belongs to add-pre-chain".into()),
-        (EntryKind::Precertificate, false) => return Err("no poison extension: it belongs to add-chain".into()),
-    };
+        _ => {}
+    }
+    let entry = RawKind::of(leaf, issuer.spki_sha256());
     Ok((entry, chain[1..].iter().map(|certificate| certificate.der().to_vec()).collect()))
 }
