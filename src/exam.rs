@@ -29,17 +29,6 @@ static IMPOSTER: RuleInfo = RuleInfo {
     needs: Needs::Certificate,
 };
 
-static IS_CA: RuleInfo = RuleInfo {
-    id: "cert.is_ca",
-    summary: "a CA certificate signed by us certifies a key in the inventory of our issuers",
-    severity: Severity::Critical,
-    citation: br("7.1.2.7.8"),
-    clock: RevocationClock::FiveDays(12),
-    since: None,
-    until: None,
-    needs: Needs::Certificate,
-};
-
 static SERIAL_UNIQUE: RuleInfo = RuleInfo {
     id: "serial.unique",
     summary: "no serial number is used twice by one issuer, except by a precertificate and its certificate",
@@ -63,7 +52,7 @@ static ENTRY_MATCH: RuleInfo = RuleInfo {
 };
 
 /// The rules of this room: those that need the whole hit.
-static RULES: &[&RuleInfo] = &[&IMPOSTER, &IS_CA, &SERIAL_UNIQUE, &ENTRY_MATCH];
+static RULES: &[&RuleInfo] = &[&IMPOSTER, &SERIAL_UNIQUE, &ENTRY_MATCH];
 
 /// Every rule of the product, in the order of the table that `ctwarden rules` prints.
 pub fn rules() -> Vec<&'static RuleInfo> {
@@ -115,15 +104,14 @@ pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> V
         return vec![(&IMPOSTER, Verdict::Fail(vec![finding]))];
     }
     let mut verdicts = vec![(&SERIAL_UNIQUE, serial_unique(certificate, examinee.siblings)), (&ENTRY_MATCH, entry(examinee))];
-    if certificate.is_ca() {
-        verdicts.push((&IS_CA, inventory(certificate, policy.watchlist)));
-        return verdicts;
+    if certificate.is_ca() && examinee.standing == Standing::Ours {
+        verdicts.push((lint::is_ca_rule(), inventory(certificate, policy.watchlist)));
     }
     let issued = issued(certificate, examinee.lookup, examinee.first_logged_at);
     for certificate in read.iter().flatten() {
         verdicts.extend(lint::run(certificate, issued, policy.tables));
     }
-    if examinee.standing == Standing::Ours {
+    if examinee.standing == Standing::Ours && !certificate.is_ca() {
         let presented = presented(certificate);
         let context = crosscheck::Context { first_seen: examinee.first_logged_at, now, grace: policy.grace };
         verdicts.extend(crosscheck::run(&presented, examinee.lookup, &context));
@@ -217,7 +205,7 @@ fn inventory(certificate: &Certificate, watchlist: &Watchlist) -> Verdict {
         return Verdict::Pass;
     }
     let detail = format!("a CA certificate for key {key}, which is not among the configured issuers");
-    let mut finding = IS_CA.finding(certificate.subject_text(), detail);
+    let mut finding = lint::is_ca_rule().finding(certificate.subject_text(), detail);
     finding.evidence.push(crate::finding::Evidence {
         source: Cow::Borrowed("configuration"),
         text: "add an [[issuer]] for it if the CA made it on purpose".to_string(),

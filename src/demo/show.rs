@@ -12,7 +12,7 @@ use super::{DemoError, World};
 use crate::clock::{Clock, Span, Stopwatch};
 use crate::config;
 use crate::daemon::{Daemon, DaemonError};
-use crate::issuance::{Embedded, import};
+use crate::issuance::Embedded;
 use crate::pipeline::{Until, Walk};
 
 /// How often the screen is brought up to date.
@@ -61,7 +61,8 @@ pub async fn show(
     let clock = Clock::System;
     let data = directory.join(super::world::file::DATA);
     let record = Embedded::open(&data).map_err(DaemonError::Issuance)?;
-    let feed: Feed = Arc::new(move |rows: &str| import::ndjson(&record, rows).map(drop).map_err(|e| e.to_string()));
+    let now = clock.clone();
+    let feed: Feed = Arc::new(move |rows: &str| record.import_ndjson(rows, now.now()).map(drop).map_err(|e| e.to_string()));
     let world = World::start(directory, clock.clone(), feed).await?;
     let daemon = Daemon::open(config::load(&world.config_file())?, clock.clone()).await?;
     let walk = daemon.walk().clone();
@@ -125,7 +126,7 @@ impl Show {
     async fn everything_is_seen(&self, world: &World) -> Result<bool, ShowError> {
         let lines = self.walk.books.list_logs().await?;
         let sizes: Vec<u64> = world.logs().iter().map(|log| log.size()).collect();
-        let read = lines.len() == sizes.len() && lines.iter().map(|line| line.verified).sum::<u64>() == sizes.iter().sum();
+        let read = lines.len() == sizes.len() && lines.iter().map(|line| line.verified).sum::<u64>() == sizes.iter().sum::<u64>();
         let examined = self.walk.books.next_examination().await?.is_none();
         Ok(read && examined && self.walk.books.queue_state().await?.length == 0)
     }

@@ -113,6 +113,16 @@ pub fn findings(cert: &Certificate, issued: Issued, tables: &Tables) -> Vec<Find
     found
 }
 
+/// The rule about certificates with cA TRUE; whether a CA certificate is in the CA's inventory is judged elsewhere.
+pub fn is_ca_rule() -> &'static RuleInfo {
+    &rules::cert_is_ca::RULE.info
+}
+
+/// The rule about bytes that cannot be read.
+pub fn unparsable_rule() -> &'static RuleInfo {
+    &rules::cert_unparsable::RULE.info
+}
+
 /// The finding about bytes that cannot be read as a certificate at all.
 pub fn unparsable(error: &ParseError) -> Finding {
     rules::cert_unparsable::RULE.info.finding("certificate", error.to_string())
