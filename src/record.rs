@@ -69,8 +69,8 @@ pub struct IssuanceRecord {
     pub order: Option<Order>,
     /// One row per SAN with the validation and the CAA check relied upon; `None` when the feed has no such table.
     pub authorisations: Option<Vec<SanAuthorisation>>,
-    /// The confirmations of the same applicant for domains that cover one of the SANs, whether a row names them or not:
-    /// before "no evidence" is said, these are searched.
+    /// The confirmations of the same applicant, completed by the time of signing, for domains that cover one of the
+    /// SANs, whether a row names them or not: before "no evidence" is said, these are searched.
     pub other_confirmations: Vec<DcvConfirmation>,
     /// Who approved the order, in order of time.
     pub approvals: Vec<Approval>,
