@@ -279,9 +279,7 @@ pub fn tables(config: &Config, metrics: &Metrics) -> Result<Tables, DaemonError>
         tables.suffixes = SuffixList::from_bytes(&bytes).map_err(|e| refused(e.to_string()))?;
     }
     metrics.input_loaded(Input::TldTable, tables.tlds.as_of());
-    if let Some(as_of) = tables.suffixes.as_of() {
-        metrics.input_loaded(Input::PublicSuffixList, as_of);
-    }
+    metrics.input_loaded(Input::PublicSuffixList, tables.suffixes.as_of());
     Ok(tables)
 }
 

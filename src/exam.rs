@@ -133,7 +133,8 @@ pub fn parse(form: Form, der: &[u8]) -> Result<Certificate, ParseError> {
 
 /// The names and the key of a certificate in the form in which the record is asked for them.
 pub fn presented(certificate: &Certificate) -> Presented {
-    let names = certificate.identifiers().iter().map(|identifier| match identifier {
+    let identifiers = certificate.identifiers();
+    let names = identifiers.iter().map(|identifier| match identifier {
         Identifier::Dns(name) => name.lower().text(),
         Identifier::Ip(_) => identifier.text(),
     });

@@ -1,7 +1,11 @@
 //! The words of the command line, and the exit code that each command ends with.
 
+pub mod alert;
+pub mod books;
 pub mod config;
+pub mod demo;
 pub mod format;
+pub mod run;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -11,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::clock::{Span, Timestamp};
-use crate::config::{Problems, parse_span};
+use crate::config::{Config, Problems, parse_span};
 use format::Format;
 
 /// Version and commit, as `--version` prints them after the name.
@@ -237,15 +241,25 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
     match command {
         Command::Config(ConfigCommand::Example) => config::example(out),
         Command::Config(ConfigCommand::Check { file }) => config::check(&file, out),
-        Command::Demo { .. } => not_connected("demo"),
-        Command::Run { .. } => not_connected("run"),
-        Command::Logs(_) => not_connected("logs"),
-        Command::Cases { .. } => not_connected("cases"),
+        Command::Demo { limit } => demo::demo(limit),
+        Command::Run { config, until_caught_up } => run::run(load(&config)?, until_caught_up),
+        Command::Logs(reading) => books::logs(&load(&reading.config)?, reading.output.format, out),
+        Command::Cases { command, reading } => {
+            let (config, format) = (load(&reading.config)?, reading.output.format);
+            match command {
+                None | Some(CasesCommand::List) => books::list(&config, format, out),
+                Some(CasesCommand::Show { id }) => books::show(&config, &id, format, out),
+            }
+        }
         Command::Lint { .. } => not_connected("lint"),
         Command::Rules(_) => not_connected("rules"),
         Command::Issuance(_) => not_connected("issuance"),
-        Command::TestAlert(_) => not_connected("test-alert"),
+        Command::TestAlert(reading) => alert::test(&load(&reading.config)?, reading.output.format, out),
     }
+}
+
+fn load(file: &ConfigFile) -> Result<Config, CliError> {
+    Ok(crate::config::load(&file.config)?)
 }
 
 fn not_connected(command: &str) -> Result<Exit, CliError> {

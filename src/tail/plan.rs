@@ -15,7 +15,7 @@ pub fn pages(next: u64, head: u64, page: u64, count: usize) -> Vec<Range<u64>> {
 
 /// Cuts `[next, head)` into the first `count` data tiles. The first may begin and the last may end inside a tile.
 pub fn tiles(next: u64, head: u64, count: usize) -> Vec<Range<u64>> {
-    cut(next, head, TILE_WIDTH, count)
+    cut(next, head, TILE_WIDTH.into(), count)
 }
 
 fn cut(mut next: u64, head: u64, step: u64, count: usize) -> Vec<Range<u64>> {

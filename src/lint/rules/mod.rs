@@ -1,6 +1,6 @@
 //! The rules, one file each, and the table of them.
 
-mod cert_is_ca;
+pub(super) mod cert_is_ca;
 pub(super) mod cert_unparsable;
 mod cn_from_san;
 mod ext_eku;
