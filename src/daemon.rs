@@ -208,7 +208,12 @@ impl Daemon {
         };
         let _ = stop_web.send(());
         let _ = tokio::time::timeout(Duration::from_secs(5), web).await;
-        result
+        loops.abort_all();
+        follows.abort_all();
+        match result {
+            Ok(()) => Ok(self.walk.books.settle().await?),
+            stopped => stopped,
+        }
     }
 }
 

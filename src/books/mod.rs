@@ -138,6 +138,14 @@ impl Books {
         &self.path
     }
 
+    /// Moves everything from the write-ahead log into the file itself, so that the file alone is a good backup.
+    ///
+    /// # Errors
+    /// Unusable books; nothing is lost then, the next start does it.
+    pub async fn settle(&self) -> Result<(), BooksError> {
+        self.write(|connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))).await
+    }
+
     async fn write<T, F>(&self, work: F) -> Result<T, BooksError>
     where
         T: Send + 'static,
