@@ -1,1 +1,2 @@
 //! (empty)
+pub mod issuance;
