@@ -347,3 +347,4 @@ mod tests {
         }
     }
 }
+pub mod issuance;
