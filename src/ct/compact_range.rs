@@ -188,3 +188,85 @@ pub fn nodes_needed(size: u64) -> Vec<EdgeNode> {
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ct::tile::{HASH_TILE_BYTES, TILE_WIDTH};
+    use crate::ct::vectors::{leaf, naive_path, naive_root};
+
+    /// The bytes of a hash tile over these leaves, by brute force.
+    fn tile(leaves: &[Hash], level: u8, index: u64, width: u16) -> Vec<u8> {
+        let below = 1usize << (TILE_HEIGHT * level);
+        let first = index as usize * usize::from(TILE_WIDTH);
+        let hashes: Vec<Hash> =
+            (first..first + usize::from(width)).map(|n| naive_root(&leaves[n * below..][..below])).collect();
+        hashes.as_flattened().to_vec()
+    }
+
+    #[test]
+    fn every_way_to_a_range_agrees_with_the_naive_tree() {
+        let leaves: Vec<Hash> = (0..600).map(leaf).collect();
+        let mut range = CompactRange::empty();
+        assert_eq!(range.root(), empty_root());
+        for size in 1..=600usize {
+            range.push(leaves[size - 1]);
+            assert_eq!(range.size(), size as u64);
+            assert_eq!(range.root(), naive_root(&leaves[..size]), "size {size}");
+            assert_eq!(CompactRange::from_bytes(&range.to_bytes()).as_ref(), Ok(&range));
+            let path = naive_path(size - 1, &leaves[..size]);
+            assert_eq!(
+                CompactRange::from_right_edge(size as u64, leaves[size - 1], &path).as_ref(),
+                Ok(&range),
+                "size {size}"
+            );
+            let nodes: Vec<Hash> = nodes_needed(size as u64)
+                .iter()
+                .map(|node| {
+                    assert!((1..TILE_WIDTH).contains(&node.tile_width), "{node:?}");
+                    let bytes = tile(&leaves, node.tile_level, node.tile_index, node.tile_width);
+                    assert_eq!(node.hash_in(&bytes[..bytes.len() - 1]).is_some(), {
+                        usize::from(node.first + node.count) < usize::from(node.tile_width)
+                    });
+                    node.hash_in(&bytes).expect("the tile is wide enough")
+                })
+                .collect();
+            assert_eq!(CompactRange::from_nodes(size as u64, &nodes).as_ref(), Ok(&range), "size {size}");
+        }
+        let mut at_once = CompactRange::empty();
+        at_once.append(&leaves);
+        assert_eq!(at_once, range);
+        assert_eq!(tile(&leaves, 0, 1, 256).len(), HASH_TILE_BYTES);
+    }
+
+    #[test]
+    fn the_right_edge_of_a_large_tree_is_in_partial_tiles() {
+        let size = 1_213_760_846;
+        let nodes = nodes_needed(size);
+        assert_eq!(nodes.len(), size.count_ones() as usize);
+        assert_eq!(nodes.iter().map(|node| (node.index & 1) ^ 1).sum::<u64>(), nodes.len() as u64);
+        let covered: u64 = nodes.iter().map(|node| 1 << node.level).sum();
+        assert_eq!(covered, size);
+        assert!(nodes.iter().all(|node| (node.first + node.count) <= node.tile_width && node.tile_width < TILE_WIDTH));
+        assert!(nodes_needed(0).is_empty());
+        assert_eq!(nodes_needed(u64::MAX).len(), 64);
+    }
+
+    #[test]
+    fn a_range_that_does_not_fit_its_size_is_refused() {
+        let mut range = CompactRange::empty();
+        range.append(&[leaf(0), leaf(1), leaf(2)]);
+        let bytes = range.to_bytes();
+        for cut in 0..bytes.len() {
+            assert!(CompactRange::from_bytes(&bytes[..cut]).is_err(), "{cut}");
+        }
+        assert_eq!(
+            CompactRange::from_bytes(&[bytes.as_slice(), &[0; 32]].concat()),
+            Err(RangeError::Hashes { size: 3, found: 3, expected: 2 })
+        );
+        assert_eq!(CompactRange::from_bytes(&[0xff; 8]), Err(RangeError::Size(u64::MAX)));
+        assert_eq!(CompactRange::from_right_edge(0, leaf(0), &[]), Err(RangeError::Empty));
+        assert!(CompactRange::from_right_edge(4, leaf(3), &[leaf(0)]).is_err());
+        assert_eq!(CompactRange::from_bytes(&CompactRange::empty().to_bytes()), Ok(CompactRange::empty()));
+    }
+}

@@ -40,9 +40,6 @@ pub enum LeafError {
     /// The chain is longer than any that a log accepts.
     #[error("log entry has a chain of more than {MAX_CHAIN} certificates")]
     ChainLength,
-    /// A chain of fingerprints that is not a multiple of 32 bytes.
-    #[error("log entry has a chain of {0} bytes, which is not a whole number of 32-byte fingerprints")]
-    Fingerprints(usize),
     /// The leaf_index extension is not one 40-bit number.
     #[error("log entry has a malformed or repeated leaf_index extension (C2SP static-ct-api)")]
     LeafIndex,
@@ -243,4 +240,87 @@ pub fn leaf_index(extensions: &[u8]) -> Result<Option<u64>, LeafError> {
 pub fn encode_leaf_index(index: u64) -> Vec<u8> {
     let [_, _, _, a, b, c, d, e] = index.to_be_bytes();
     vec![0, 0, 5, a, b, c, d, e]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries() -> [LeafEntry<'static>; 3] {
+        [
+            LeafEntry::X509 { certificate: b"certificate" },
+            LeafEntry::Precert { issuer_key_hash: KeyHash([7; 32]), tbs: b"tbs" },
+            LeafEntry::X509 { certificate: b"" },
+        ]
+    }
+
+    #[test]
+    fn a_leaf_is_read_as_it_was_written_and_never_when_cut() {
+        let moment = Timestamp::from_millis(1_700_000_000_123);
+        for entry in entries() {
+            let extensions = encode_leaf_index(0x01_0203_0405);
+            let bytes = encode_merkle_tree_leaf(moment, &entry, &extensions);
+            let read = parse_merkle_tree_leaf(&bytes);
+            assert_eq!(read, Ok(TimestampedEntry { timestamp: moment, entry, extensions: &extensions }));
+            assert_eq!(leaf_index(&extensions), Ok(Some(0x01_0203_0405)));
+            assert_eq!(leaf_hash(&bytes), leaf_hash_of_entry(&bytes[2..]));
+            for cut in 0..bytes.len() {
+                let error = parse_merkle_tree_leaf(&bytes[..cut]).expect_err("it is cut");
+                assert!(matches!(error, LeafError::Truncated(_)), "{cut}: {error}");
+            }
+            let longer = [bytes.as_slice(), b"xy"].concat();
+            let trailing = LeafError::Trailing { what: "the extensions", count: 2 };
+            assert_eq!(parse_merkle_tree_leaf(&longer), Err(trailing));
+        }
+    }
+
+    #[test]
+    fn what_rfc_6962_does_not_know_is_named() {
+        let bytes = encode_merkle_tree_leaf(Timestamp::EPOCH, &entries()[0], b"");
+        for (at, value, error) in
+            [(0, 1, LeafError::Version(1)), (1, 3, LeafError::LeafType(3)), (11, 2, LeafError::EntryType(2))]
+        {
+            let mut changed = bytes.clone();
+            changed[at] = value;
+            assert_eq!(parse_merkle_tree_leaf(&changed), Err(error));
+        }
+        let mut late = bytes;
+        late[2..10].fill(0xff);
+        assert_eq!(parse_merkle_tree_leaf(&late).map(|leaf| leaf.timestamp.millis()), Ok(i64::MAX));
+    }
+
+    #[test]
+    fn extensions_are_passed_over_and_a_leaf_index_is_exact() {
+        assert_eq!(leaf_index(b""), Ok(None));
+        assert_eq!(leaf_index(b"\x09\x00\x02ab"), Ok(None));
+        assert_eq!(leaf_index(b"\x09\x00\x02ab\x00\x00\x05\x00\x00\x00\x00\x2a"), Ok(Some(42)));
+        let twice = [encode_leaf_index(1), encode_leaf_index(1)].concat();
+        for bad in [b"\x00".as_slice(), b"\x00\x00\x04\x00\x00\x00\x00", b"\x09\x00\x02a", &twice] {
+            assert_eq!(leaf_index(bad), Err(LeafError::LeafIndex));
+        }
+    }
+
+    #[test]
+    fn extra_data_is_read_as_it_was_written() {
+        for kind in [EntryKind::Precertificate, EntryKind::Certificate] {
+            let pre_certificate = (kind == EntryKind::Precertificate).then_some(b"pre".as_slice());
+            let extra = ExtraData { pre_certificate, chain: vec![b"issuer", b"root"] };
+            let bytes = extra.encode();
+            assert_eq!(ExtraData::parse(kind, &bytes), Ok(extra));
+            for cut in 0..bytes.len() {
+                assert!(ExtraData::parse(kind, &bytes[..cut]).is_err(), "{cut}");
+            }
+            assert!(ExtraData::parse(kind, &[bytes.as_slice(), b"x"].concat()).is_err());
+        }
+        let long = ExtraData { pre_certificate: None, chain: vec![b""; MAX_CHAIN + 1] }.encode();
+        assert_eq!(ExtraData::parse(EntryKind::Certificate, &long), Err(LeafError::ChainLength));
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_standard() {
+        // SHA-256 of 0x00 and of 0x01 followed by 64 zero octets, from sha256sum.
+        assert_eq!(hex::encode(leaf_hash(b"")), "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
+        let zeros = "ae0798d0ecaed2b778eddebf18f071a561c53658c05e76cedecc27cafbdbc577";
+        assert_eq!(hex::encode(node_hash(&[0; 32], &[0; 32])), zeros);
+    }
 }

@@ -8,13 +8,21 @@
 
 pub mod checkpoint;
 pub mod compact_range;
+pub mod entries;
+#[cfg(test)]
+mod hostile;
 pub mod key;
 pub mod leaf;
+pub mod log_list;
+pub mod log_url;
 pub mod note;
+pub mod proof;
 pub mod sct;
 pub mod signer;
 pub mod sth;
 pub mod tile;
+#[cfg(test)]
+mod vectors;
 mod wire;
 
 use sha2::{Digest, Sha256};

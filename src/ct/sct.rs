@@ -143,3 +143,85 @@ pub fn verify_sct(sct: &SignedCertificateTimestamp, key: &LogKey, entry: &LeafEn
         .and_then(|signature| key.verify(&message, &signature))
         .map_err(|source| SctError::Signature { log: sct.log_id, source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ct::leaf::encode_leaf_index;
+    use crate::ct::signer::LogSigner;
+    use crate::finding::KeyHash;
+
+    const MOMENT: Timestamp = Timestamp::from_millis(1_790_000_000_123);
+
+    fn log() -> (LogSigner, LogKey) {
+        let signer = LogSigner::generate();
+        let key = LogKey::from_spki_der(&signer.spki_der()).expect("a log key");
+        (signer, key)
+    }
+
+    #[test]
+    fn a_promise_holds_for_its_entry_alone() {
+        let (signer, key) = log();
+        let entries = [
+            LeafEntry::Precert { issuer_key_hash: KeyHash([1; 32]), tbs: b"tbs" },
+            LeafEntry::Precert { issuer_key_hash: KeyHash([2; 32]), tbs: b"tbs" },
+            LeafEntry::X509 { certificate: b"tbs" },
+        ];
+        for promised in &entries {
+            let sct = signer.sign_sct(MOMENT, promised, &encode_leaf_index(5));
+            for entry in &entries {
+                assert_eq!(verify_sct(&sct, &key, entry).is_ok(), entry == promised);
+            }
+            let other = SignedCertificateTimestamp { extensions: encode_leaf_index(6), ..sct.clone() };
+            assert!(matches!(verify_sct(&other, &key, promised), Err(SctError::Signature { .. })));
+            assert!(matches!(verify_sct(&sct, &log().1, promised), Err(SctError::OtherLog { .. })));
+            let other = SignedCertificateTimestamp { version: 1, ..sct };
+            assert_eq!(verify_sct(&other, &key, promised), Err(SctError::Version(1)));
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_as_it_was_written() {
+        let (signer, _) = log();
+        let entry = LeafEntry::X509 { certificate: b"c" };
+        let scts = [signer.sign_sct(MOMENT, &entry, b""), signer.sign_sct(MOMENT, &entry, &encode_leaf_index(1))];
+        let bytes = encode_sct_list(&scts);
+        let read = parse_sct_list(&bytes).expect("our own list");
+        assert_eq!(read, scts.iter().cloned().map(Ok).collect::<Vec<_>>());
+        for cut in 0..bytes.len() {
+            assert!(matches!(parse_sct_list(&bytes[..cut]), Err(SctError::List(_))), "{cut}");
+        }
+        assert!(parse_sct_list(&[bytes.as_slice(), b"x"].concat()).is_err());
+        assert!(parse_sct_list(&[0, 0]).is_err());
+    }
+
+    #[test]
+    fn one_bad_sct_hides_no_other() {
+        let (signer, _) = log();
+        let good = signer.sign_sct(MOMENT, &LeafEntry::X509 { certificate: b"c" }, b"");
+        let whole = good.encode();
+        let mut late = whole.clone();
+        late[33..41].fill(0xff);
+        let list = |scts: &[&[u8]]| {
+            let (mut content, mut out) = (Vec::new(), Vec::new());
+            scts.iter().for_each(|sct| put_vec16(&mut content, sct));
+            put_vec16(&mut out, &content);
+            out
+        };
+        let bytes = list(&[b"", &[9, 9], &whole[..20], &whole[..50], &[&whole[..], b"x"].concat(), &late, &whole]);
+        let read = parse_sct_list(&bytes).expect("the list is framed");
+        let bad = |sct: &Result<_, SctError>| matches!(sct, Err(SctError::Malformed(_)));
+        assert!(bad(&read[0]) && bad(&read[2]) && bad(&read[3]) && bad(&read[4]));
+        assert_eq!((&read[1], &read[5]), (&Err(SctError::Version(9)), &Err(SctError::Timestamp(u64::MAX))));
+        assert_eq!(read[6], Ok(good.clone()));
+        // The frame of the second SCT is longer than the list: the first stays.
+        let mut cut = list(&[&whole]);
+        cut.extend([0, 9, 1]);
+        let length = (cut.len() - 2) as u16;
+        cut[..2].copy_from_slice(&length.to_be_bytes());
+        let read = parse_sct_list(&cut).expect("the list is framed");
+        assert!(read[0] == Ok(good) && bad(&read[1]) && read.len() == 2);
+        let many = list(&vec![[1].as_slice(); MAX_SCTS + 1]);
+        assert!(matches!(parse_sct_list(&many), Err(SctError::List(_))));
+    }
+}

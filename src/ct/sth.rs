@@ -182,3 +182,111 @@ impl SignedTreeHead {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ct::proof;
+    use crate::ct::signer::LogSigner;
+    use crate::ct::vectors::{key, leaf, read, shared};
+
+    fn log() -> (LogSigner, LogKey) {
+        let signer = LogSigner::generate();
+        let key = LogKey::from_spki_der(&signer.spki_der()).expect("a log key");
+        (signer, key)
+    }
+
+    fn head(signer: &LogSigner, tree_size: u64, root_hash: Hash) -> ClaimedTreeHead {
+        let timestamp = Timestamp::from_millis(1_790_000_000_123);
+        let signature = signer.sign_tree_head(tree_size, &root_hash, timestamp);
+        ClaimedTreeHead { tree_size, timestamp, root_hash, signature }
+    }
+
+    #[test]
+    fn a_signed_head_is_believed_and_no_changed_one() {
+        let (signer, key) = log();
+        let claimed = head(&signer, 7, leaf(1));
+        let signed = claimed.clone().verify(&key).expect("its own signature");
+        assert_eq!((signed.log_id(), signed.root()), (key.log_id(), TreeRoot { size: 7, hash: leaf(1) }));
+        let later = claimed.timestamp.plus(crate::clock::Span::from_millis(1));
+        for changed in [
+            ClaimedTreeHead { tree_size: 8, ..claimed.clone() },
+            ClaimedTreeHead { root_hash: leaf(2), ..claimed.clone() },
+            ClaimedTreeHead { timestamp: later, ..claimed.clone() },
+            ClaimedTreeHead { signature: vec![], ..claimed.clone() },
+        ] {
+            assert!(matches!(changed.verify(&key), Err(TreeHeadError::Signature { .. })));
+        }
+        assert!(matches!(claimed.verify(&log().1), Err(TreeHeadError::Signature { .. })));
+    }
+
+    #[test]
+    fn an_empty_tree_has_the_empty_root_and_no_tree_is_beyond_belief() {
+        let (signer, key) = log();
+        assert!(head(&signer, 0, empty_root()).verify(&key).is_ok());
+        assert_eq!(head(&signer, 0, leaf(1)).verify(&key), Err(TreeHeadError::EmptyRoot));
+        assert!(head(&signer, MAX_TREE_SIZE, leaf(1)).verify(&key).is_ok());
+        let beyond = head(&signer, MAX_TREE_SIZE + 1, leaf(1)).verify(&key);
+        assert!(matches!(beyond, Err(TreeHeadError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_kept_head_is_verified_again() {
+        let (signer, key) = log();
+        let signed = head(&signer, 7, leaf(1)).verify(&key).expect("its own signature");
+        let json = signed.to_json().to_string();
+        assert_eq!(SignedTreeHead::reopen_json(json.as_bytes(), &key).as_ref(), Ok(&signed));
+        let parts = |size| {
+            SignedTreeHead::reopen(size, signed.timestamp(), signed.root_hash(), signed.signature().to_vec(), &key)
+        };
+        assert_eq!(parts(7).as_ref(), Ok(&signed));
+        assert!(parts(6).is_err());
+        let changed = json.replace("\"tree_size\":7", "\"tree_size\":6");
+        assert!(matches!(
+            SignedTreeHead::reopen_json(changed.as_bytes(), &key),
+            Err(TreeHeadError::Signature { size: 6, .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_no_head_is_named() {
+        let json = |root: &str, time: &str, signature: &str| {
+            format!(
+                r#"{{"tree_size":1,"timestamp":{time},"sha256_root_hash":"{root}","tree_head_signature":"{signature}"}}"#
+            )
+        };
+        let root = to_base64(&leaf(1));
+        assert!(parse_get_sth(json(&root, "1", "AAAA").as_bytes()).is_ok());
+        for bad in [
+            "<html>".to_string(),
+            "{}".to_string(),
+            json("AAAA", "1", "AAAA"),
+            json(&root, "-1", "AAAA"),
+            json(&root, "18446744073709551615", "AAAA"),
+            json(&root, "1", "*"),
+        ] {
+            assert!(matches!(parse_get_sth(bad.as_bytes()), Err(TreeHeadError::Malformed(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn real_heads_verify_and_are_consistent() {
+        let Some(shared) = shared() else { return };
+        let directory = shared.join("argon2027h1");
+        let key_2027 = key(directory.clone());
+        let head = |file: &str| parse_get_sth(&read(directory.join(file))).and_then(|head| head.verify(&key_2027));
+        let (old, new) = (head("get-sth.1.json").expect("signed"), head("get-sth.2.json").expect("signed"));
+        let body = read(directory.join("get-sth-consistency.384065451-384071894.json"));
+        let nodes = proof::parse_consistency(&body).expect("a proof");
+        assert_eq!((old.tree_size(), new.tree_size(), nodes.len()), (384_065_451, 384_071_894, 23));
+        assert_eq!(proof::verify_consistency(old.root(), new.root(), &nodes), Ok(()));
+        assert!(proof::verify_consistency(old.root(), new.root(), &nodes[1..]).is_err());
+        assert!(proof::verify_consistency(TreeRoot { hash: leaf(1), ..old.root() }, new.root(), &nodes).is_err());
+        let key_2020 = key(shared.join("argon2020"));
+        let claimed = parse_get_sth(&read(shared.join("argon2020/get-sth"))).expect("a head");
+        assert!(claimed.clone().verify(&key_2020).is_ok());
+        assert!(claimed.verify(&key_2027).is_err());
+        let body = read(shared.join("argon2020/get-sth-consistency-first-3654490-second-961984011"));
+        assert!(proof::parse_consistency(&body).is_ok_and(|nodes| !nodes.is_empty()));
+    }
+}
