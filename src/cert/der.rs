@@ -216,10 +216,10 @@ fn walk(bytes: &[u8], place: &str, depth: usize, defects: &mut Vec<String>) {
         if element.long_header {
             defects.push(format!("{place}: a tag or length that is not encoded in the fewest octets"));
         }
-        if element.class == Class::Universal {
-            if let Some(defect) = primitive_defect(&element) {
-                defects.push(format!("{place}: {defect}"));
-            }
+        if element.class == Class::Universal
+            && let Some(defect) = primitive_defect(&element)
+        {
+            defects.push(format!("{place}: {defect}"));
         }
         if element.constructed {
             if depth >= MAX_DEPTH {

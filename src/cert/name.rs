@@ -176,11 +176,11 @@ fn decode(string_tag: u32, octets: &[u8]) -> Option<String> {
         12 => String::from_utf8(octets.to_vec()).ok(),
         18 | 19 | 22 | 26 => octets.is_ascii().then(|| octets.iter().map(|b| *b as char).collect()),
         20 => Some(octets.iter().map(|b| *b as char).collect()),
-        30 if octets.len() % 2 == 0 => {
+        30 if octets.len().is_multiple_of(2) => {
             let units = octets.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
             char::decode_utf16(units).collect::<Result<String, _>>().ok()
         }
-        28 if octets.len() % 4 == 0 => {
+        28 if octets.len().is_multiple_of(4) => {
             octets.chunks_exact(4).map(|c| char::from_u32(u32::from_be_bytes([c[0], c[1], c[2], c[3]]))).collect()
         }
         _ => None,
