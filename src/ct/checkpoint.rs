@@ -29,8 +29,9 @@ pub fn open(bytes: &[u8], origin: &str, key: &LogKey) -> Result<SignedTreeHead, 
 /// Size and root from the text of the note.
 fn body(text: &str, origin: &str) -> Result<(u64, Hash), TreeHeadError> {
     let bad = |what: &str| TreeHeadError::Malformed(format!("checkpoint {what}"));
-    // "a newline-separated sequence of lines: an origin, the decimal tree size, the base64 root hash, and optional
-    // extension lines" (C2SP tlog-checkpoint, "Note text").
+    // "The note text is a sequence of at least three non-empty lines [...] origin [...] tree size [...] root hash [...]
+    // Any following lines are extension lines" (C2SP tlog-checkpoint, "Note text"). static-ct-api forbids extension
+    // lines, but as its signature does not cover them they are passed over here and change nothing.
     let mut lines = text.lines();
     let found = lines.next().unwrap_or_default();
     if found != origin {
@@ -40,7 +41,8 @@ fn body(text: &str, origin: &str) -> Result<(u64, Hash), TreeHeadError> {
         });
     }
     let size = lines.next().unwrap_or_default();
-    // "the tree size MUST be an ASCII decimal with no leading zeroes, unless it is zero" (the same section).
+    // "the ASCII decimal representation of the number of leaves in the tree, with no leading zeroes (unless the tree is
+    // empty, in which case the tree size is 0)" (the same section).
     if !size.bytes().all(|byte| byte.is_ascii_digit()) || (size.len() > 1 && size.starts_with('0')) {
         return Err(bad("has a second line that is not a tree size"));
     }

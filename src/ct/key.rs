@@ -24,7 +24,7 @@ const ALGORITHM_P256: &[u8] = b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06
 /// AlgorithmIdentifier of rsaEncryption with its NULL (RFC 3279 2.3.1).
 const ALGORITHM_RSA: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
 
-/// "LogID: the SHA-256 hash of the log's public key, calculated over the DER encoding of the key represented as
+/// "the SHA-256 hash of the log's public key, calculated over the DER encoding of the key represented as
 /// SubjectPublicKeyInfo" (RFC 6962 3.2). Shown and stored as base64.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct LogId(pub [u8; 32]);
@@ -139,8 +139,8 @@ impl LogKey {
     /// Reads a DER SubjectPublicKeyInfo strictly: what is read must be all there is and encode to the same bytes,
     /// because the log ID is the hash of these bytes.
     pub fn from_spki_der(der: &[u8]) -> Result<LogKey, KeyError> {
-        // "A log MUST use one of the following: elliptic curve signatures using the NIST P-256 curve [...] or RSA
-        // signatures (RSASSA-PKCS1-V1_5 with SHA-256) using a key of at least 2048 bits" (RFC 6962 2.1.4).
+        // "A log MUST use either elliptic curve signatures using the NIST P-256 curve [...] or RSA signatures
+        // (RSASSA-PKCS1-V1_5 with SHA-256 [...]) using a key of at least 2048 bits" (RFC 6962 2.1.4).
         let (verification, algorithm): (&'static dyn VerificationAlgorithm, u8) = match sequence_content(der) {
             Some(content) if content.starts_with(ALGORITHM_P256) => (&ECDSA_P256_SHA256_ASN1, SIGNATURE_ECDSA),
             Some(content) if content.starts_with(ALGORITHM_RSA) => (&RSA_PKCS1_2048_8192_SHA256, SIGNATURE_RSA),
@@ -214,7 +214,8 @@ fn sequence_content(der: &[u8]) -> Option<&[u8]> {
     reader.is_empty().then_some(content)
 }
 
-/// The four bytes by which a signed note names a log's key: "SHA-256(<name> || 0x0A || 0x05 || <log ID>)[:4]" (C2SP
+/// The key ID in a signed note: "the first four bytes [...] of the SHA-256 hash of the following sequence: the key
+/// name, a newline character (0x0A), the signature type identifier byte 0x05, and the 32-byte RFC 6962 LogID" (C2SP
 /// static-ct-api, "Checkpoints").
 pub fn note_key_hash(name: &str, log_id: LogId) -> [u8; 4] {
     let [a, b, c, d, ..]: Hash = sha256(&[name.as_bytes(), b"\n\x05", &log_id.0]);
@@ -226,7 +227,7 @@ mod tests {
     use super::*;
     use crate::ct::signer::LogSigner;
     use aws_lc_rs::rand::SystemRandom;
-    use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+    use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize, PublicKeyComponents};
     use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_SHA256};
 
     fn signed(bytes: &[u8]) -> DigitallySigned<'_> {
@@ -269,6 +270,19 @@ mod tests {
         let mut trailing = spki.as_ref().to_vec();
         trailing.push(0);
         assert_eq!(LogKey::from_spki_der(&trailing), Err(KeyError::Malformed));
+    }
+
+    #[test]
+    fn a_short_rsa_key_is_refused() {
+        for (bytes, first, error) in
+            [(256, 0x7f, Some(KeyError::Size)), (128, 0xff, Some(KeyError::Size)), (256, 0xff, None)]
+        {
+            let mut modulus = vec![0xa5; bytes];
+            (modulus[0], modulus[bytes - 1]) = (first, 0xfb);
+            let spki: PublicKeyX509Der<'_> =
+                PublicKeyComponents { n: modulus, e: vec![1, 0, 1] }.as_der().expect("a modulus of any length");
+            assert_eq!(LogKey::from_spki_der(spki.as_ref()).err(), error, "{bytes} {first}");
+        }
     }
 
     #[test]

@@ -51,8 +51,8 @@ pub fn parse(bytes: &[u8]) -> Result<Note<'_>, NoteError> {
     if bytes.len() > MAX_NOTE_BYTES {
         return Err(NoteError::Size(bytes.len()));
     }
-    // "The text MUST be UTF-8 and MUST NOT contain any ASCII control characters (U+0000 to U+001F) other than newline"
-    // (C2SP signed-note, "Format").
+    // "Signed notes MUST be valid UTF-8 and MUST NOT contain any ASCII control characters (those below U+0020) other
+    // than newline" (C2SP signed-note, "Format").
     let whole = std::str::from_utf8(bytes).map_err(|_| NoteError::Text)?;
     if bytes.iter().any(|byte| *byte < 0x20 && *byte != b'\n') {
         return Err(NoteError::Text);
@@ -60,7 +60,7 @@ pub fn parse(bytes: &[u8]) -> Result<Note<'_>, NoteError> {
     if !whole.ends_with('\n') {
         return Err(NoteError::Cut);
     }
-    // "The signatures are separated from the text by an empty line"; it is the last one of the note.
+    // "the text is separated from the signatures by the last empty line in the note" (the same section).
     let (text, lines) = match whole.rfind("\n\n") {
         Some(at) => (&whole[..at + 1], &whole[at + 2..]),
         None => return Err(NoteError::NoSignatures),
@@ -80,7 +80,8 @@ fn signature_line(rest: &str) -> Option<NoteSignature<'_>> {
     let (name, encoded) = rest.split_once(' ')?;
     let bytes = from_base64(encoded)?;
     let (key_hash, signature) = bytes.split_first_chunk::<4>()?;
-    let valid = !name.is_empty() && !name.contains('+') && !signature.is_empty();
+    // "Key names MUST be non-empty and MUST NOT contain any Unicode spaces or plus" (the same section).
+    let valid = !name.is_empty() && !name.contains('+') && !name.contains(char::is_whitespace) && !signature.is_empty();
     valid.then(|| NoteSignature { name, key_hash: *key_hash, signature: signature.to_vec() })
 }
 

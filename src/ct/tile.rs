@@ -23,9 +23,9 @@ pub enum TileKind {
 
 /// The path of a tile below the monitoring prefix. `width` is 1 to 255 for a partial tile and 256 for a full one.
 pub fn tile_path(kind: TileKind, index: u64, width: u16) -> String {
-    // "<prefix>/tile/<L>/<N>[.p/<W>]" and "<prefix>/tile/data/<N>[.p/<W>]"; "<N> [...] MUST be a non-negative integer
-    // encoded into zero-padded 3-digit path elements. All but the last path element MUST begin with an x" (C2SP
-    // tlog-tiles, "Merkle Tree", and static-ct-api, "Log Entries").
+    // "<monitoring prefix>/tile/<L>/<N>[.p/<W>]"; "<N> is the index of the tile within the level. It MUST be a
+    // non-negative integer encoded into 3-digit path elements. All but the last path element MUST begin with an x"
+    // (C2SP static-ct-api, "Merkle Tree").
     let mut number = format!("{:03}", index % 1000);
     let mut rest = index / 1000;
     while rest > 0 {
@@ -39,8 +39,8 @@ pub fn tile_path(kind: TileKind, index: u64, width: u16) -> String {
     }
 }
 
-/// The path of an issuer certificate below the monitoring prefix: "<prefix>/issuer/<fingerprint>" (C2SP
-/// static-ct-api, "Issuers").
+/// The path of an issuer certificate below the monitoring prefix: "the lowercase hex-encoded SHA-256 hash of the ASN.1
+/// encoding of the certificate" (C2SP static-ct-api, "Issuers").
 pub fn issuer_path(fingerprint: &Hash) -> String {
     format!("issuer/{}", hex::encode(fingerprint))
 }
@@ -109,7 +109,7 @@ impl<'a> Iterator for TileLeaves<'a> {
 }
 
 fn read_tile_leaf<'a>(reader: &mut Reader<'a>) -> Result<TileLeaf<'a>, LeafError> {
-    // "struct { TimestampedEntry timestamped_entry; select (timestamped_entry.entry_type) { case x509_entry: Empty;
+    // "struct { TimestampedEntry timestamped_entry; select (entry_type) { case x509_entry: Empty;
     // case precert_entry: ASN.1Cert pre_certificate; }; Fingerprint certificate_chain<0..2^16-1>; } TileLeaf" (C2SP
     // static-ct-api, "Log Entries").
     let start = reader.rest();

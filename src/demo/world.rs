@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::DemoError;
@@ -13,6 +13,7 @@ use super::log::{Api, LogServer, LogSettings, log_list};
 use super::timetable::{Mistake, appointments};
 use super::verdict::Planted;
 use crate::clock::{Clock, Span, Stopwatch};
+use crate::issuance::{Embedded, IssuanceError};
 
 /// Time between two good certificates.
 const PACE: Duration = Duration::from_millis(300);
@@ -45,9 +46,11 @@ pub mod file {
 
 impl World {
     /// Starts two logs and a CA, and writes the log list, the issuer certificate and the configuration into
-    /// `directory`, which is created. `feed` takes the CA's record, from this call on.
-    pub async fn start(directory: &Path, clock: Clock, feed: Feed) -> Result<World, DemoError> {
+    /// `directory`, which is created. The CA's record goes into the embedded issuance database of the monitor's data
+    /// directory.
+    pub async fn start(directory: &Path, clock: Clock) -> Result<World, DemoError> {
         let now = clock.now();
+        let feed = feed(&directory.join(file::DATA), clock.clone())?;
         let ca = Ca::generate(now)?;
         let start = async |api| {
             let roots = vec![ca.root_der().to_vec()];
@@ -141,6 +144,15 @@ impl World {
     }
 }
 
+/// The way into the embedded issuance database: an import like any other.
+fn feed(data_directory: &Path, clock: Clock) -> Result<Feed, DemoError> {
+    let refused = |error: IssuanceError| DemoError::Record { serial: "-".into(), reason: error.to_string() };
+    let database = Embedded::open(data_directory).map_err(refused)?;
+    Ok(Arc::new(move |rows: &str| {
+        database.import_ndjson(rows, clock.now()).map(drop).map_err(|error| error.to_string())
+    }))
+}
+
 /// The monitor's configuration; every path in it starts from its own directory.
 fn config() -> String {
     format!(
@@ -187,44 +199,93 @@ fn write(path: &Path, text: &str) -> Result<(), DemoError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cert::Certificate;
     use crate::clock::date;
-    use std::sync::Arc;
+    use crate::crosscheck::{self, Context};
+    use crate::finding::{CaseKey, Issued, RuleInfo, Serial, Verdict};
+    use crate::issuance::Query;
+    use crate::record::Presented;
+    use crate::{evidence, lint};
+    use std::collections::BTreeSet;
+
+    /// The rules that a logged certificate breaks, by all judges, when the grace period is over.
+    fn broken(world: &World, der: &[u8]) -> BTreeSet<&'static str> {
+        let certificate = Certificate::parse(der).expect("reads");
+        assert!(certificate.defects().is_empty(), "{:?}", certificate.defects());
+        let key = CaseKey { issuer_key_hash: world.desk.ca().issuer_key_hash(), serial: certificate.serial() };
+        let names: Vec<String> = certificate.dns_names().iter().map(|name| name.text()).collect();
+        let database = Embedded::open(&world.data_directory()).expect("opens");
+        let lookup = database.find(&[Query { key, names: names.clone() }]).expect("answers").remove(0);
+        let presented = Presented { names, spki_sha256: certificate.spki_sha256() };
+        let now = world.clock.now();
+        let grace = Span::from_seconds(GRACE_SECONDS.into());
+        let context = Context { first_seen: now.minus(grace), now, grace };
+        let mut verdicts: Vec<(&'static RuleInfo, Verdict)> = Vec::new();
+        verdicts.extend(lint::run(&certificate, Issued::at(now), &lint::Tables::embedded()));
+        verdicts.extend(crosscheck::run(&presented, &lookup, &context));
+        verdicts.extend(evidence::run(&presented, &lookup, Issued::at(now)));
+        verdicts
+            .into_iter()
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Fail(_)))
+            .map(|(rule, _)| rule.id)
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn mistakes_break_their_rules_and_good_certificates_none() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let world = World::start(directory.path(), Clock::manual(date(2026, 11, 22))).await.expect("starts");
+        for names in [&["www1.demo-shop.eus", "api1.demo-shop.eus"][..], &["a.demo-shop.com"], &["b.demo-shop.es"]] {
+            let issued = world.desk.issue(names, None).await.expect("issued");
+            for der in [Some(issued.precertificate), issued.certificate].iter().flatten() {
+                assert_eq!(broken(&world, der), BTreeSet::new(), "{names:?}");
+            }
+        }
+        for mistake in Mistake::ALL {
+            let issued = world.desk.issue(&[mistake.name()], Some(mistake)).await.expect("issued");
+            assert_eq!(issued.certificate.is_none(), mistake == Mistake::InternalName);
+            for der in [Some(issued.precertificate), issued.certificate].iter().flatten() {
+                let broken = broken(&world, der);
+                assert!(mistake.must_find().iter().all(|rule| broken.contains(rule)), "{mistake:?}: {broken:?}");
+            }
+        }
+    }
 
     #[tokio::test]
     async fn a_short_run_makes_every_mistake_once_and_leaves_its_files() {
         let directory = tempfile::tempdir().expect("a directory");
-        let rows = Arc::new(Mutex::new(String::new()));
-        let sink = Arc::clone(&rows);
-        let feed: Feed = Arc::new(move |text: &str| {
-            sink.lock().expect("no panic").push_str(text);
-            Ok(())
-        });
-        let world = World::start(directory.path(), Clock::System, feed).await.expect("starts");
+        let world = World::start(directory.path(), Clock::System).await.expect("starts");
         world.work(Some(Duration::from_millis(1500))).await.expect("works");
         let planted = world.planted();
         let made: Vec<Mistake> = planted.iter().map(|planted| planted.mistake).collect();
         assert_eq!(made, Mistake::ALL);
         assert!(world.issued() >= 6);
-        let record = rows.lock().expect("no panic").clone();
-        for planted in &planted {
-            let known = planted.mistake != Mistake::UnknownToDatabase;
-            assert_eq!(record.contains(&planted.serial), known, "{:?}", planted.mistake);
-        }
         // A precertificate and a certificate of each, but no certificate with the internal name.
         let submitted = 2 * world.issued() - 1;
         assert!(world.logs().iter().all(|log| log.size() == submitted));
+        for planted in &planted {
+            let serial = Serial::from_hex(&planted.serial).expect("hexadecimal");
+            let key = CaseKey { issuer_key_hash: world.desk.ca().issuer_key_hash(), serial };
+            let database = Embedded::open(&world.data_directory()).expect("opens");
+            let lookup = database.find(&[Query { key, names: Vec::new() }]).expect("answers").remove(0);
+            assert_eq!(lookup.record().is_ok(), planted.mistake != Mistake::UnknownToDatabase, "{lookup:?}");
+        }
         let config = crate::config::load(&world.config_file()).unwrap_or_else(|problems| panic!("{problems}"));
-        assert_eq!(config.issuers.len(), 1);
-        let list = std::fs::read_to_string(directory.path().join(file::LOG_LIST)).expect("file");
-        assert!(world.logs().iter().all(|log| list.contains(&log.url())));
+        assert_eq!(config.issuers[0].key_hash, world.desk.ca().issuer_key_hash());
+        let list = std::fs::read(directory.path().join(file::LOG_LIST)).expect("file");
+        let list = crate::ct::log_list::parse(&list).expect("a log list");
+        assert!(list.rejected.is_empty(), "{:?}", list.rejected);
+        let ids: Vec<String> = list.logs.iter().map(|log| log.log_id.to_string()).collect();
+        assert_eq!(ids, world.logs().each_ref().map(LogServer::log_id));
+        assert_eq!(list.logs[1].origin, world.logs()[1].origin());
         world.stop().await;
     }
 
     #[tokio::test]
     async fn a_directory_that_cannot_be_made_is_named() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let clock = Clock::manual(date(2026, 11, 22));
-        let error = World::start(&file.path().join("x"), clock, Arc::new(|_: &str| Ok(()))).await.err();
-        assert!(error.is_some_and(|error| error.to_string().starts_with("cannot write ")));
+        let error = World::start(&file.path().join("x"), Clock::manual(date(2026, 11, 22))).await.err();
+        let path = file.path().display().to_string();
+        assert!(error.is_some_and(|error| error.to_string().contains(&path)));
     }
 }
