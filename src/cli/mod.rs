@@ -5,6 +5,7 @@ pub mod books;
 pub mod config;
 pub mod demo;
 pub mod format;
+pub mod issuance;
 pub mod run;
 
 use std::ffi::OsString;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::clock::{Span, Timestamp};
+use crate::clock::{Clock, Span, Timestamp};
 use crate::config::{Config, Problems, parse_span};
 use format::Format;
 
@@ -253,7 +254,15 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
         }
         Command::Lint { .. } => not_connected("lint"),
         Command::Rules(_) => not_connected("rules"),
-        Command::Issuance(_) => not_connected("issuance"),
+        Command::Issuance(IssuanceCommand::Import { file, table, reading }) => {
+            let directory = load(&reading.config)?.data_directory;
+            let json = reading.output.format == Format::Json;
+            Ok(match issuance::import(&file, table.as_deref(), &directory, Clock::System.now(), json, out)? {
+                issuance::Outcome::Imported => Exit::Nothing,
+                issuance::Outcome::Refused => Exit::Usage,
+                issuance::Outcome::Failed => Exit::Failed,
+            })
+        }
         Command::TestAlert(reading) => alert::test(&load(&reading.config)?, reading.output.format, out),
     }
 }
@@ -347,4 +356,3 @@ mod tests {
         }
     }
 }
-pub mod issuance;

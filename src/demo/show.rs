@@ -5,14 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::desk::Feed;
 use super::screen::{LogState, Screen, Snapshot, block};
 use super::verdict::{Outcome, Told};
 use super::{DemoError, World};
 use crate::clock::{Clock, Span, Stopwatch};
 use crate::config;
 use crate::daemon::{Daemon, DaemonError};
-use crate::issuance::Embedded;
 use crate::pipeline::{Until, Walk};
 
 /// How often the screen is brought up to date.
@@ -59,11 +57,7 @@ pub async fn show(
     stop: impl Future<Output = ()>,
 ) -> Result<bool, ShowError> {
     let clock = Clock::System;
-    let data = directory.join(super::world::file::DATA);
-    let record = Embedded::open(&data).map_err(DaemonError::Issuance)?;
-    let now = clock.clone();
-    let feed: Feed = Arc::new(move |rows: &str| record.import_ndjson(rows, now.now()).map(drop).map_err(|e| e.to_string()));
-    let world = World::start(directory, clock.clone(), feed).await?;
+    let world = World::start(directory, clock.clone()).await?;
     let daemon = Daemon::open(config::load(&world.config_file())?, clock.clone()).await?;
     let walk = daemon.walk().clone();
     screen.text(&format!(
