@@ -149,7 +149,7 @@ fn the_same_import_twice_changes_nothing_and_says_so() {
     let second = database.import_ndjson(&text, NOW).expect("imported");
     assert_eq!((second.rows, second.inserted, second.updated, second.unchanged), (9, 0, 0, 9));
     assert_eq!(record(&database), before);
-    let changed = text.replace("\"manual\"", "\"web\"") + &text.lines().next().expect("a line").to_string();
+    let changed = text.replace("\"manual\"", "\"web\"") + text.lines().next().expect("a line");
     let third = database.import_ndjson(&changed, NOW).expect("imported");
     assert_eq!((third.rows, third.inserted, third.updated, third.unchanged), (10, 0, 1, 9));
 }
