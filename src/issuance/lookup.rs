@@ -64,7 +64,10 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
             hierarchy: row.get(5)?,
         })
     })?;
-    let Some(certificate) = certificate else { return Ok(Lookup::Unknown { as_of: feed.as_of }) };
+    let Some(certificate) = certificate else {
+        // A record that was never fed knows nothing of any certificate: that is our state, not a finding about one.
+        return Ok(if feed.has("certificates") { Lookup::Unknown { as_of: feed.as_of } } else { Lookup::NoSource });
+    };
     let order = match &certificate.order_id {
         Some(order_id) => order(tx, feed, order_id)?,
         None => None,

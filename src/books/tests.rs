@@ -1,0 +1,246 @@
+use super::*;
+use crate::case::{CertificateFacts, EntryKind};
+use crate::clock::{Span, Timestamp, date};
+use crate::ct::compact_range::CompactRange;
+use crate::ct::key::{LogId, LogKey};
+use crate::ct::signer::LogSigner;
+use crate::ct::sth::{ClaimedTreeHead, SignedTreeHead};
+use crate::finding::{CaseKey, Finding, KeyHash, RevocationClock, Serial, Severity};
+use crate::watch::{Form, Hit, Standing};
+
+const LOG: LogId = LogId([7; 32]);
+
+fn now() -> Timestamp {
+    date(2026, 11, 22)
+}
+
+fn range(size: u64) -> CompactRange {
+    let mut range = CompactRange::empty();
+    (0..size).for_each(|leaf| range.push([leaf as u8; 32]));
+    range
+}
+
+fn key(serial: u8) -> CaseKey {
+    CaseKey { issuer_key_hash: KeyHash([1; 32]), serial: Serial(vec![serial]) }
+}
+
+fn hit(index: u64, serial: u8, kind: EntryKind) -> Hit {
+    Hit {
+        index,
+        logged_at: now().plus(Span::from_seconds(index as i64)),
+        kind,
+        standing: Standing::Ours,
+        issuer: "Tests CA".into(),
+        key: key(serial),
+        core_sha256: [serial; 32],
+        form: Form::Certificate,
+        der: vec![serial, kind as u8],
+        remark: String::new(),
+    }
+}
+
+fn entries(size: u64, hits: Vec<Hit>) -> NewEntries {
+    NewEntries { log_id: LOG, downloaded: range(size), hits, malformed: vec![], seen_at: now() }
+}
+
+fn examination(hit: &PendingHit, rules: &[&'static str]) -> Examination {
+    let finding = |rule: &&'static str| Finding {
+        rule: (*rule).into(),
+        severity: Severity::Error,
+        citation: "BR 4.2.2".into(),
+        clock: RevocationClock::Day(5),
+        subject: "www.a.jaso".into(),
+        detail: "because".into(),
+        evidence: vec![],
+    };
+    Examination {
+        hit_id: hit.hit_id,
+        key: hit.key.clone(),
+        findings: rules.iter().map(finding).collect(),
+        certificate: CertificateFacts {
+            issuer: "Tests CA".into(),
+            issuer_key_hash: hit.key.issuer_key_hash,
+            serial: hit.key.serial.to_string(),
+            precertificate_sha256: None,
+            certificate_sha256: None,
+            spki_sha256: String::new(),
+            subject: String::new(),
+            not_before: None,
+            not_after: None,
+            sans: vec![crate::case::SanFact { text: "dNSName www.a.jaso".into(), offending: false }],
+        },
+        record: vec![],
+        not_evaluable: vec![],
+        examine_again_at: None,
+        version: hit.version,
+    }
+}
+
+fn people() -> Vec<(String, String)> {
+    ["a@ca.eus", "b@ca.eus"].map(|to| ("mail".to_string(), to.to_string())).to_vec()
+}
+
+async fn begun() -> (tempfile::TempDir, Books) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let books = Books::open(&directory.path().join("books.sqlite")).expect("open");
+    let start = Position { start_index: 0, downloaded: CompactRange::empty(), verified: CompactRange::empty() };
+    books.begin_log(LOG, "log.test/a", &start, now()).await.expect("begin");
+    (directory, books)
+}
+
+fn head(size: u64, signer: &LogSigner, at: Timestamp) -> SignedTreeHead {
+    let key = LogKey::from_spki_der(&signer.spki_der()).expect("key");
+    let root_hash = range(size).root();
+    let signature = signer.sign_tree_head(size, &root_hash, at);
+    ClaimedTreeHead { tree_size: size, timestamp: at, root_hash, signature }.verify(&key).expect("our own head")
+}
+
+#[tokio::test]
+async fn both_positions_survive_a_restart() {
+    let (directory, books) = begun().await;
+    books.commit_entries(entries(300, vec![])).await.expect("door 1");
+    let signer = LogSigner::generate();
+    let seal = Seal { log_id: LOG, head: head(256, &signer, now()), verified: range(256), seen_at: now() };
+    books.commit_seal(seal).await.expect("seal");
+    drop(books);
+    let books = Books::open(&directory.path().join("books.sqlite")).expect("open again");
+    let position = books.position(LOG).await.expect("read").expect("a position");
+    assert_eq!((position.downloaded, position.verified), (range(300), range(256)));
+    let again = Position { start_index: 9, downloaded: range(9), verified: range(9) };
+    books.begin_log(LOG, "renamed", &again, now()).await.expect("begin");
+    assert_eq!(books.position(LOG).await.expect("read").expect("kept").downloaded.size(), 300);
+    books.rewind(LOG).await.expect("rewind");
+    assert_eq!(books.position(LOG).await.expect("read").expect("kept").downloaded, range(256));
+}
+
+#[tokio::test]
+async fn the_same_entries_twice_are_one_sighting_and_a_pair_is_one_hit() {
+    let (_directory, books) = begun().await;
+    let pre = hit(3, 1, EntryKind::Precertificate);
+    let first = books.commit_entries(entries(10, vec![pre.clone()])).await.expect("door 1");
+    assert_eq!(first, vec![("Tests CA".to_string(), EntryKind::Precertificate, 1)]);
+    assert!(books.commit_entries(entries(10, vec![pre])).await.expect("again").is_empty());
+    let due = books.due_hits(now(), 10).await.expect("due");
+    assert_eq!(due.len(), 1);
+    // The certificate arrives while the precertificate is being examined: the hit stays due.
+    books.commit_entries(entries(20, vec![hit(12, 1, EntryKind::Certificate)])).await.expect("door 1");
+    let opened = books.commit_examinations(vec![examination(&due[0], &["name.internal"])], people(), now()).await;
+    assert_eq!(opened.expect("door 2").len(), 1);
+    let due = books.due_hits(now(), 10).await.expect("due");
+    assert_eq!(due.len(), 1, "the certificate is still to be examined");
+    assert_eq!((due[0].ders.len(), due[0].siblings), (2, 1));
+    let nothing_new = books.commit_examinations(vec![examination(&due[0], &["name.internal"])], people(), now()).await;
+    assert!(nothing_new.expect("door 2").is_empty());
+    assert!(books.due_hits(now(), 10).await.expect("due").is_empty());
+    // A third sighting of a kind that was examined asks for nothing.
+    books.commit_entries(entries(30, vec![hit(25, 1, EntryKind::Certificate)])).await.expect("door 1");
+    assert_eq!(books.next_examination().await.expect("next"), None);
+}
+
+#[tokio::test]
+async fn a_case_keeps_its_clock_and_its_subject_line_and_tells_each_person_once() {
+    let (_directory, books) = begun().await;
+    books.commit_entries(entries(10, vec![hit(3, 1, EntryKind::Precertificate)])).await.expect("door 1");
+    let due = books.due_hits(now(), 10).await.expect("due");
+    let opened = books.commit_examinations(vec![examination(&due[0], &["name.internal"])], people(), now()).await;
+    let opened = opened.expect("door 2").remove(0).notice;
+    assert_eq!((opened.case.as_str(), opened.event_number), ("CASE-2026-0001", 1));
+    assert_eq!(opened.due, Some(now().plus(crate::clock::DAY)));
+    assert!(opened.certificate.expect("facts").sans[0].offending);
+    assert!(!opened.sightings[0].included, "no head covers it yet");
+    let later = now().plus(Span::from_seconds(600));
+    let both = examination(&due[0], &["name.internal", "db.unknown"]);
+    let updated = books.commit_examinations(vec![both], people(), later).await.expect("door 2").remove(0);
+    assert_eq!((updated.notice.aware_at, updated.notice.event_number), (now(), 2));
+    assert_eq!(updated.notice.subject_line, opened.subject_line);
+    assert_eq!((updated.notice.findings.len(), updated.new_findings.len()), (2, 1));
+
+    let messages = books.due_messages(later, 10).await.expect("outbox");
+    assert_eq!(messages.len(), 4, "two events, two people");
+    let again_at = later.plus(Span::from_seconds(30));
+    let deferred = Delivery::Deferred { until: again_at, error: "no route".into() };
+    books.commit_delivery(messages[0].outbox_id, deferred, later).await.expect("door 3");
+    for message in &messages[1..] {
+        books.commit_delivery(message.outbox_id, Delivery::Delivered, later).await.expect("door 3");
+    }
+    assert!(books.due_messages(later, 10).await.expect("outbox").is_empty());
+    let queue = books.queue_state().await.expect("queue");
+    assert_eq!((queue.length, queue.oldest, queue.next_try_at), (1, Some(now()), Some(again_at)));
+    let retried = books.due_messages(again_at, 10).await.expect("outbox").remove(0);
+    assert_eq!((retried.attempts, retried.notice), (1, messages[0].notice.clone()), "a snapshot: the same message");
+    assert!(books.delivered_after(0).await.expect("delivered").is_empty(), "never past one that waits");
+
+    let line = books.list_cases(10).await.expect("cases").remove(0);
+    assert_eq!((line.rules.len(), line.delivered, line.waiting), (2, 3, 1));
+    let shown = books.show_case(crate::case::CaseNumber(1)).await.expect("case").expect("there is one");
+    assert_eq!(shown.notice.event_number, 2);
+    assert!(books.show_case(crate::case::CaseNumber(2)).await.expect("case").is_none());
+}
+
+#[tokio::test]
+async fn heads_are_kept_by_the_hour_and_misbehaviour_once() {
+    let (_directory, books) = begun().await;
+    let signer = LogSigner::generate();
+    for minute in 0..120 {
+        let at = now().plus(Span::from_seconds(minute * 60));
+        let size = minute as u64 + 1;
+        books.commit_entries(entries(size, vec![])).await.expect("door 1");
+        let seal = Seal { log_id: LOG, head: head(size, &signer, at), verified: range(size), seen_at: at };
+        books.commit_seal(seal).await.expect("seal");
+    }
+    let kept = books
+        .read(|c| c.prepare("SELECT tree_size FROM tree_heads ORDER BY tree_size")?.query_map([], |r| r.get(0))?.collect())
+        .await
+        .expect("heads");
+    let kept: Vec<u64> = kept;
+    assert_eq!(kept, [1, 60, 61, 120]);
+    assert_eq!(books.verified_root(LOG, 61).await.expect("root"), Some(range(61).root()));
+    let what = Misbehaviour {
+        log_id: LOG,
+        kind: "fork",
+        tree_size: 61,
+        detail: "two heads".into(),
+        evidence: serde_json::json!({}),
+        observed_at: now(),
+    };
+    assert!(books.record_misbehaviour(what.clone(), Some(head(61, &signer, now()))).await.expect("record"));
+    assert!(!books.record_misbehaviour(what, None).await.expect("record"));
+    let line = books.list_logs().await.expect("logs").remove(0);
+    assert_eq!((line.misbehaviours, line.verified, line.tree_size), (1, 120, Some(120)));
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_loses_nothing_that_was_acknowledged() {
+    let (_directory, books) = begun().await;
+    books.commit_entries(entries(10, vec![hit(3, 1, EntryKind::Precertificate)])).await.expect("door 1");
+    let limit = books.write(|c| {
+        let pages: i64 = c.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        c.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get::<_, i64>(0))
+    });
+    limit.await.expect("a limit");
+    let many = (0..200).map(|at| Hit { der: vec![at as u8; 4000], ..hit(100 + at, at as u8, EntryKind::Certificate) });
+    let full = books.commit_entries(entries(400, many.collect())).await.expect_err("full");
+    assert!(matches!(full, BooksError::DiskFull(_)), "{full}");
+    assert!(full.to_string().contains("Free some space and start ctwarden again"), "{full}");
+    let position = books.position(LOG).await.expect("read").expect("position");
+    assert_eq!(position.downloaded.size(), 10, "all of it or nothing");
+    assert_eq!(books.due_hits(now(), 10).await.expect("due").len(), 1);
+}
+
+#[test]
+fn newer_foreign_and_missing_books_are_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("books.sqlite");
+    assert!(Books::open_read_only(&path).expect_err("none").to_string().contains("there are no books yet"));
+    drop(Books::open(&path).expect("open"));
+    Connection::open(&path).and_then(|c| c.pragma_update(None, "user_version", 99)).expect("a newer format");
+    assert!(matches!(Books::open(&path), Err(BooksError::Newer { found: 99, .. })));
+    let text = directory.path().join("text.sqlite");
+    std::fs::write(&text, "this is not a database, and it is long enough to have a header of a hundred bytes ........")
+        .expect("write");
+    assert!(matches!(Books::open(&text), Err(BooksError::Damaged { .. })));
+    let lock = lock_directory(directory.path()).expect("lock");
+    assert!(matches!(lock_directory(directory.path()), Err(BooksError::InUse(_))));
+    drop(lock);
+    lock_directory(directory.path()).expect("free again");
+}
