@@ -66,7 +66,9 @@ pub enum DaemonError {
         reason: String,
     },
     /// The public suffix list.
-    #[error("public suffix list {path}: {reason}; mend it, or remove [lint] public_suffix_list to use the embedded one")]
+    #[error(
+        "public suffix list {path}: {reason}; mend it, or remove [lint] public_suffix_list to use the embedded one"
+    )]
     SuffixList {
         /// The file.
         path: PathBuf,
@@ -352,7 +354,12 @@ async fn log_list(config: &Config, fetcher: &Fetcher, cache: &Cache) -> Result<L
         }
     };
     for rejected in &list.rejected {
-        tracing::warn!(list = source_name, entry = rejected.what, reason = rejected.why, "an entry of the log list is not used");
+        tracing::warn!(
+            list = source_name,
+            entry = rejected.what,
+            reason = rejected.why,
+            "an entry of the log list is not used"
+        );
     }
     Ok(list)
 }

@@ -9,9 +9,7 @@ use crate::clock::{Span, Timestamp};
 use crate::crosscheck;
 use crate::ct::sct::parse_sct_list;
 use crate::evidence;
-use crate::finding::{
-    Citation, Document, Finding, Issued, Needs, RevocationClock, RuleInfo, Severity, Verdict, br,
-};
+use crate::finding::{Citation, Document, Finding, Issued, Needs, RevocationClock, RuleInfo, Severity, Verdict, br};
 use crate::lint::{self, Tables};
 use crate::record::{Lookup, Presented};
 use crate::watch::{Form, Standing, Watchlist};
@@ -93,7 +91,8 @@ pub struct Policy<'a> {
 
 /// The verdict of every rule that applies, one entry per rule and form examined.
 pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> Vec<(&'static RuleInfo, Verdict)> {
-    let read: Vec<Result<Certificate, ParseError>> = examinee.ders.iter().map(|(form, der)| parse(*form, der)).collect();
+    let read: Vec<Result<Certificate, ParseError>> =
+        examinee.ders.iter().map(|(form, der)| parse(*form, der)).collect();
     let Some(Ok(certificate)) = read.first() else {
         let subject = "certificate";
         let unreadable = lint::unparsable_rule().finding(subject, reason(read.first(), examinee.remark));
@@ -103,7 +102,8 @@ pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> V
         let finding = IMPOSTER.finding(certificate.subject_text(), examinee.remark);
         return vec![(&IMPOSTER, Verdict::Fail(vec![finding]))];
     }
-    let mut verdicts = vec![(&SERIAL_UNIQUE, serial_unique(certificate, examinee.siblings)), (&ENTRY_MATCH, entry(examinee))];
+    let mut verdicts =
+        vec![(&SERIAL_UNIQUE, serial_unique(certificate, examinee.siblings)), (&ENTRY_MATCH, entry(examinee))];
     if certificate.is_ca() && examinee.standing == Standing::Ours {
         verdicts.push((lint::is_ca_rule(), inventory(certificate, policy.watchlist)));
     }

@@ -62,7 +62,9 @@ impl Standing {
     }
     /// The standing a word of the books means.
     pub fn parse(word: &str) -> Option<Standing> {
-        [Standing::Ours, Standing::Imposter, Standing::Trial, Standing::Unreadable].into_iter().find(|s| s.word() == word)
+        [Standing::Ours, Standing::Imposter, Standing::Trial, Standing::Unreadable]
+            .into_iter()
+            .find(|s| s.word() == word)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Every rule against its fixtures: `tests/fixtures/lint/<rule>/<case>.case` holds one certificate in PEM, an empty
 //! line, and one expected finding per line (`rule severity subject`); comment lines at the head may say
-//! `# issued-at: TIME`. The files are made from the table in `support/lint_cases.rs`;
+//! `# issued-at: TIME`. The files are made from the table in `support/lint_cases/`;
 //! `CTWARDEN_WRITE_FIXTURES=1 cargo test --test lint_fixtures` writes them again.
 
 #[path = "support/certgen.rs"]
 mod certgen;
-#[path = "support/lint_cases.rs"]
+#[path = "support/lint_cases/mod.rs"]
 mod lint_cases;
 
 use std::collections::{BTreeMap, BTreeSet};

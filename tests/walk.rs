@@ -19,7 +19,11 @@ const KILLS: u32 = 20;
 fn foreign(number: usize, at: Timestamp) -> RawEntry {
     let tbs = format!("TBSCertificate number {number} of somebody else, {}", "x".repeat(number % 300)).into_bytes();
     let issuer_key_hash = KeyHash([(number % 200) as u8 + 1; 32]);
-    RawEntry { timestamp: at, kind: RawKind::Precert { issuer_key_hash, pre_certificate: tbs.clone(), tbs }, chain: vec![] }
+    RawEntry {
+        timestamp: at,
+        kind: RawKind::Precert { issuer_key_hash, pre_certificate: tbs.clone(), tbs },
+        chain: vec![],
+    }
 }
 
 /// A precertificate of ours for an internal name: one finding that needs no record.
@@ -34,7 +38,10 @@ fn ours(ca: &Ca, number: usize, at: Timestamp) -> (RawEntry, String) {
 }
 
 fn issuers(ca: &Ca) -> String {
-    format!("[[issuer]]\nname = \"Tests CA\"\nissuer_key_hash = \"{}\"\n[issuance]\nsource = \"none\"", ca.issuer_key_hash())
+    format!(
+        "[[issuer]]\nname = \"Tests CA\"\nissuer_key_hash = \"{}\"\n[issuance]\nsource = \"none\"",
+        ca.issuer_key_hash()
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,7 +111,8 @@ async fn twenty_kills_lose_no_hit_and_open_no_second_case() {
     // One mail per case, each with the one Message-ID of its event.
     let mails = bench.mails();
     assert_eq!(mails.len(), HITS);
-    let ids: BTreeSet<&str> = mails.values().filter_map(|mail| mail.lines().find(|l| l.starts_with("Message-ID:"))).collect();
+    let ids: BTreeSet<&str> =
+        mails.values().filter_map(|mail| mail.lines().find(|l| l.starts_with("Message-ID:"))).collect();
     assert_eq!(ids.len(), HITS);
     for serial in &serials {
         assert!(mails.values().any(|mail| mail.contains(serial.as_str())), "no mail names serial {serial}");
@@ -198,7 +206,11 @@ async fn starting_at_the_end_reads_only_what_comes_after() {
         let second = bench.run_beside(&["run", "--until-caught-up"]).await;
         assert_eq!(second.status.code(), Some(0), "{}", said(&second));
         assert_eq!(bench.count("SELECT count(*) FROM hits"), 1, "{api:?}");
-        assert_eq!(bench.count("SELECT verified_size FROM logs"), 1002, "the whole tree is verified from its right edge");
+        assert_eq!(
+            bench.count("SELECT verified_size FROM logs"),
+            1002,
+            "the whole tree is verified from its right edge"
+        );
         let cases = bench.run_beside(&["cases"]).await;
         assert!(printed(&cases).contains("name.internal"), "{}", printed(&cases));
         log.stop().await;

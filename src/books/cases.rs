@@ -238,7 +238,9 @@ fn write_case(
     if let Some(case) = known {
         let due = change.clock.span().map(|span| case.aware_at.plus(span).millis());
         transaction
-            .prepare_cached("UPDATE cases SET severity = ?2, clock = ?3, due_at = ?4, events = ?5 WHERE case_number = ?1")?
+            .prepare_cached(
+                "UPDATE cases SET severity = ?2, clock = ?3, due_at = ?4, events = ?5 WHERE case_number = ?1",
+            )?
             .execute(params![case.number.0, change.severity.word(), change.clock.word(), due, change.event_number])?;
         return Ok((case.number, case.aware_at, case.subject_line.clone()));
     }

@@ -100,7 +100,13 @@ impl Books {
     ///
     /// # Errors
     /// Unusable books.
-    pub async fn begin_log(&self, log_id: LogId, name: &str, start: &Position, now: Timestamp) -> Result<(), BooksError> {
+    pub async fn begin_log(
+        &self,
+        log_id: LogId,
+        name: &str,
+        start: &Position,
+        now: Timestamp,
+    ) -> Result<(), BooksError> {
         let (name, start) = (name.to_string(), start.clone());
         self.write(move |connection| {
             connection
@@ -205,7 +211,11 @@ impl Books {
                 "INSERT INTO misbehaviours (log_id, kind, tree_size, detail, evidence, observed_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
                 params![
-                    what.log_id.0, what.kind, what.tree_size, what.detail, what.evidence.to_string(),
+                    what.log_id.0,
+                    what.kind,
+                    what.tree_size,
+                    what.detail,
+                    what.evidence.to_string(),
                     what.observed_at.millis()
                 ],
             )?;
@@ -256,8 +266,14 @@ fn insert_hit(transaction: &Transaction<'_>, new: &NewEntries, hit: &Hit) -> rus
         )?
         .query_row(
             params![
-                hit.key.issuer_key_hash.0, hit.key.serial.0, hit.core_sha256, hit.standing.word(), hit.issuer, hit.remark,
-                hit.logged_at.millis(), seen_at
+                hit.key.issuer_key_hash.0,
+                hit.key.serial.0,
+                hit.core_sha256,
+                hit.standing.word(),
+                hit.issuer,
+                hit.remark,
+                hit.logged_at.millis(),
+                seen_at
             ],
             |row| row.get(0),
         )?;
@@ -266,16 +282,16 @@ fn insert_hit(transaction: &Transaction<'_>, new: &NewEntries, hit: &Hit) -> rus
         .prepare_cached("SELECT 1 FROM sightings WHERE hit_id = ?1 AND kind = ?2")?
         .exists(params![hit_id, hit.kind.word()])?;
     if !seen_kind {
-        transaction.prepare_cached("UPDATE hits SET examine_at = ?2, version = version + 1 WHERE hit_id = ?1")?.execute(params![hit_id, seen_at])?;
+        transaction
+            .prepare_cached("UPDATE hits SET examine_at = ?2, version = version + 1 WHERE hit_id = ?1")?
+            .execute(params![hit_id, seen_at])?;
     }
     transaction
         .prepare_cached(
             "INSERT INTO sightings (log_id, idx, hit_id, kind, logged_at, seen_at, certificate_sha256)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .execute(params![
-            new.log_id.0, hit.index, hit_id, hit.kind.word(), hit.logged_at.millis(), seen_at, digest
-        ])?;
+        .execute(params![new.log_id.0, hit.index, hit_id, hit.kind.word(), hit.logged_at.millis(), seen_at, digest])?;
     Ok(true)
 }
 
@@ -291,10 +307,14 @@ fn insert_head(
             "INSERT INTO tree_heads (log_id, tree_size, root_hash, signed_at, signature, seen_at, outcome)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
             params![
-                log_id.0, head.tree_size(), head.root_hash(), head.timestamp().millis(), head.signature(),
-                seen_at.millis(), outcome
+                log_id.0,
+                head.tree_size(),
+                head.root_hash(),
+                head.timestamp().millis(),
+                head.signature(),
+                seen_at.millis(),
+                outcome
             ],
         )
         .map(|_| ())
 }
-

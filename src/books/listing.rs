@@ -164,9 +164,12 @@ impl Books {
                 .optional()?;
             let Some(line) = line else { return Ok(None) };
             let sql = "SELECT notice FROM case_events WHERE case_number = ?1 ORDER BY event_number DESC LIMIT 1";
-            let mut notice: Notice = from_json(&connection.query_row(sql, params![number.0], |row| row.get::<_, String>(0))?)?;
+            let mut notice: Notice =
+                from_json(&connection.query_row(sql, params![number.0], |row| row.get::<_, String>(0))?)?;
             let serial: Vec<u8> =
-                connection.query_row("SELECT serial FROM cases WHERE case_number = ?1", params![number.0], |row| row.get(0))?;
+                connection.query_row("SELECT serial FROM cases WHERE case_number = ?1", params![number.0], |row| {
+                    row.get(0)
+                })?;
             notice.sightings =
                 sightings(connection, &CaseKey { issuer_key_hash: line.issuer_key_hash, serial: Serial(serial) })?;
             Ok(Some(CaseDetail { notice, line }))

@@ -33,7 +33,9 @@ const QUEUE_LENGTH: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum BooksError {
     /// Another process follows logs into the same directory.
-    #[error("{0}: another ctwarden is running on this directory; stop it first, or give this one a [data] directory of its own")]
+    #[error(
+        "{0}: another ctwarden is running on this directory; stop it first, or give this one a [data] directory of its own"
+    )]
     InUse(PathBuf),
     /// The file is not a database or fails its check.
     #[error(
@@ -46,7 +48,9 @@ pub enum BooksError {
         reason: String,
     },
     /// Written by a newer version.
-    #[error("{path}: the books have format {found}, this ctwarden knows {SCHEMA_VERSION}; run the version that wrote them, or a newer one")]
+    #[error(
+        "{path}: the books have format {found}, this ctwarden knows {SCHEMA_VERSION}; run the version that wrote them, or a newer one"
+    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -54,7 +58,9 @@ pub enum BooksError {
         found: i64,
     },
     /// No space left.
-    #[error("{0}: the disk is full; nothing acknowledged is lost. Free some space and start ctwarden again: it goes on where it stopped")]
+    #[error(
+        "{0}: the disk is full; nothing acknowledged is lost. Free some space and start ctwarden again: it goes on where it stopped"
+    )]
     DiskFull(PathBuf),
     /// The file or its directory cannot be used.
     #[error("{path}: the books cannot be used: {reason}; check the path, its owner and its permissions")]
@@ -115,7 +121,11 @@ impl Books {
         let mut connection = connect(path, OpenFlags::default())?;
         prepare(&mut connection).map_err(|e| classify(path, e))??;
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        Ok(Books { path: path.to_path_buf(), writer: desk("books-writer", connection), reader: desk("books-reader", reader) })
+        Ok(Books {
+            path: path.to_path_buf(),
+            writer: desk("books-writer", connection),
+            reader: desk("books-reader", reader),
+        })
     }
 
     /// Opens existing books for reading only, as the commands that look at a running daemon do.
@@ -171,7 +181,8 @@ impl Books {
         let job: Job = Box::new(move |connection| {
             let _ = answer.send(work(connection));
         });
-        let gone = || BooksError::Unusable { path: self.path.clone(), reason: "the thread that owns them is gone".into() };
+        let gone =
+            || BooksError::Unusable { path: self.path.clone(), reason: "the thread that owns them is gone".into() };
         desk.send(job).await.map_err(|_| gone())?;
         result.await.map_err(|_| gone())?.map_err(|e| classify(&self.path, e))
     }

@@ -189,7 +189,9 @@ async fn heads_are_kept_by_the_hour_and_misbehaviour_once() {
         books.commit_seal(seal).await.expect("seal");
     }
     let kept = books
-        .read(|c| c.prepare("SELECT tree_size FROM tree_heads ORDER BY tree_size")?.query_map([], |r| r.get(0))?.collect())
+        .read(|c| {
+            c.prepare("SELECT tree_size FROM tree_heads ORDER BY tree_size")?.query_map([], |r| r.get(0))?.collect()
+        })
         .await
         .expect("heads");
     let kept: Vec<u64> = kept;

@@ -290,8 +290,8 @@ impl Certificate {
 
 /// Whether a precertificate and a final certificate are of one issuance.
 ///
-/// BR 7.1.2.9: a Precertificate is a certificate whose "tbsCertificate" equals the Certificate's less the poison and
-/// the SCT list, byte for byte and in the same order.
+/// BR 7.1.2.9: the tbsCertificate of a Precertificate and that of its Certificate are the same byte for byte, in the
+/// same order, except for the poison and the SCT list.
 pub fn corresponds(pre: &Certificate, fin: &Certificate) -> bool {
     pre.core_tbs() == fin.core_tbs()
 }

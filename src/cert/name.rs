@@ -133,7 +133,7 @@ impl GeneralName {
             _ => format!("{:?} tag {}", self.class, self.tag).to_lowercase(),
         }
     }
-    /// Whether class, number and constructed bit are those of RFC 5280: IMPLICIT tags [0] to [8], constructed for
+    /// Whether class, number and constructed bit are those of RFC 5280: IMPLICIT tags 0 to 8, constructed for
     /// otherName, x400Address, ediPartyName and for directoryName (a CHOICE, hence EXPLICIT).
     pub fn is_well_formed(&self) -> bool {
         self.class == Class::Context && self.tag <= 8 && self.constructed == matches!(self.tag, 0 | 3 | 4 | 5)

@@ -15,9 +15,8 @@ use crate::notify::{mail, test_notice};
 /// # Errors
 /// When the settings cannot work or nothing can be written; a recipient who could not be reached is exit code 3.
 pub fn test(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit, CliError> {
-    let (notifier, recipients) = runtime()?
-        .block_on(async { daemon::notifier(config) })
-        .map_err(|e| CliError::Usage(e.to_string()))?;
+    let (notifier, recipients) =
+        runtime()?.block_on(async { daemon::notifier(config) }).map_err(|e| CliError::Usage(e.to_string()))?;
     let runtime = runtime()?;
     let notice = test_notice(Clock::System.now());
     let mut failed = 0;

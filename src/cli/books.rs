@@ -27,17 +27,25 @@ pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
     let lines = runtime()?.block_on(books.list_logs()).map_err(failed)?;
     if format == Format::Json {
         for line in &lines {
-            writeln!(out, "{}", serde_json::json!({
-                "log": line.log, "log_id": line.log_id, "start": line.start_index, "tree_size": line.tree_size,
-                "downloaded": line.downloaded, "verified": line.verified, "sightings": line.sightings,
-                "misbehaviours": line.misbehaviours, "tree_head_at": line.tree_head_at.map(|at| at.to_string()),
-                "updated_at": line.updated_at.to_string(),
-            }))?;
+            writeln!(
+                out,
+                "{}",
+                serde_json::json!({
+                    "log": line.log, "log_id": line.log_id, "start": line.start_index, "tree_size": line.tree_size,
+                    "downloaded": line.downloaded, "verified": line.verified, "sightings": line.sightings,
+                    "misbehaviours": line.misbehaviours, "tree_head_at": line.tree_head_at.map(|at| at.to_string()),
+                    "updated_at": line.updated_at.to_string(),
+                })
+            )?;
         }
         return Ok(Exit::Nothing);
     }
     let width = lines.iter().map(|line| line.log.len()).max().unwrap_or(3).max(3);
-    writeln!(out, "{:width$}  {:>13}  {:>13}  {:>8}  {:>5}  LAST TREE HEAD", "LOG", "DOWNLOADED", "VERIFIED", "HITS", "FAULT")?;
+    writeln!(
+        out,
+        "{:width$}  {:>13}  {:>13}  {:>8}  {:>5}  LAST TREE HEAD",
+        "LOG", "DOWNLOADED", "VERIFIED", "HITS", "FAULT"
+    )?;
     for line in &lines {
         let head = line.tree_head_at.map_or("none verified yet".to_string(), Timestamp::minute);
         let (log, downloaded, verified) = (&line.log, line.downloaded, line.verified);
@@ -57,12 +65,16 @@ pub fn list(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
     for case in &cases {
         let due = case.due_at.map_or("-".to_string(), Timestamp::minute);
         if format == Format::Json {
-            writeln!(out, "{}", serde_json::json!({
-                "case": case.case, "state": case.state, "severity": case.severity, "clock": case.clock,
-                "opened_at": case.opened_at.to_string(), "due_at": case.due_at.map(|at| at.to_string()),
-                "rules": case.rules, "issuer_key_hash": case.issuer_key_hash, "serial": case.serial,
-                "mails_delivered": case.delivered, "mails_waiting": case.waiting,
-            }))?;
+            writeln!(
+                out,
+                "{}",
+                serde_json::json!({
+                    "case": case.case, "state": case.state, "severity": case.severity, "clock": case.clock,
+                    "opened_at": case.opened_at.to_string(), "due_at": case.due_at.map(|at| at.to_string()),
+                    "rules": case.rules, "issuer_key_hash": case.issuer_key_hash, "serial": case.serial,
+                    "mails_delivered": case.delivered, "mails_waiting": case.waiting,
+                })
+            )?;
         } else {
             let (name, severity, clock, rules) = (&case.case, &case.severity, &case.clock, case.rules.join(" "));
             writeln!(out, "{name}  {:8}  {severity:8}  {clock:4}  due {due:17}  {rules}", case.state)?;

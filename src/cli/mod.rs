@@ -6,6 +6,8 @@ pub mod config;
 pub mod demo;
 pub mod format;
 pub mod issuance;
+pub mod lint;
+pub mod rules;
 pub mod run;
 
 use std::ffi::OsString;
@@ -252,8 +254,16 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
                 Some(CasesCommand::Show { id }) => books::show(&config, &id, format, out),
             }
         }
-        Command::Lint { .. } => not_connected("lint"),
-        Command::Rules(_) => not_connected("rules"),
+        Command::Lint { files, issued_at, output } => match lint::lint(&files, issued_at, output.format, out) {
+            Ok(true) => Ok(Exit::Findings),
+            Ok(false) => Ok(Exit::Nothing),
+            Err(lint::LintError::Output(error)) => Err(CliError::Output(error)),
+            Err(error) => Err(CliError::Failed(error.to_string())),
+        },
+        Command::Rules(output) => {
+            rules::rules(&crate::exam::rules(), output.format, out)?;
+            Ok(Exit::Nothing)
+        }
         Command::Issuance(IssuanceCommand::Import { file, table, reading }) => {
             let directory = load(&reading.config)?.data_directory;
             let json = reading.output.format == Format::Json;
@@ -269,10 +279,6 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
 
 fn load(file: &ConfigFile) -> Result<Config, CliError> {
     Ok(crate::config::load(&file.config)?)
-}
-
-fn not_connected(command: &str) -> Result<Exit, CliError> {
-    Err(CliError::Failed(format!("{command} is not connected yet")))
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {

@@ -67,9 +67,8 @@ fn start_tracing(log: LogConfig) {
     // A second start in one process (tests) keeps the first.
     let _ = match log.format {
         LogFormat::Json => builder.json().flatten_event(true).with_target(false).try_init(),
-        LogFormat::Human => builder
-            .with_target(false)
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .try_init(),
+        LogFormat::Human => {
+            builder.with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()
+        }
     };
 }

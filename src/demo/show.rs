@@ -120,7 +120,8 @@ impl Show {
     async fn everything_is_seen(&self, world: &World) -> Result<bool, ShowError> {
         let lines = self.walk.books.list_logs().await?;
         let sizes: Vec<u64> = world.logs().iter().map(|log| log.size()).collect();
-        let read = lines.len() == sizes.len() && lines.iter().map(|line| line.verified).sum::<u64>() == sizes.iter().sum::<u64>();
+        let read = lines.len() == sizes.len()
+            && lines.iter().map(|line| line.verified).sum::<u64>() == sizes.iter().sum::<u64>();
         let examined = self.walk.books.next_examination().await?.is_none();
         Ok(read && examined && self.walk.books.queue_state().await?.length == 0)
     }

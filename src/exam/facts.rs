@@ -51,7 +51,9 @@ pub fn record_lines(lookup: &Lookup) -> Vec<(String, String)> {
         Lookup::Unknown { as_of } => {
             return vec![("record".into(), format!("no row found in certificates as of {as_of}"))];
         }
-        Lookup::Unavailable { reason } => return vec![("record".into(), format!("the database did not answer: {reason}"))],
+        Lookup::Unavailable { reason } => {
+            return vec![("record".into(), format!("the database did not answer: {reason}"))];
+        }
         Lookup::NoSource => return vec![("record".into(), "no issuance source is configured".into())],
     };
     let mut lines = Vec::new();
@@ -62,7 +64,10 @@ pub fn record_lines(lookup: &Lookup) -> Vec<(String, String)> {
             let applicant = order.applicant_name.as_deref().unwrap_or("-");
             let account = &order.account;
             line("order", format!("{} channel={} created {}", order.order_id, order.channel, order.created_at));
-            line("account", format!("{} ({}), applicant {} {applicant}", account.account_id, account.kind, order.applicant_id));
+            line(
+                "account",
+                format!("{} ({}), applicant {} {applicant}", account.account_id, account.kind, order.applicant_id),
+            );
             let names = order.names.as_ref().map_or("not kept".to_string(), |names| names.join(", "));
             line("approved", names);
         }
@@ -70,7 +75,9 @@ pub fn record_lines(lookup: &Lookup) -> Vec<(String, String)> {
     for authorisation in record.authorisations.iter().flatten().take(20) {
         let basis = match &authorisation.basis {
             Basis::Missing => "no validation named".to_string(),
-            Basis::Confirmation(dcv) => format!("confirmation {} {} {} {}", dcv.dcv_id, dcv.method, dcv.adn, dcv.completed_at),
+            Basis::Confirmation(dcv) => {
+                format!("confirmation {} {} {} {}", dcv.dcv_id, dcv.method, dcv.adn, dcv.completed_at)
+            }
             Basis::Reuse(reuse) => {
                 let steps: Vec<&str> = reuse.chain.iter().map(|step| step.stated_id.as_str()).collect();
                 let chain = if steps.is_empty() { String::new() } else { format!(" via {}", steps.join(", ")) };

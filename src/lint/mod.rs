@@ -4,6 +4,9 @@
 //! other (rules.md 1.5, 1.6). When the moment of issuance is only known as an interval, every rule is judged at both
 //! ends: what is found at both is certain, what is found at one end is for review and says which date decides.
 
+#[cfg(test)]
+#[path = "../../tests/support/certgen.rs"]
+pub(crate) mod certgen;
 pub mod ip_registry;
 mod rules;
 pub mod suffix;
@@ -11,15 +14,18 @@ pub mod suffix;
 mod tests;
 pub mod tld;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::cert::{Certificate, DnsName, ParseError, oid};
+use crate::cert::{Certificate, DnsName, oid};
 use crate::clock::{HOUR, Timestamp};
-use crate::finding::{Finding, Issued, RuleInfo, Severity, Verdict};
+use crate::finding::{Finding, Issued, RuleInfo, Severity, Verdict, escape};
 pub use rules::RULES;
 pub use suffix::SuffixList;
 pub use tld::TldTable;
 
+/// Most findings of one rule about one certificate; the rest are counted in one more.
+const MAX_FINDINGS: usize = 200;
 /// id-kp-OCSPSigning, 1.3.6.1.5.5.7.3.9.
 const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
 
@@ -85,7 +91,7 @@ pub struct Rule {
     /// Which certificates it is about.
     pub scope: Scope,
     /// Finds every place in which the certificate breaks it, assuming that it is in force at `Subject::moment`. Two
-    /// findings of one rule differ in their subject.
+    /// findings of one rule that have their subject in common are one.
     pub check: fn(&Subject<'_>) -> Vec<Finding>,
     /// The dates besides `since` and `until` on which the answer for this finding changes: steps of its table.
     pub dates: fn(&Subject<'_>, &Finding) -> Vec<Timestamp>,
@@ -123,9 +129,10 @@ pub fn unparsable_rule() -> &'static RuleInfo {
     &rules::cert_unparsable::RULE.info
 }
 
-/// The finding about bytes that cannot be read as a certificate at all.
-pub fn unparsable(error: &ParseError) -> Finding {
-    rules::cert_unparsable::RULE.info.finding("certificate", error.to_string())
+/// The finding about bytes that cannot be read as a certificate at all; `error` is a [`crate::cert::ParseError`] or
+/// what was wrong with the PEM around it.
+pub fn unparsable(error: &dyn std::fmt::Display) -> Finding {
+    rules::cert_unparsable::RULE.info.finding("certificate", escape(error.to_string().as_bytes(), 500))
 }
 
 fn judge(rule: &Rule, cert: &Certificate, issued: Issued, tables: &Tables) -> Verdict {
@@ -161,12 +168,24 @@ fn guarded(rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
         scoped && rule.info.in_force(subject.moment)
     };
     let judged = catch_unwind(AssertUnwindSafe(|| if applies() { (rule.check)(subject) } else { Vec::new() }));
-    judged.unwrap_or_else(|_| {
+    judged.map(|found| distinct_subjects(rule, found)).unwrap_or_else(|_| {
         let detail = "the rule stopped with an error of its own: judge this certificate by hand and report the bug";
         let mut finding = rule.info.finding("rule", detail);
         finding.severity = Severity::Critical;
         vec![finding]
     })
+}
+
+/// One finding per subject, and not so many that nobody can read them.
+fn distinct_subjects(rule: &Rule, mut found: Vec<Finding>) -> Vec<Finding> {
+    let mut seen = BTreeSet::new();
+    found.retain(|finding| seen.insert(finding.subject.clone()));
+    if found.len() > MAX_FINDINGS {
+        let more = found.len() - MAX_FINDINGS;
+        found.truncate(MAX_FINDINGS);
+        found.push(rule.info.finding("all other names", format!("breaks the rule in {more} more places")));
+    }
+    found
 }
 
 /// All dates on which the answer may change.

@@ -176,7 +176,11 @@ impl Follower {
                 Ok(Some(size))
             }
             Step::Reread { head } => {
-                tracing::warn!(log = name, tree_size = head.tree_size(), "the entries do not have the root that the log signed; they are read once more");
+                tracing::warn!(
+                    log = name,
+                    tree_size = head.tree_size(),
+                    "the entries do not have the root that the log signed; they are read once more"
+                );
                 self.walk.metrics.verification_failure(&name, Check::Root);
                 self.walk.storage(self.walk.books.rewind(self.log.log_id).await)?;
                 Ok(None)
@@ -206,7 +210,12 @@ impl Follower {
         }
         let malformed = decoded.malformed;
         for (index, reason, _) in malformed.iter().take(3) {
-            tracing::warn!(log = self.log.name, index, reason, "an entry is not of the form that the standard gives it");
+            tracing::warn!(
+                log = self.log.name,
+                index,
+                reason,
+                "an entry is not of the form that the standard gives it"
+            );
         }
         let seen_at = self.walk.clock.now();
         let new = NewEntries { log_id: self.log.log_id, downloaded, hits, malformed, seen_at };
@@ -233,7 +242,8 @@ impl Follower {
             ChainHead::Fingerprint(_) | ChainHead::Absent => None,
         };
         let hit = self.walk.watchlist.judge(&candidate, sent);
-        let undecided = hit.as_ref().is_some_and(|hit| hit.standing != Standing::Ours && hit.kind.word() == "certificate");
+        let undecided =
+            hit.as_ref().is_some_and(|hit| hit.standing != Standing::Ours && hit.kind.word() == "certificate");
         let (ChainHead::Fingerprint(fingerprint), true) = (&candidate.issuer, undecided) else { return hit };
         match self.issuer(fingerprint).await {
             Some(der) => self.walk.watchlist.judge(&candidate, Some(&der)),
@@ -271,9 +281,16 @@ impl Follower {
         self.walk.metrics.verification_failure(&self.log.name, check);
         let Misconduct { kind, tree_size, detail, evidence, head } = misconduct;
         let observed_at = self.walk.clock.now();
-        let what = Misbehaviour { log_id: self.log.log_id, kind, tree_size, detail: detail.clone(), evidence, observed_at };
+        let what =
+            Misbehaviour { log_id: self.log.log_id, kind, tree_size, detail: detail.clone(), evidence, observed_at };
         if self.walk.storage(self.walk.books.record_misbehaviour(what, head).await)? {
-            tracing::error!(log = self.log.name, kind, tree_size, detail, "the log misbehaves; the evidence is in the books");
+            tracing::error!(
+                log = self.log.name,
+                kind,
+                tree_size,
+                detail,
+                "the log misbehaves; the evidence is in the books"
+            );
         }
         Ok(())
     }

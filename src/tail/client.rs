@@ -190,7 +190,8 @@ impl Source {
         let mut nodes = Vec::new();
         for node in nodes_needed(size) {
             let tile = self.tile(node.tile_kind(), node.tile_index, node.tile_width, Caps::SMALL).await?;
-            let short = || TailError::Answer(format!("hash tile {} of level {} is short", node.tile_index, node.tile_level));
+            let short =
+                || TailError::Answer(format!("hash tile {} of level {} is short", node.tile_index, node.tile_level));
             nodes.push(node.hash_in(&tile).ok_or_else(short)?);
         }
         CompactRange::from_nodes(size, &nodes).map_err(|e| TailError::Answer(e.to_string()))

@@ -86,14 +86,18 @@ pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchl
         let leaf = match leaves.next() {
             Some(Ok(leaf)) => leaf,
             None => {
-                return Err(format!("the tile holds {} entries, {} were asked for", index - tile_start, to - tile_start));
+                return Err(format!(
+                    "the tile holds {} entries, {} were asked for",
+                    index - tile_start,
+                    to - tile_start
+                ));
             }
             Some(Err(e)) => {
                 // Nothing says where the next entry would begin: the rest of the tile is unreadable.
                 let rest = &body[body.len() - before..];
                 for lost in index.max(from)..to {
                     decoded.leaf_hashes.push(leaf_hash(&[]));
-                    decoded.malformed(lost, &e, if lost == index.max(from) { rest } else { &[] });
+                    decoded.malformed(lost, e, if lost == index.max(from) { rest } else { &[] });
                 }
                 return Ok(decoded);
             }

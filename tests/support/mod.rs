@@ -2,5 +2,5 @@
 #![allow(dead_code)]
 
 pub mod mime;
-pub mod smtp;
 pub mod monitor;
+pub mod smtp;

@@ -23,11 +23,14 @@ impl Bench {
     pub fn with_list(list: &str, issuers: &str, more: &str) -> Bench {
         let bench = Bench { directory: tempfile::tempdir().expect("a directory") };
         bench.write("logs.json", list);
-        bench.write("ctwarden.toml", &format!(
-            "[logs]\nlist = \"logs.json\"\ncontact = \"pki-team@ca-tests.eus\"\nstart = \"beginning\"\n{issuers}\n\
+        bench.write(
+            "ctwarden.toml",
+            &format!(
+                "[logs]\nlist = \"logs.json\"\ncontact = \"pki-team@ca-tests.eus\"\nstart = \"beginning\"\n{issuers}\n\
              [data]\ndirectory = \"data\"\n[mail]\nfolder = \"mail\"\nfrom = \"ctwarden@ca-tests.eus\"\n\
              to = [\"oncall@ca-tests.eus\"]\n[web]\nlisten = \"127.0.0.1:0\"\n{more}\n"
-        ));
+            ),
+        );
         bench
     }
 
@@ -80,7 +83,9 @@ impl Bench {
     /// Every mail by file name.
     pub fn mails(&self) -> BTreeMap<String, String> {
         let Ok(files) = std::fs::read_dir(self.path("mail")) else { return BTreeMap::new() };
-        files.map(|file| file.expect("file").path()).filter(|path| path.extension().is_some_and(|e| e == "eml"))
+        files
+            .map(|file| file.expect("file").path())
+            .filter(|path| path.extension().is_some_and(|e| e == "eml"))
             .map(|path| (name(&path), std::fs::read_to_string(&path).expect("mail")))
             .collect()
     }

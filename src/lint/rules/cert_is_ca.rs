@@ -1,5 +1,6 @@
-//! BR 7.1.2.7.8: "cA ... MUST be set FALSE" in a Subscriber Certificate. A certificate that names servers and is a CA lets its
-//! holder issue for any name: the worst finding of all. A CA certificate without server names is the CA inventory's matter.
+//! BR 7.1.2.7.8: the basicConstraints of a Subscriber Certificate do not say cA TRUE. A certificate that names servers and
+//! is a CA lets its holder issue for any name: the worst finding of all. A CA certificate without server names is the
+//! CA inventory's matter.
 
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
 use crate::lint::{Rule, Scope, Subject, no_dates};

@@ -33,18 +33,13 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let exact = subject.moment >= EXACT;
     let names = subject.cert.common_names();
     let identifiers = subject.cert.identifiers();
-    let mut found: Vec<Finding> = Vec::new();
-    let mut add = |finding: Finding| {
-        if found.iter().all(|other| other.subject != finding.subject) {
-            found.push(finding);
-        }
-    };
+    let mut found = Vec::new();
     if exact && names.len() > 1 {
-        add(RULE.info.finding("commonName", format!("there are {} commonNames, one is allowed", names.len())));
+        found.push(RULE.info.finding("commonName", format!("there are {} commonNames, one is allowed", names.len())));
     }
     for name in &names {
         let Some(text) = name.text() else {
-            add(RULE.info.finding(name.shown(), "its octets are not of the string type that it claims"));
+            found.push(RULE.info.finding(name.shown(), "its octets are not of the string type that it claims"));
             continue;
         };
         if !identifiers.iter().any(|identifier| is_copy(&text, identifier, exact)) {
@@ -54,7 +49,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             } else {
                 "is not in the subjectAltName"
             };
-            add(RULE.info.finding(name.shown(), how));
+            found.push(RULE.info.finding(name.shown(), how));
         }
     }
     found

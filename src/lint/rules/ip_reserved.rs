@@ -31,7 +31,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if !name_internal::in_force(subject) {
         return Vec::new();
     }
-    let mut found: Vec<Finding> = Vec::new();
+    let mut found = Vec::new();
     for identifier in subject.cert.identifiers() {
         let Identifier::Ip(octets) = &identifier else { continue };
         let Some(block) = address(octets).and_then(reserved) else { continue };
@@ -44,9 +44,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
                 _ => ", which is globally reachable",
             });
         }
-        if found.iter().all(|other| other.subject != finding.subject) {
-            found.push(finding);
-        }
+        found.push(finding);
     }
     found
 }

@@ -55,8 +55,7 @@ pub(super) fn why_internal(subject: &Subject<'_>, name: &DnsName) -> Option<Stri
     if is_ip_literal(fqdn.bytes()) {
         return None;
     }
-    // BR Appendix B.3: an onion name whose validation follows Appendix B "is not considered an Internal Name"; from
-    // ballot 144.
+    // BR Appendix B.3: an onion name validated as that appendix says is no Internal Name; since ballot 144.
     if label.eq_ignore_ascii_case(b"onion") && fqdn.labels().count() > 1 && subject.moment >= ONION {
         return None;
     }

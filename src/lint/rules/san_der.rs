@@ -22,18 +22,13 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let mut found: Vec<Finding> = Vec::new();
-    let mut add = |finding: Finding| {
-        if found.iter().all(|other| other.subject != finding.subject) {
-            found.push(finding);
-        }
-    };
+    let mut found = Vec::new();
     let defects = subject.cert.general_name_defects();
     if !defects.is_empty() {
-        add(RULE.info.finding("subjectAltName", format!("is not exact DER: {}", defects.join("; "))));
+        found.push(RULE.info.finding("subjectAltName", format!("is not exact DER: {}", defects.join("; "))));
     }
     for name in subject.cert.general_names().iter().filter(|name| !name.is_well_formed()) {
-        add(RULE.info.finding(name.text(), "is a GeneralName with the wrong tag class or constructed bit"));
+        found.push(RULE.info.finding(name.text(), "is a GeneralName with the wrong tag class or constructed bit"));
     }
     found
 }

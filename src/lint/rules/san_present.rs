@@ -1,4 +1,4 @@
-//! BR 7.1.2.7.12: "This extension MUST contain at least one entry" that is a dNSName or an iPAddress.
+//! BR 7.1.2.7.12: the subjectAltName is present and holds at least one dNSName or iPAddress.
 
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};

@@ -1,4 +1,4 @@
-//! BR 7.1.2.7.12: of the choices of GeneralName only dNSName and iPAddress are permitted, each other "MUST NOT" be present.
+//! BR 7.1.2.7.12: of the choices of GeneralName only dNSName and iPAddress are permitted.
 
 use crate::cert::der::Class;
 use crate::clock::date;
@@ -23,13 +23,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = subject.cert.general_names();
-    let mut found: Vec<Finding> = Vec::new();
-    for name in names.iter().filter(|n| !(n.class == Class::Context && matches!(n.tag, 2 | 7))) {
-        let finding = RULE.info.finding(name.text(), format!("is a {}", name.kind()));
-        if found.iter().all(|other| other.subject != finding.subject) {
-            found.push(finding);
-        }
-    }
-    found
+    let names = subject.cert.general_names().into_iter();
+    let others = names.filter(|name| !(name.class == Class::Context && matches!(name.tag, 2 | 7)));
+    others.map(|name| RULE.info.finding(name.text(), format!("is a {}", name.kind()))).collect()
 }

@@ -16,7 +16,7 @@ pub static RULE: Rule = Rule {
         clock: RevocationClock::Day(5),
         since: Some(date(2012, 7, 1)),
         until: None,
-        needs: Needs::Record,
+        needs: Needs::Certificate,
     },
     scope: Scope::Subscriber,
     check,
