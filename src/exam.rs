@@ -1,1 +1,215 @@
-//! (empty)
+//! The examination of a hit: lint + crosscheck + evidence, and for every rule one of three verdicts.
+
+mod facts;
+
+use std::borrow::Cow;
+
+use crate::cert::{Certificate, Identifier, ParseError};
+use crate::clock::{Span, Timestamp};
+use crate::crosscheck;
+use crate::ct::sct::parse_sct_list;
+use crate::evidence;
+use crate::finding::{
+    Citation, Document, Finding, Issued, Needs, RevocationClock, RuleInfo, Severity, Verdict, br,
+};
+use crate::lint::{self, Tables};
+use crate::record::{Lookup, Presented};
+use crate::watch::{Form, Standing, Watchlist};
+
+pub use facts::{certificate_facts, record_lines};
+
+static IMPOSTER: RuleInfo = RuleInfo {
+    id: "watch.imposter",
+    summary: "a certificate that names one of our issuers is signed with a key of that issuer",
+    severity: Severity::Review,
+    citation: Citation { document: Document::Monitor, section: "issuer key" },
+    clock: RevocationClock::None,
+    since: None,
+    until: None,
+    needs: Needs::Certificate,
+};
+
+static SERIAL_UNIQUE: RuleInfo = RuleInfo {
+    id: "serial.unique",
+    summary: "no serial number is used twice by one issuer, except by a precertificate and its certificate",
+    severity: Severity::Error,
+    citation: br("7.1.2.9"),
+    clock: RevocationClock::FiveDays(12),
+    since: None,
+    until: None,
+    needs: Needs::Certificate,
+};
+
+static ENTRY_MATCH: RuleInfo = RuleInfo {
+    id: "entry.chain",
+    summary: "the precertificate that a log sends beside an entry belongs to the entry",
+    severity: Severity::Notice,
+    citation: Citation { document: Document::Rfc(6962), section: "4.6" },
+    clock: RevocationClock::None,
+    since: None,
+    until: None,
+    needs: Needs::Certificate,
+};
+
+/// The rules of this room: those that need the whole hit.
+static RULES: &[&RuleInfo] = &[&IMPOSTER, &SERIAL_UNIQUE, &ENTRY_MATCH];
+
+/// Every rule of the product, in the order of the table that `ctwarden rules` prints.
+pub fn rules() -> Vec<&'static RuleInfo> {
+    let lint = lint::RULES.iter().map(|rule| &rule.info);
+    lint.chain(crosscheck::RULES.iter().copied())
+        .chain(evidence::RULES.iter().copied())
+        .chain(RULES.iter().copied())
+        .collect()
+}
+
+/// What is examined.
+#[derive(Clone, Debug)]
+pub struct Examinee<'a> {
+    /// How it came to be a hit.
+    pub standing: Standing,
+    /// What was odd about its entry.
+    pub remark: &'a str,
+    /// The forms in which it was seen, the one that says most first.
+    pub ders: &'a [(Form, Vec<u8>)],
+    /// Earliest timestamp of its entries.
+    pub first_logged_at: Timestamp,
+    /// How many different TBSCertificates carry its issuer key and serial, itself included.
+    pub siblings: u64,
+    /// What the CA's record says.
+    pub lookup: &'a Lookup,
+}
+
+/// What an examination is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'a> {
+    /// Our issuers.
+    pub watchlist: &'a Watchlist,
+    /// TLDs, suffixes.
+    pub tables: &'a Tables,
+    /// How long after logging the CA's record may lack a certificate before that is a finding.
+    pub grace: Span,
+}
+
+/// The verdict of every rule that applies, one entry per rule and form examined.
+pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> Vec<(&'static RuleInfo, Verdict)> {
+    let read: Vec<Result<Certificate, ParseError>> = examinee.ders.iter().map(|(form, der)| parse(*form, der)).collect();
+    let Some(Ok(certificate)) = read.first() else {
+        let subject = "certificate";
+        let unreadable = lint::unparsable_rule().finding(subject, reason(read.first(), examinee.remark));
+        return vec![(lint::unparsable_rule(), Verdict::Fail(vec![unreadable]))];
+    };
+    if examinee.standing == Standing::Imposter {
+        let finding = IMPOSTER.finding(certificate.subject_text(), examinee.remark);
+        return vec![(&IMPOSTER, Verdict::Fail(vec![finding]))];
+    }
+    let mut verdicts = vec![(&SERIAL_UNIQUE, serial_unique(certificate, examinee.siblings)), (&ENTRY_MATCH, entry(examinee))];
+    if certificate.is_ca() && examinee.standing == Standing::Ours {
+        verdicts.push((lint::is_ca_rule(), inventory(certificate, policy.watchlist)));
+    }
+    let issued = issued(certificate, examinee.lookup, examinee.first_logged_at);
+    for certificate in read.iter().flatten() {
+        verdicts.extend(lint::run(certificate, issued, policy.tables));
+    }
+    if examinee.standing == Standing::Ours && !certificate.is_ca() {
+        let presented = presented(certificate);
+        let context = crosscheck::Context { first_seen: examinee.first_logged_at, now, grace: policy.grace };
+        verdicts.extend(crosscheck::run(&presented, examinee.lookup, &context));
+        verdicts.extend(evidence::run(&presented, examinee.lookup, issued));
+    }
+    verdicts
+}
+
+/// Parses the bytes of a hit in the form in which they were kept.
+///
+/// # Errors
+/// When the walker cannot reach the fields.
+pub fn parse(form: Form, der: &[u8]) -> Result<Certificate, ParseError> {
+    match form {
+        Form::Certificate => Certificate::parse(der),
+        Form::Tbs => Certificate::parse_tbs(der),
+    }
+}
+
+/// The names and the key of a certificate in the form in which the record is asked for them.
+pub fn presented(certificate: &Certificate) -> Presented {
+    let identifiers = certificate.identifiers();
+    let names = identifiers.iter().map(|identifier| match identifier {
+        Identifier::Dns(name) => name.lower().text(),
+        Identifier::Ip(_) => identifier.text(),
+    });
+    Presented { names: names.collect(), spki_sha256: certificate.spki_sha256() }
+}
+
+/// The time of issuance, in this order: the CA's own signing time; the earliest embedded SCT; otherwise an interval
+/// from notBefore to the earliest log timestamp.
+pub fn issued(certificate: &Certificate, lookup: &Lookup, first_logged_at: Timestamp) -> Issued {
+    if let Lookup::Found(record) = lookup {
+        return Issued::at(record.signed_at);
+    }
+    let scts = certificate.sct_list().and_then(|list| parse_sct_list(list).ok()).unwrap_or_default();
+    if let Some(earliest) = scts.iter().flatten().map(|sct| sct.timestamp).min() {
+        return Issued::at(earliest);
+    }
+    let not_before = certificate.not_before().unwrap_or(first_logged_at);
+    Issued { earliest: not_before.min(first_logged_at), latest: first_logged_at }
+}
+
+/// The findings among verdicts, each rule and subject once, and the rules that could not be judged.
+pub fn outcome(verdicts: &[(&'static RuleInfo, Verdict)]) -> (Vec<Finding>, Vec<(String, String)>) {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut not_evaluable: Vec<(String, String)> = Vec::new();
+    for (rule, verdict) in verdicts {
+        match verdict {
+            Verdict::Pass => {}
+            Verdict::Fail(found) => {
+                for finding in found {
+                    if !findings.iter().any(|f| f.rule == finding.rule && f.subject == finding.subject) {
+                        findings.push(finding.clone());
+                    }
+                }
+            }
+            Verdict::NotEvaluable(why) => not_evaluable.push((rule.id.to_string(), why.clone())),
+        }
+    }
+    (findings, not_evaluable)
+}
+
+fn reason(read: Option<&Result<Certificate, ParseError>>, remark: &str) -> String {
+    match read {
+        Some(Err(error)) => format!("{error}; {remark}"),
+        _ => format!("no bytes are kept; {remark}"),
+    }
+}
+
+fn serial_unique(certificate: &Certificate, siblings: u64) -> Verdict {
+    if siblings < 2 {
+        return Verdict::Pass;
+    }
+    let subject = format!("serial {}", certificate.serial());
+    let detail = format!("{siblings} different TBSCertificates carry this issuer key and serial number");
+    Verdict::Fail(vec![SERIAL_UNIQUE.finding(subject, detail)])
+}
+
+fn entry(examinee: &Examinee<'_>) -> Verdict {
+    if examinee.remark.is_empty() || examinee.ders.iter().any(|(form, _)| *form == Form::Certificate) {
+        return Verdict::Pass;
+    }
+    let mut finding = ENTRY_MATCH.finding("precertificate", examinee.remark);
+    finding.detail.push_str("; the TBSCertificate in the entry itself was examined");
+    Verdict::Fail(vec![finding])
+}
+
+fn inventory(certificate: &Certificate, watchlist: &Watchlist) -> Verdict {
+    let key = certificate.spki_sha256();
+    if watchlist.by_key(&key).is_some() {
+        return Verdict::Pass;
+    }
+    let detail = format!("a CA certificate for key {key}, which is not among the configured issuers");
+    let mut finding = lint::is_ca_rule().finding(certificate.subject_text(), detail);
+    finding.evidence.push(crate::finding::Evidence {
+        source: Cow::Borrowed("configuration"),
+        text: "add an [[issuer]] for it if the CA made it on purpose".to_string(),
+    });
+    Verdict::Fail(vec![finding])
+}

@@ -3,8 +3,19 @@
 //! The shape follows the relational schema of the issuance feed. An absent table is `None`, which makes the rules
 //! that need it "not evaluable"; an empty table is an empty list, which makes them fail.
 
+use std::net::IpAddr;
+
 use crate::clock::{Span, Timestamp};
-use crate::finding::CaseKey;
+use crate::finding::{CaseKey, KeyHash, escape};
+
+/// What a certificate shows of itself to the rules that compare it with the CA's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presented {
+    /// Every SAN in the order of the certificate: dNSNames in lower case and escaped, addresses in their usual text.
+    pub names: Vec<String>,
+    /// SHA-256 of the SubjectPublicKeyInfo.
+    pub spki_sha256: KeyHash,
+}
 
 /// The answer to "what do you know of this certificate?".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +36,22 @@ pub enum Lookup {
     NoSource,
 }
 
+impl Lookup {
+    /// The record, or in words why there is none to compare with.
+    pub fn record(&self) -> Result<&IssuanceRecord, String> {
+        match self {
+            Lookup::Found(record) => Ok(record),
+            Lookup::Unknown { as_of } => {
+                Err(format!("the issuance database has no row for this certificate (as of {as_of})"))
+            }
+            Lookup::Unavailable { reason } => {
+                Err(format!("no answer from the issuance database: {}", escape(reason.as_bytes(), 300)))
+            }
+            Lookup::NoSource => Err("no issuance source is configured".to_string()),
+        }
+    }
+}
+
 /// Everything the CA recorded about one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuanceRecord {
@@ -42,8 +69,8 @@ pub struct IssuanceRecord {
     pub order: Option<Order>,
     /// One row per SAN with the validation and the CAA check relied upon; `None` when the feed has no such table.
     pub authorisations: Option<Vec<SanAuthorisation>>,
-    /// Every other confirmation of the same applicant for a domain that covers one of the SANs: before "no evidence"
-    /// is said, these are searched.
+    /// The confirmations of the same applicant, completed by the time of signing, for domains that cover one of the
+    /// SANs, whether a row names them or not: before "no evidence" is said, these are searched.
     pub other_confirmations: Vec<DcvConfirmation>,
     /// Who approved the order, in order of time.
     pub approvals: Vec<Approval>,
@@ -141,6 +168,19 @@ pub struct DcvReuse {
     pub root: Option<DcvConfirmation>,
 }
 
+impl DcvReuse {
+    /// What people call it: `reuse 17`, or `confirmation 4` when the CA had filed a reuse among its confirmations
+    /// (the import gives such a row the negated identifier).
+    pub fn label(&self) -> String {
+        reuse_label(self.reuse_id)
+    }
+}
+
+/// What people call the reuse with this identifier; see [`DcvReuse::label`].
+pub fn reuse_label(reuse_id: i64) -> String {
+    if reuse_id < 0 { format!("confirmation {}", reuse_id.unsigned_abs()) } else { format!("reuse {reuse_id}") }
+}
+
 /// One step of a stated chain of reuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReuseStep {
@@ -178,4 +218,43 @@ pub struct Approval {
     pub person: String,
     /// When.
     pub decided_at: Timestamp,
+}
+
+/// The domains whose validation can cover `name`, nearest first: the name itself without `*.`, then its ancestors
+/// label by label. An IP address is covered by itself alone.
+pub fn covering_domains(name: &str) -> Vec<&str> {
+    let bare = name.strip_prefix("*.").unwrap_or(name);
+    if bare.is_empty() || bare.parse::<IpAddr>().is_ok() {
+        return vec![bare];
+    }
+    let ancestors = bare.match_indices('.').map(|(dot, _)| &bare[dot + 1..]).filter(|rest| !rest.is_empty());
+    std::iter::once(bare).chain(ancestors).collect()
+}
+
+/// Whether a validation of `adn` covers `name`: equal or an ancestor on a label boundary, so that `l.com` does not
+/// cover `evil.com`.
+pub fn covers(adn: &str, name: &str) -> bool {
+    covering_domains(name).iter().any(|domain| domain.eq_ignore_ascii_case(adn))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_validation_covers_names_under_it_on_label_boundaries_only() {
+        for (adn, name) in [("l.com", "l.com"), ("l.com", "*.l.com"), ("l.com", "a.b.l.com"), ("::1", "::1")] {
+            assert!(covers(adn, name), "{adn} covers {name}");
+        }
+        let not = [("l.com", "evil.com"), ("a.l.com", "l.com"), ("a.l.com", "*.l.com"), ("1", "10.0.0.1"), ("", "a.")];
+        for (adn, name) in not {
+            assert!(!covers(adn, name), "{adn} does not cover {name}");
+        }
+    }
+
+    #[test]
+    fn a_reuse_filed_as_a_confirmation_is_called_what_the_ca_calls_it() {
+        assert_eq!(reuse_label(17), "reuse 17");
+        assert_eq!(reuse_label(-4), "confirmation 4");
+    }
 }

@@ -1,1 +1,338 @@
-//! (empty)
+//! The configuration: what the file may say ([`keys::KEYS`]), what it said ([`Config`]), and everything that is wrong
+//! with it, all at once ([`Problems`]).
+//!
+//! [`load`] reads the TOML with its line numbers, walks it against the key table, and only then gives meaning to what
+//! is left: a mistake in one key never hides a mistake in another.
+
+mod address;
+mod document;
+mod issuer;
+pub mod keys;
+mod logs;
+mod mail;
+mod problem;
+mod raw;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use address::{is_loopback, parse_span};
+use document::Document;
+pub use problem::{Problem, Problems};
+use problem::{plain, quote, read_file};
+use raw::RawConfig;
+
+use crate::clock::Span;
+use crate::finding::KeyHash;
+
+/// The commented example that `ctwarden config example` prints.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// A configuration that was checked: every file it names was read, every address and URL is well formed.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// `[logs]`: which logs are followed.
+    pub logs: LogsConfig,
+    /// `[[issuer]]`: whose certificates are ours; empty only when `watch_all_issuers` is set.
+    pub issuers: Vec<Issuer>,
+    /// `[data] directory`: books and cache live here; need not exist yet.
+    pub data_directory: PathBuf,
+    /// `[books] url` as a path, or `books.sqlite` in the data directory.
+    pub books: PathBuf,
+    /// `[issuance]`: the CA's own record.
+    pub issuance: IssuanceConfig,
+    /// `[mail]`: who is told, and how.
+    pub mail: MailConfig,
+    /// `[web] listen`: the address of metrics and health.
+    pub web_listen: SocketAddr,
+    /// `[watch] all_issuers`: every entry is a hit; for trials.
+    pub watch_all_issuers: bool,
+    /// `[lint] public_suffix_list`: a newer list than the embedded one.
+    pub public_suffix_list: Option<PathBuf>,
+    /// `[log]`: what the program says about itself.
+    pub log: LogConfig,
+}
+
+/// `[logs]`: which logs are followed and from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogsConfig {
+    /// The log list, in the v3 JSON format.
+    pub list: ListSource,
+    /// An e-mail address or URL that goes into the User-Agent; printable ASCII.
+    pub contact: String,
+    /// Where a log that was never read before is begun.
+    pub start: StartAt,
+    /// The states of the log list whose logs are followed; words of the v3 JSON format.
+    pub states: Vec<String>,
+    /// `[[logs.override]]`: corrections to single logs of the list.
+    pub overrides: Vec<LogOverride>,
+}
+
+/// Where the log list comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListSource {
+    /// A file that could be read when the configuration was loaded.
+    File(PathBuf),
+    /// An https URL, or an http URL on loopback.
+    Url(String),
+}
+
+/// Where a log that was never read before is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartAt {
+    /// At entry 0.
+    Beginning,
+    /// At the tree head of the first visit.
+    End,
+}
+
+/// `[[logs.override]]`: a correction to one log of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogOverride {
+    /// SHA-256 of the log's key (RFC 6962 3.2); unique among the overrides.
+    pub log_id: [u8; 32],
+    /// The origin line of its checkpoints, when it is not the submission URL without its scheme.
+    pub origin: Option<String>,
+    /// Where its tiles are read, without a trailing slash; https, or http on loopback.
+    pub monitoring_url: Option<String>,
+}
+
+/// `[[issuer]]`: one issuing key of the CA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issuer {
+    /// The name in mails and metrics; unique.
+    pub name: String,
+    /// What is known of it.
+    pub source: IssuerSource,
+    /// SHA-256 of its SubjectPublicKeyInfo (RFC 6962 3.2, issuer_key_hash); unique.
+    pub key_hash: KeyHash,
+}
+
+/// What is known of an issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IssuerSource {
+    /// Its CA certificate, DER.
+    Certificate(Vec<u8>),
+    /// The hash of its key alone: only precertificates can be matched.
+    KeyHash(KeyHash),
+}
+
+/// `[issuance]`: the CA's own record of what it issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IssuanceConfig {
+    /// Where the record is.
+    pub source: IssuanceSource,
+    /// How long after logging the record may lack a certificate before that is a finding; at least one second.
+    pub grace: Span,
+}
+
+/// Where the issuance record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IssuanceSource {
+    /// The embedded database, filled by `ctwarden issuance import`.
+    Embedded,
+    /// There is none: rules that need it are not evaluable.
+    None,
+}
+
+/// `[mail]`: who is told, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailConfig {
+    /// How mail leaves the program.
+    pub transport: MailTransport,
+    /// The sender: one bare address.
+    pub from: String,
+    /// The recipients: bare addresses, at least one, each once.
+    pub to: Vec<String>,
+    /// The form of the messages.
+    pub profile: MailProfile,
+}
+
+/// How mail leaves the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailTransport {
+    /// To an SMTP server.
+    Smtp {
+        /// Host name or address.
+        server: String,
+        /// TCP port, not 0.
+        port: u16,
+        /// How the connection is protected.
+        tls: MailTls,
+        /// User name for AUTH; always together with the password.
+        username: Option<String>,
+        /// Password for AUTH.
+        password: Option<Secret>,
+        /// PEM of a private CA that signed the server's certificate.
+        ca_certificate: Option<Vec<u8>>,
+    },
+    /// As files in a folder, which need not exist yet.
+    Folder(PathBuf),
+}
+
+/// How the connection to the mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailTls {
+    /// STARTTLS, required (RFC 3207).
+    #[serde(rename = "starttls")]
+    StartTls,
+    /// TLS from the first byte (RFC 8314).
+    Tls,
+    /// Not at all; the server is on loopback.
+    NoneOnLoopback,
+}
+
+/// The form of the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailProfile {
+    /// For people.
+    Human,
+    /// For a ticket system.
+    Ticket,
+}
+
+/// `[log]`: what the program says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The least important level that is written.
+    pub level: tracing::Level,
+}
+
+/// The form of a line of the program's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A password. Its `Debug` form does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a password.
+    pub fn new(text: String) -> Secret {
+        Secret(text)
+    }
+    /// The password itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// The longest configuration that is read, in bytes.
+const FILE_LIMIT_BYTES: u64 = 1 << 20;
+/// The longest public suffix list that is read, in bytes; today's has 0.3 MB.
+const SUFFIX_LIST_LIMIT_BYTES: u64 = 16 << 20;
+
+/// Reads and checks a configuration, and every file that it names. Relative paths start from its directory.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the lines.
+pub fn load(path: &Path) -> Result<Config, Problems> {
+    let refused = |reason: String, line: Option<usize>| {
+        let remedy = "Name a configuration with --config, or begin with `ctwarden config example > ctwarden.toml`.";
+        let problem = Problem { key: "file".to_string(), reason, remedy: remedy.to_string(), line };
+        Problems { file: path.to_path_buf(), list: vec![problem] }
+    };
+    let bytes = read_file(path, FILE_LIMIT_BYTES).map_err(|reason| refused(reason, None))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        refused("is not UTF-8 text".to_string(), Some(line))
+    })?;
+    let whole = std::path::absolute(path).map_err(|error| refused(plain(&error), None))?;
+    let base = whole.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let (mut document, raw) = Document::read(text, base);
+    let config = build(path, raw, &mut document);
+    document.finish(path, config)
+}
+
+/// Gives meaning to every section before the first missing piece ends it, so that every problem is reported.
+fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Config> {
+    let logs = logs::build(raw.logs, document);
+    let issuers = issuer::build(raw.issuer, raw.watch.all_issuers, document);
+    let data_directory = raw.data.directory.and_then(|text| directory("data.directory", &text, document));
+    let books_url = document.has("books.url");
+    let books = match raw.books.url {
+        Some(url) => books(&url, document),
+        None if books_url => None,
+        None => data_directory.as_ref().map(|directory| directory.join("books.sqlite")),
+    };
+    let grace = raw.issuance.grace.and_then(|text| match parse_span(&text) {
+        Ok(span) => Some(span),
+        Err(reason) => document.refuse("issuance.grace", reason, "The default is 15m."),
+    });
+    let mail = mail::build(raw.mail, document);
+    let web_listen = raw.web.listen.and_then(|text| match text.parse() {
+        Ok(address) => Some(address),
+        Err(_) => {
+            let reason = format!("{} is not an address and a port", quote(&text));
+            document.refuse("web.listen", reason, "Write numbers, for instance 127.0.0.1:8640 or [::1]:8640.")
+        }
+    });
+    let suffixes = raw.lint.public_suffix_list.map(|text| document.path(&text));
+    if let Some(Err(reason)) = suffixes.as_deref().map(|path| read_file(path, SUFFIX_LIST_LIMIT_BYTES)) {
+        let remedy = "Name a readable list, or remove the key to use the embedded one.";
+        document.refuse::<()>("lint.public_suffix_list", reason, remedy);
+    }
+    let level = raw.log.level.and_then(|word| word.parse().ok());
+    Some(Config {
+        file: file.to_path_buf(),
+        logs: logs?,
+        issuers,
+        data_directory: data_directory?,
+        books: books?,
+        issuance: IssuanceConfig { source: raw.issuance.source?, grace: grace? },
+        mail: mail?,
+        web_listen: web_listen?,
+        watch_all_issuers: raw.watch.all_issuers?,
+        public_suffix_list: suffixes,
+        log: LogConfig { format: raw.log.format?, level: level? },
+    })
+}
+
+/// A directory that exists or can still be made.
+fn directory(key: &str, text: &str, document: &mut Document<'_>) -> Option<PathBuf> {
+    let path = document.path(text);
+    if path.exists() && !path.is_dir() {
+        return document.refuse(key, format!("{} is not a directory", path.display()), "Name a directory.");
+    }
+    Some(path)
+}
+
+/// The path in `sqlite://PATH`: absolute after three slashes, relative to the configuration after two.
+fn books(url: &str, document: &mut Document<'_>) -> Option<PathBuf> {
+    let path = match url.strip_prefix("sqlite://").map(str::trim) {
+        Some(path) if !path.is_empty() && !path.contains(['?', '#', ':']) => document.path(path),
+        _ => {
+            let remedy = "Write sqlite://FILE, for instance sqlite:///var/lib/ctwarden/books.sqlite.";
+            return document.refuse("books.url", "is not a sqlite URL", remedy);
+        }
+    };
+    if path.is_dir() {
+        return document.refuse("books.url", format!("{} is a directory", path.display()), "Name a file in it.");
+    }
+    Some(path)
+}

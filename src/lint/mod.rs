@@ -1,1 +1,247 @@
-//! (empty)
+//! The rules that a certificate is judged by on its own: one rule is one file in `rules/` and one row of [`RULES`].
+//!
+//! Every name is judged alone and as the octets it is; nothing is normalised first, so that one bad name masks no
+//! other (rules.md 1.5, 1.6). When the moment of issuance is only known as an interval, every rule is judged at both
+//! ends: what is found at both is certain, what is found at one end is for review and says which date decides.
+
+pub mod ip_registry;
+mod rules;
+pub mod suffix;
+#[cfg(test)]
+mod tests;
+pub mod tld;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::cert::{Certificate, DnsName, ParseError, oid};
+use crate::clock::{HOUR, Timestamp};
+use crate::finding::{Finding, Issued, RuleInfo, Severity, Verdict};
+pub use rules::RULES;
+pub use suffix::SuffixList;
+pub use tld::TldTable;
+
+/// id-kp-OCSPSigning, 1.3.6.1.5.5.7.3.9.
+const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
+
+/// The dated facts that rules read.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    /// Top-level domains with their dates.
+    pub tlds: TldTable,
+    /// Registry-controlled suffixes.
+    pub suffixes: SuffixList,
+}
+
+impl Tables {
+    /// The tables that are built in.
+    pub fn embedded() -> Tables {
+        Tables { tlds: TldTable::embedded(), suffixes: SuffixList::Embedded }
+    }
+}
+
+/// What a rule judges: a certificate as issued at a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The certificate or precertificate.
+    pub cert: &'a Certificate,
+    /// The dated facts.
+    pub tables: &'a Tables,
+    /// The moment of issuance that is assumed.
+    pub moment: Timestamp,
+}
+
+impl Subject<'_> {
+    /// Whether the profile of BR 7.1.2.7 (Subscriber Certificate) applies: not to a CA certificate (7.1.2.1 to
+    /// 7.1.2.6) nor to an OCSP Responder Certificate (7.1.2.8). Whoever names a server in the subjectAltName is
+    /// judged as a subscriber even when cA says TRUE: that defect must not hide the others.
+    pub fn is_subscriber(&self) -> bool {
+        let responder = || self.cert.extended_key_usages().is_some_and(|u| u.len() == 1 && u[0] == OCSP_SIGNING);
+        !self.cert.identifiers().is_empty() || !(self.cert.is_ca() || responder())
+    }
+    /// Length of the validity in seconds, both ends included (RFC 5280 4.1.2.5, BR 6.3.2).
+    pub fn inclusive_seconds(&self) -> Option<i64> {
+        let (start, end) = (self.cert.not_before()?.seconds(), self.cert.not_after()?.seconds());
+        Some(end.saturating_sub(start).saturating_add(1))
+    }
+    /// The well-formed dNSNames.
+    pub fn dns_names(&self) -> Vec<DnsName> {
+        self.cert.dns_names()
+    }
+}
+
+/// Which certificates a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All, CA certificates too.
+    Every,
+    /// Subscriber Certificates, see [`Subject::is_subscriber`].
+    Subscriber,
+}
+
+/// A rule: what it says of itself, and how it is judged.
+pub struct Rule {
+    /// Its row in the rule table.
+    pub info: RuleInfo,
+    /// Which certificates it is about.
+    pub scope: Scope,
+    /// Finds every place in which the certificate breaks it, assuming that it is in force at `Subject::moment`. Two
+    /// findings of one rule differ in their subject.
+    pub check: fn(&Subject<'_>) -> Vec<Finding>,
+    /// The dates besides `since` and `until` on which the answer for this finding changes: steps of its table.
+    pub dates: fn(&Subject<'_>, &Finding) -> Vec<Timestamp>,
+}
+
+/// For [`Rule::dates`] of a rule whose only dates are `since` and `until`.
+fn no_dates(_: &Subject<'_>, _: &Finding) -> Vec<Timestamp> {
+    Vec::new()
+}
+
+/// Judges a certificate by all rules, in the order of [`RULES`].
+pub fn run(cert: &Certificate, issued: Issued, tables: &Tables) -> Vec<(&'static RuleInfo, Verdict)> {
+    RULES.iter().map(|rule| (&rule.info, judge(rule, cert, issued, tables))).collect()
+}
+
+/// All findings of [`run`], worst first.
+pub fn findings(cert: &Certificate, issued: Issued, tables: &Tables) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (_, verdict) in run(cert, issued, tables) {
+        if let Verdict::Fail(findings) = verdict {
+            found.extend(findings);
+        }
+    }
+    found.sort_by(|a: &Finding, b| (a.severity, &a.rule, &a.subject).cmp(&(b.severity, &b.rule, &b.subject)));
+    found
+}
+
+/// The rule about certificates with cA TRUE; whether a CA certificate is in the CA's inventory is judged elsewhere.
+pub fn is_ca_rule() -> &'static RuleInfo {
+    &rules::cert_is_ca::RULE.info
+}
+
+/// The rule about bytes that cannot be read.
+pub fn unparsable_rule() -> &'static RuleInfo {
+    &rules::cert_unparsable::RULE.info
+}
+
+/// The finding about bytes that cannot be read as a certificate at all.
+pub fn unparsable(error: &ParseError) -> Finding {
+    rules::cert_unparsable::RULE.info.finding("certificate", error.to_string())
+}
+
+fn judge(rule: &Rule, cert: &Certificate, issued: Issued, tables: &Tables) -> Verdict {
+    // A certificate whose notBefore lies after its log entry gives an interval that is the wrong way round.
+    let (first, last) = (issued.earliest.min(issued.latest), issued.earliest.max(issued.latest));
+    let at = |moment| Subject { cert, tables, moment };
+    let early = guarded(rule, &at(first));
+    if first == last {
+        return Verdict::from_findings(early.into_iter().map(|f| certain(rule, &at(first), &at(last), f)).collect());
+    }
+    let late = guarded(rule, &at(last));
+    let mut found = Vec::new();
+    for finding in &late {
+        found.push(match early.iter().find(|other| other.subject == finding.subject) {
+            Some(other) => {
+                let mut finding = finding.clone();
+                finding.severity = finding.severity.max(other.severity);
+                certain(rule, &at(first), &at(last), finding)
+            }
+            None => uncertain(rule, &at(first), &at(last), finding.clone(), true),
+        });
+    }
+    for finding in early.into_iter().filter(|f| late.iter().all(|other| other.subject != f.subject)) {
+        found.push(uncertain(rule, &at(first), &at(last), finding, false));
+    }
+    Verdict::from_findings(found)
+}
+
+/// What the rule finds at one moment; a panic of the rule is a finding of its own and the other rules still run.
+fn guarded(rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
+    let applies = || {
+        let scoped = rule.scope == Scope::Every || subject.is_subscriber();
+        scoped && rule.info.in_force(subject.moment)
+    };
+    let judged = catch_unwind(AssertUnwindSafe(|| if applies() { (rule.check)(subject) } else { Vec::new() }));
+    judged.unwrap_or_else(|_| {
+        let detail = "the rule stopped with an error of its own: judge this certificate by hand and report the bug";
+        let mut finding = rule.info.finding("rule", detail);
+        finding.severity = Severity::Critical;
+        vec![finding]
+    })
+}
+
+/// All dates on which the answer may change.
+fn dates(rule: &Rule, subject: &Subject<'_>, finding: &Finding) -> Vec<Timestamp> {
+    let table = catch_unwind(AssertUnwindSafe(|| (rule.dates)(subject, finding))).unwrap_or_default();
+    let mut all: Vec<Timestamp> = rule.info.since.into_iter().chain(rule.info.until).chain(table).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// A finding that holds at both ends; near a date it says so, because notBefore and signing may differ by 48 hours
+/// (BR 7.1.2.7) and the other side of the date would be judged otherwise.
+fn certain(rule: &Rule, first: &Subject<'_>, last: &Subject<'_>, mut finding: Finding) -> Finding {
+    let near = |date: &Timestamp| {
+        let distance = |moment: Timestamp| moment.since(*date).millis().unsigned_abs();
+        distance(first.moment).min(distance(last.moment)) <= 48 * HOUR.millis().unsigned_abs()
+    };
+    if let Some(date) = dates(rule, last, &finding).iter().find(|date| near(date)) {
+        finding.detail.push_str(&format!("; issued within 48 h of {}, a date of this rule", date.day()));
+    }
+    finding
+}
+
+/// A finding that holds at one end only.
+fn uncertain(rule: &Rule, first: &Subject<'_>, last: &Subject<'_>, mut finding: Finding, late: bool) -> Finding {
+    finding.severity = finding.severity.max(Severity::Review);
+    let deciding = dates(rule, last, &finding).into_iter().filter(|d| first.moment < *d && *d <= last.moment);
+    let days: Vec<String> = deciding.map(Timestamp::day).collect();
+    let side = if late { "on or after" } else { "before" };
+    finding.detail.push_str(&match days.as_slice() {
+        [] => format!("; only if issued {} rather than {}", at_end(first, last, late), at_end(first, last, !late)),
+        days => format!(
+            "; only if issued {side} {}: issuance is known to lie between {} and {}",
+            days.join(" or "),
+            first.moment,
+            last.moment
+        ),
+    });
+    finding
+}
+
+fn at_end(first: &Subject<'_>, last: &Subject<'_>, late: bool) -> Timestamp {
+    if late { last.moment } else { first.moment }
+}
+
+/// A name for judging its right end: without `*.` and without one root dot, which have rules of their own.
+fn without_edges(name: &DnsName) -> DnsName {
+    let mut fqdn = name.strip_wildcard();
+    if fqdn.0.len() > 1 && fqdn.0.ends_with(b".") {
+        fqdn.0.pop();
+    }
+    fqdn
+}
+
+/// Whether a dNSName is an address literal: it is no Internal Name then ("not an IP address", BR 1.6.1).
+fn is_ip_literal(name: &[u8]) -> bool {
+    let text = std::str::from_utf8(name).unwrap_or_default();
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+    bare.parse::<std::net::IpAddr>().is_ok()
+}
+
+/// Whether the certificate has an extension of this OID that is marked critical.
+fn is_critical(cert: &Certificate, oid: &[u8]) -> bool {
+    cert.extension(oid).any(|extension| extension.critical)
+}
+
+/// The dNSNames once each, as found.
+fn distinct(mut names: Vec<DnsName>) -> Vec<DnsName> {
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Whether there is a subjectAltName extension.
+fn has_san(cert: &Certificate) -> bool {
+    cert.extension(oid::SUBJECT_ALT_NAME).next().is_some()
+}

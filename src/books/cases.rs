@@ -1,0 +1,317 @@
+//! Door 2: the case, its events and the outbox, in one transaction with the mark that a hit was examined.
+
+use std::collections::HashSet;
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::{Books, BooksError};
+use crate::case::{self, CaseNumber, CaseState, CertificateFacts, Change, EntryKind, Notice, Sighting};
+use crate::clock::Timestamp;
+use crate::finding::{CaseKey, Finding, KeyHash, Serial};
+use crate::watch::{Form, Standing};
+
+/// A hit that waits for its examination.
+#[derive(Clone, Debug)]
+pub struct PendingHit {
+    /// Its number in the books.
+    pub hit_id: i64,
+    /// Issuer key and serial.
+    pub key: CaseKey,
+    /// How it came to be a hit.
+    pub standing: Standing,
+    /// The issuer as shown to people.
+    pub issuer: String,
+    /// What was odd about the entry.
+    pub remark: String,
+    /// Earliest timestamp of its entries in any log.
+    pub first_logged_at: Timestamp,
+    /// When the monitor first read it.
+    pub first_seen_at: Timestamp,
+    /// The precertificate if one was seen in full, and the certificate if one was seen: what is judged.
+    pub ders: Vec<(EntryKind, Form, Vec<u8>)>,
+    /// How many different TBSCertificates carry this issuer key and serial.
+    pub siblings: u64,
+    /// Whether this hit was never examined before.
+    pub first_examination: bool,
+    /// What there was to examine when it was taken up; goes back with the result.
+    pub version: i64,
+}
+
+/// The result of one examination, ready for door 2.
+#[derive(Clone, Debug)]
+pub struct Examination {
+    /// The hit.
+    pub hit_id: i64,
+    /// Issuer key and serial.
+    pub key: CaseKey,
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// The certificate as shown to people.
+    pub certificate: CertificateFacts,
+    /// The CA's record as shown to people.
+    pub record: Vec<(String, String)>,
+    /// Rules that could not be judged.
+    pub not_evaluable: Vec<(String, String)>,
+    /// When it must be examined again; `None`: when something new is seen.
+    pub examine_again_at: Option<Timestamp>,
+    /// [`PendingHit::version`]: when a new sighting has raised it meanwhile, the hit stays due.
+    pub version: i64,
+}
+
+/// A case that door 2 opened or updated.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The notice that went into the outbox.
+    pub notice: Notice,
+    /// The findings that were new.
+    pub new_findings: Vec<Finding>,
+    /// Earliest timestamp of the certificate in any log.
+    pub first_logged_at: Timestamp,
+}
+
+impl Books {
+    /// Hits whose examination is due, oldest first.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn due_hits(&self, now: Timestamp, limit: usize) -> Result<Vec<PendingHit>, BooksError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT hit_id, issuer_key_hash, serial, standing, issuer, remark, first_logged_at, first_seen_at,
+                        (SELECT count(*) FROM hits AS h WHERE h.issuer_key_hash = hits.issuer_key_hash
+                           AND h.serial = hits.serial), examined, version
+                 FROM hits WHERE examine_at IS NOT NULL AND examine_at <= ?1 ORDER BY examine_at LIMIT ?2",
+            )?;
+            let rows = statement.query_map(params![now.millis(), limit as i64], pending)?;
+            let mut hits = rows.collect::<rusqlite::Result<Vec<PendingHit>>>()?;
+            let mut ders = connection.prepare_cached(
+                "SELECT s.kind, c.form, c.der FROM sightings AS s JOIN certificates AS c ON c.sha256 = s.certificate_sha256
+                 WHERE s.hit_id = ?1 GROUP BY c.sha256 ORDER BY s.kind DESC, c.form LIMIT 4",
+            )?;
+            for hit in &mut hits {
+                let rows = ders.query_map(params![hit.hit_id], |row| {
+                    let form = if row.get::<_, String>(1)? == "tbs" { Form::Tbs } else { Form::Certificate };
+                    Ok((entry_kind(&row.get::<_, String>(0)?), form, row.get(2)?))
+                })?;
+                hit.ders = rows.collect::<rusqlite::Result<_>>()?;
+            }
+            Ok(hits)
+        })
+        .await
+    }
+
+    /// When the next examination is due, if any is planned.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn next_examination(&self) -> Result<Option<Timestamp>, BooksError> {
+        self.read(|connection| {
+            let sql = "SELECT min(examine_at) FROM hits WHERE examine_at IS NOT NULL";
+            Ok(connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.map(Timestamp::from_millis))
+        })
+        .await
+    }
+
+    /// Door 2. `recipients` are (channel, recipient) pairs that hear of every event.
+    ///
+    /// # Errors
+    /// Unusable books; then no case was changed and the hits stay due.
+    pub async fn commit_examinations(
+        &self,
+        examinations: Vec<Examination>,
+        recipients: Vec<(String, String)>,
+        now: Timestamp,
+    ) -> Result<Vec<Opened>, BooksError> {
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            let mut opened = Vec::new();
+            for examination in &examinations {
+                if let Some(event) = commit_one(&transaction, examination, &recipients, now)? {
+                    opened.push(event);
+                }
+            }
+            transaction.commit()?;
+            Ok(opened)
+        })
+        .await
+    }
+}
+
+fn pending(row: &Row<'_>) -> rusqlite::Result<PendingHit> {
+    Ok(PendingHit {
+        hit_id: row.get(0)?,
+        key: CaseKey { issuer_key_hash: KeyHash(row.get(1)?), serial: Serial(row.get(2)?) },
+        standing: Standing::parse(&row.get::<_, String>(3)?).unwrap_or(Standing::Unreadable),
+        issuer: row.get(4)?,
+        remark: row.get(5)?,
+        first_logged_at: Timestamp::from_millis(row.get(6)?),
+        first_seen_at: Timestamp::from_millis(row.get(7)?),
+        siblings: row.get(8)?,
+        first_examination: row.get::<_, i64>(9)? == 0,
+        version: row.get(10)?,
+        ders: Vec::new(),
+    })
+}
+
+pub(super) fn entry_kind(word: &str) -> EntryKind {
+    if word == EntryKind::Certificate.word() { EntryKind::Certificate } else { EntryKind::Precertificate }
+}
+
+fn commit_one(
+    transaction: &Transaction<'_>,
+    examination: &Examination,
+    recipients: &[(String, String)],
+    now: Timestamp,
+) -> rusqlite::Result<Option<Opened>> {
+    // A sighting that was committed while the examination ran is still to be examined.
+    transaction
+        .prepare_cached(
+            "UPDATE hits SET examined = examined + 1,
+                    examine_at = CASE WHEN version <> ?2 THEN examine_at ELSE ?3 END
+             WHERE hit_id = ?1",
+        )?
+        .execute(params![
+            examination.hit_id,
+            examination.version,
+            examination.examine_again_at.map(Timestamp::millis)
+        ])?;
+    let known = load(transaction, &examination.key)?;
+    let Some(change) = case::fold(known.as_ref(), &examination.findings) else { return Ok(None) };
+    let sightings = sightings(transaction, &examination.key)?;
+    let (number, aware_at, subject_line) = write_case(transaction, examination, known.as_ref(), &change, now)?;
+    for finding in &change.new_findings {
+        transaction
+            .prepare_cached(
+                "INSERT INTO case_findings (case_number, rule, subject, event_number, finding, found_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                number.0,
+                finding.rule,
+                finding.subject,
+                change.event_number,
+                json(finding)?,
+                now.millis()
+            ])?;
+    }
+    let offending: HashSet<&str> = change.all_findings.iter().map(|f| f.subject.as_str()).collect();
+    let mut certificate = examination.certificate.clone();
+    for san in &mut certificate.sans {
+        san.offending = san.text.split_once(' ').is_some_and(|(_, name)| offending.contains(name));
+    }
+    let first_logged_at = sightings.iter().map(|s| s.logged_at).min().unwrap_or(now);
+    let notice = Notice {
+        case: case::case_name(number, aware_at),
+        event: change.event,
+        event_number: change.event_number,
+        event_at: now,
+        aware_at,
+        clock: change.clock,
+        due: change.clock.span().map(|span| aware_at.plus(span)),
+        severity: change.severity,
+        new_findings: change.new_findings.len(),
+        findings: change.all_findings,
+        certificate: Some(certificate),
+        sightings,
+        record: examination.record.clone(),
+        not_evaluable: examination.not_evaluable.clone(),
+        subject_line,
+    };
+    let text = json(&notice)?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO case_events (case_number, event_number, kind, happened_at, notice) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![number.0, notice.event_number, notice.event.word(), now.millis(), text])?;
+    let key = format!("{}.{}.{}", notice.case, notice.event.word(), notice.event_number);
+    super::delivery::enqueue(transaction, &key, &text, recipients, now)?;
+    Ok(Some(Opened { notice, new_findings: change.new_findings, first_logged_at }))
+}
+
+fn write_case(
+    transaction: &Transaction<'_>,
+    examination: &Examination,
+    known: Option<&CaseState>,
+    change: &Change,
+    now: Timestamp,
+) -> rusqlite::Result<(CaseNumber, Timestamp, String)> {
+    if let Some(case) = known {
+        let due = change.clock.span().map(|span| case.aware_at.plus(span).millis());
+        transaction
+            .prepare_cached("UPDATE cases SET severity = ?2, clock = ?3, due_at = ?4, events = ?5 WHERE case_number = ?1")?
+            .execute(params![case.number.0, change.severity.word(), change.clock.word(), due, change.event_number])?;
+        return Ok((case.number, case.aware_at, case.subject_line.clone()));
+    }
+    let due = change.clock.span().map(|span| now.plus(span));
+    transaction
+        .prepare_cached(
+            "INSERT INTO cases (issuer_key_hash, serial, state, opened_at, subject_line, severity, clock, due_at, events)
+             VALUES (?1, ?2, 'new', ?3, '', ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            examination.key.issuer_key_hash.0,
+            examination.key.serial.0,
+            now.millis(),
+            change.severity.word(),
+            change.clock.word(),
+            due.map(Timestamp::millis),
+            change.event_number
+        ])?;
+    let number = CaseNumber(transaction.last_insert_rowid());
+    let name = case::case_name(number, now);
+    let subject_line = case::subject_line(&name, change, &examination.certificate.issuer, due);
+    transaction
+        .prepare_cached("UPDATE cases SET subject_line = ?2 WHERE case_number = ?1")?
+        .execute(params![number.0, subject_line])?;
+    Ok((number, now, subject_line))
+}
+
+fn load(transaction: &Transaction<'_>, key: &CaseKey) -> rusqlite::Result<Option<CaseState>> {
+    let row = transaction
+        .prepare_cached(
+            "SELECT case_number, opened_at, subject_line, events FROM cases WHERE issuer_key_hash = ?1 AND serial = ?2",
+        )?
+        .query_row(params![key.issuer_key_hash.0, key.serial.0], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, u32>(3)?))
+        })
+        .optional()?;
+    let Some((number, opened_at, subject_line, events)) = row else { return Ok(None) };
+    let number = CaseNumber(number);
+    let findings = findings(transaction, number)?;
+    let aware_at = Timestamp::from_millis(opened_at);
+    Ok(Some(CaseState { number, key: key.clone(), aware_at, subject_line, events, findings }))
+}
+
+pub(super) fn findings(connection: &rusqlite::Connection, number: CaseNumber) -> rusqlite::Result<Vec<Finding>> {
+    let mut statement = connection.prepare_cached("SELECT finding FROM case_findings WHERE case_number = ?1")?;
+    let rows = statement.query_map(params![number.0], |row| row.get::<_, String>(0))?;
+    rows.map(|text| from_json(&text?)).collect()
+}
+
+pub(super) fn sightings(connection: &rusqlite::Connection, key: &CaseKey) -> rusqlite::Result<Vec<Sighting>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT l.name, s.idx, s.kind, s.logged_at, s.seen_at, s.idx >= l.start_index AND s.idx < l.verified_size
+         FROM sightings AS s JOIN hits AS h ON h.hit_id = s.hit_id JOIN logs AS l ON l.log_id = s.log_id
+         WHERE h.issuer_key_hash = ?1 AND h.serial = ?2 ORDER BY s.seen_at, l.name, s.idx LIMIT 200",
+    )?;
+    let rows = statement.query_map(params![key.issuer_key_hash.0, key.serial.0], |row| {
+        Ok(Sighting {
+            log: row.get(0)?,
+            index: row.get(1)?,
+            kind: entry_kind(&row.get::<_, String>(2)?),
+            logged_at: Timestamp::from_millis(row.get(3)?),
+            seen_at: Timestamp::from_millis(row.get(4)?),
+            included: row.get(5)?,
+        })
+    })?;
+    rows.collect()
+}
+
+pub(super) fn json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
+}
+
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))
+}

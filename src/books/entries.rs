@@ -1,0 +1,300 @@
+//! Door 1: the position in a log and what was seen on the way there, in one transaction.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use sha2::Digest;
+
+use super::{Books, BooksError};
+use crate::case::EntryKind;
+use crate::clock::Timestamp;
+use crate::ct::compact_range::CompactRange;
+use crate::ct::key::LogId;
+use crate::ct::sth::SignedTreeHead;
+use crate::watch::{Form, Hit};
+
+/// Where we stand in a log: two positions, never one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Where following began; entries below it were never read.
+    pub start_index: u64,
+    /// All entries below its size were read and searched.
+    pub downloaded: CompactRange,
+    /// All entries below its size were hashed into a root that the log has signed.
+    pub verified: CompactRange,
+}
+
+/// What one response held: entries from `start_index` on, already appended to `downloaded`.
+#[derive(Clone, Debug)]
+pub struct NewEntries {
+    /// The log.
+    pub log_id: LogId,
+    /// The position after these entries.
+    pub downloaded: CompactRange,
+    /// Entries of ours among them.
+    pub hits: Vec<Hit>,
+    /// Entries that are not of the form the standard gives them: (index, reason, bytes).
+    pub malformed: Vec<(u64, String, Vec<u8>)>,
+    /// When they were read.
+    pub seen_at: Timestamp,
+}
+
+/// A tree head whose root was recomputed from the entries.
+#[derive(Clone, Debug)]
+pub struct Seal {
+    /// The log.
+    pub log_id: LogId,
+    /// The head.
+    pub head: SignedTreeHead,
+    /// The compact range of exactly that size.
+    pub verified: CompactRange,
+    /// When.
+    pub seen_at: Timestamp,
+}
+
+/// Something a log must not do, with the evidence as JSON.
+#[derive(Clone, Debug)]
+pub struct Misbehaviour {
+    /// The log.
+    pub log_id: LogId,
+    /// `root_mismatch`, `fork`, `rollback`, `bad_signature`, ...
+    pub kind: &'static str,
+    /// The tree size it is about.
+    pub tree_size: u64,
+    /// One sentence.
+    pub detail: String,
+    /// The signed objects, byte for byte.
+    pub evidence: serde_json::Value,
+    /// When it was observed.
+    pub observed_at: Timestamp,
+}
+
+impl Books {
+    /// The position in a log, or `None` when it was never followed.
+    ///
+    /// # Errors
+    /// Unusable books; also a stored position that is not one.
+    pub async fn position(&self, log_id: LogId) -> Result<Option<Position>, BooksError> {
+        let row = self
+            .read(move |connection| {
+                connection
+                    .query_row(
+                        "SELECT start_index, downloaded, verified FROM logs WHERE log_id = ?1",
+                        params![log_id.0],
+                        |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?)),
+                    )
+                    .optional()
+            })
+            .await?;
+        let Some((start_index, downloaded, verified)) = row else { return Ok(None) };
+        match (CompactRange::from_bytes(&downloaded), CompactRange::from_bytes(&verified)) {
+            (Ok(downloaded), Ok(verified)) => Ok(Some(Position { start_index, downloaded, verified })),
+            _ => {
+                let reason = format!("the position in log {log_id} is not a compact range");
+                Err(BooksError::Damaged { path: self.path().to_path_buf(), reason })
+            }
+        }
+    }
+
+    /// Writes the first position in a log; one that is already there stays.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn begin_log(&self, log_id: LogId, name: &str, start: &Position, now: Timestamp) -> Result<(), BooksError> {
+        let (name, start) = (name.to_string(), start.clone());
+        self.write(move |connection| {
+            connection
+                .execute(
+                    "INSERT INTO logs (log_id, name, start_index, downloaded_size, downloaded, verified_size, verified, updated_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (log_id) DO UPDATE SET name = excluded.name",
+                    params![
+                        log_id.0, name, start.start_index, start.downloaded.size(), start.downloaded.to_bytes(),
+                        start.verified.size(), start.verified.to_bytes(), now.millis()
+                    ],
+                )
+                .map(|_| ())
+        })
+        .await
+    }
+
+    /// Door 1. Returns the hits that were new, by issuer and kind, for the counters.
+    ///
+    /// # Errors
+    /// Unusable books; then neither the position nor a hit was written.
+    pub async fn commit_entries(&self, new: NewEntries) -> Result<Vec<(String, EntryKind, u64)>, BooksError> {
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            let mut counted: HashMap<(String, EntryKind), u64> = HashMap::new();
+            for hit in &new.hits {
+                if insert_hit(&transaction, &new, hit)? {
+                    *counted.entry((hit.issuer.clone(), hit.kind)).or_insert(0) += 1;
+                }
+            }
+            for (index, reason, bytes) in &new.malformed {
+                transaction.execute(
+                    "INSERT INTO malformed (log_id, idx, reason, bytes, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT DO NOTHING",
+                    params![new.log_id.0, index, reason, bytes, new.seen_at.millis()],
+                )?;
+            }
+            transaction.execute(
+                "UPDATE logs SET downloaded_size = ?2, downloaded = ?3, updated_at = ?4 WHERE log_id = ?1",
+                params![new.log_id.0, new.downloaded.size(), new.downloaded.to_bytes(), new.seen_at.millis()],
+            )?;
+            transaction.commit()?;
+            Ok(counted.into_iter().map(|((issuer, kind), count)| (issuer, kind, count)).collect())
+        })
+        .await
+    }
+
+    /// Moves the verified position to a head whose root was recomputed, and keeps the head.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn commit_seal(&self, seal: Seal) -> Result<(), BooksError> {
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            transaction.execute(
+                "UPDATE logs SET verified_size = ?2, verified = ?3, updated_at = ?4
+                 WHERE log_id = ?1 AND verified_size <= ?2",
+                params![seal.log_id.0, seal.verified.size(), seal.verified.to_bytes(), seal.seen_at.millis()],
+            )?;
+            // A log may sign a head a second. The first of each hour and the newest are enough to convict it of a
+            // fork; the others would grow by a million rows a day.
+            let hour_began = seal.seen_at.millis() - seal.seen_at.millis().rem_euclid(3_600_000);
+            transaction.execute(
+                "DELETE FROM tree_heads WHERE log_id = ?1 AND outcome = 'verified' AND tree_size < ?2 AND seen_at >
+                   (SELECT min(seen_at) FROM tree_heads
+                    WHERE log_id = ?1 AND outcome = 'verified' AND seen_at >= ?3)",
+                params![seal.log_id.0, seal.head.tree_size(), hour_began],
+            )?;
+            insert_head(&transaction, seal.log_id, &seal.head, seal.seen_at, "verified")?;
+            transaction.commit()
+        })
+        .await
+    }
+
+    /// Moves the downloaded position back to the verified one, so that a range is read again.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn rewind(&self, log_id: LogId) -> Result<(), BooksError> {
+        self.write(move |connection| {
+            connection
+                .execute(
+                    "UPDATE logs SET downloaded_size = verified_size, downloaded = verified WHERE log_id = ?1",
+                    params![log_id.0],
+                )
+                .map(|_| ())
+        })
+        .await
+    }
+
+    /// Keeps a misbehaviour and the head that shows it. True when it was not known.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn record_misbehaviour(
+        &self,
+        what: Misbehaviour,
+        head: Option<SignedTreeHead>,
+    ) -> Result<bool, BooksError> {
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            let inserted = transaction.execute(
+                "INSERT INTO misbehaviours (log_id, kind, tree_size, detail, evidence, observed_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+                params![
+                    what.log_id.0, what.kind, what.tree_size, what.detail, what.evidence.to_string(),
+                    what.observed_at.millis()
+                ],
+            )?;
+            if let Some(head) = &head {
+                insert_head(&transaction, what.log_id, head, what.observed_at, "mismatch")?;
+            }
+            transaction.commit()?;
+            Ok(inserted > 0)
+        })
+        .await
+    }
+
+    /// The root that was verified at exactly this size earlier, if one was.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn verified_root(&self, log_id: LogId, tree_size: u64) -> Result<Option<[u8; 32]>, BooksError> {
+        self.read(move |connection| {
+            let sql = "SELECT root_hash FROM tree_heads WHERE log_id = ?1 AND tree_size = ?2 AND outcome = 'verified'";
+            connection.query_row(sql, params![log_id.0, tree_size], |row| row.get(0)).optional()
+        })
+        .await
+    }
+}
+
+/// Inserts a hit with its sighting; true when this sighting was not known.
+fn insert_hit(transaction: &Transaction<'_>, new: &NewEntries, hit: &Hit) -> rusqlite::Result<bool> {
+    let seen_at = new.seen_at.millis();
+    let known = transaction
+        .prepare_cached("SELECT 1 FROM sightings WHERE log_id = ?1 AND idx = ?2")?
+        .exists(params![new.log_id.0, hit.index])?;
+    if known {
+        return Ok(false);
+    }
+    let digest: [u8; 32] = sha2::Sha256::digest(&hit.der).into();
+    let form = if hit.form == Form::Certificate { "certificate" } else { "tbs" };
+    transaction
+        .prepare_cached("INSERT INTO certificates (sha256, form, der) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+        .execute(params![digest, form, hit.der])?;
+    let hit_id: i64 = transaction
+        .prepare_cached(
+            "INSERT INTO hits (issuer_key_hash, serial, core_sha256, standing, issuer, remark, first_logged_at,
+                               first_seen_at, examine_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
+             ON CONFLICT (issuer_key_hash, serial, core_sha256)
+             DO UPDATE SET first_logged_at = min(first_logged_at, excluded.first_logged_at)
+             RETURNING hit_id",
+        )?
+        .query_row(
+            params![
+                hit.key.issuer_key_hash.0, hit.key.serial.0, hit.core_sha256, hit.standing.word(), hit.issuer, hit.remark,
+                hit.logged_at.millis(), seen_at
+            ],
+            |row| row.get(0),
+        )?;
+    // The first precertificate and the first certificate of a hit are each examined; more sightings say nothing new.
+    let seen_kind = transaction
+        .prepare_cached("SELECT 1 FROM sightings WHERE hit_id = ?1 AND kind = ?2")?
+        .exists(params![hit_id, hit.kind.word()])?;
+    if !seen_kind {
+        transaction.prepare_cached("UPDATE hits SET examine_at = ?2, version = version + 1 WHERE hit_id = ?1")?.execute(params![hit_id, seen_at])?;
+    }
+    transaction
+        .prepare_cached(
+            "INSERT INTO sightings (log_id, idx, hit_id, kind, logged_at, seen_at, certificate_sha256)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            new.log_id.0, hit.index, hit_id, hit.kind.word(), hit.logged_at.millis(), seen_at, digest
+        ])?;
+    Ok(true)
+}
+
+fn insert_head(
+    connection: &Connection,
+    log_id: LogId,
+    head: &SignedTreeHead,
+    seen_at: Timestamp,
+    outcome: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "INSERT INTO tree_heads (log_id, tree_size, root_hash, signed_at, signature, seen_at, outcome)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+            params![
+                log_id.0, head.tree_size(), head.root_hash(), head.timestamp().millis(), head.signature(),
+                seen_at.millis(), outcome
+            ],
+        )
+        .map(|_| ())
+}
+

@@ -1,0 +1,105 @@
+//! `ctwarden logs` and `ctwarden cases`: what the books say, while the daemon runs or not.
+
+use std::io::Write;
+
+use super::format::Format;
+use super::run::runtime;
+use super::{CliError, Exit};
+use crate::books::{Books, BooksError};
+use crate::case::parse_case_name;
+use crate::clock::Timestamp;
+use crate::config::Config;
+use crate::notify::text;
+
+/// The most cases that a list shows.
+const MOST_CASES: u32 = 10_000;
+
+fn failed(error: BooksError) -> CliError {
+    CliError::Failed(error.to_string())
+}
+
+/// Prints how far each log has been read.
+///
+/// # Errors
+/// No books, or no output.
+pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit, CliError> {
+    let books = Books::open_read_only(&config.books).map_err(failed)?;
+    let lines = runtime()?.block_on(books.list_logs()).map_err(failed)?;
+    if format == Format::Json {
+        for line in &lines {
+            writeln!(out, "{}", serde_json::json!({
+                "log": line.log, "log_id": line.log_id, "start": line.start_index, "tree_size": line.tree_size,
+                "downloaded": line.downloaded, "verified": line.verified, "sightings": line.sightings,
+                "misbehaviours": line.misbehaviours, "tree_head_at": line.tree_head_at.map(|at| at.to_string()),
+                "updated_at": line.updated_at.to_string(),
+            }))?;
+        }
+        return Ok(Exit::Nothing);
+    }
+    let width = lines.iter().map(|line| line.log.len()).max().unwrap_or(3).max(3);
+    writeln!(out, "{:width$}  {:>13}  {:>13}  {:>8}  {:>5}  LAST TREE HEAD", "LOG", "DOWNLOADED", "VERIFIED", "HITS", "FAULT")?;
+    for line in &lines {
+        let head = line.tree_head_at.map_or("none verified yet".to_string(), Timestamp::minute);
+        let (log, downloaded, verified) = (&line.log, line.downloaded, line.verified);
+        let (sightings, misbehaviours) = (line.sightings, line.misbehaviours);
+        writeln!(out, "{log:width$}  {downloaded:>13}  {verified:>13}  {sightings:>8}  {misbehaviours:>5}  {head}")?;
+    }
+    Ok(Exit::Nothing)
+}
+
+/// Prints one line per case.
+///
+/// # Errors
+/// No books, or no output.
+pub fn list(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit, CliError> {
+    let books = Books::open_read_only(&config.books).map_err(failed)?;
+    let cases = runtime()?.block_on(books.list_cases(MOST_CASES)).map_err(failed)?;
+    for case in &cases {
+        let due = case.due_at.map_or("-".to_string(), Timestamp::minute);
+        if format == Format::Json {
+            writeln!(out, "{}", serde_json::json!({
+                "case": case.case, "state": case.state, "severity": case.severity, "clock": case.clock,
+                "opened_at": case.opened_at.to_string(), "due_at": case.due_at.map(|at| at.to_string()),
+                "rules": case.rules, "issuer_key_hash": case.issuer_key_hash, "serial": case.serial,
+                "mails_delivered": case.delivered, "mails_waiting": case.waiting,
+            }))?;
+        } else {
+            let (name, severity, clock, rules) = (&case.case, &case.severity, &case.clock, case.rules.join(" "));
+            writeln!(out, "{name}  {:8}  {severity:8}  {clock:4}  due {due:17}  {rules}", case.state)?;
+        }
+    }
+    if cases.is_empty() && format == Format::Text {
+        writeln!(out, "no cases")?;
+    }
+    Ok(Exit::Nothing)
+}
+
+/// Prints everything that is known about one case.
+///
+/// # Errors
+/// A name that is no case, no books, or no output.
+pub fn show(config: &Config, id: &str, format: Format, out: &mut dyn Write) -> Result<Exit, CliError> {
+    let number = parse_case_name(id)
+        .ok_or_else(|| CliError::Usage(format!("{id:?} is not the name of a case; `ctwarden cases` lists them")))?;
+    let books = Books::open_read_only(&config.books).map_err(failed)?;
+    let case = runtime()?.block_on(books.show_case(number)).map_err(failed)?;
+    let Some(case) = case else {
+        return Err(CliError::Usage(format!("there is no case {id}; `ctwarden cases` lists those there are")));
+    };
+    match format {
+        Format::Json => {
+            let notice = serde_json::to_value(&case.notice).map_err(|e| CliError::Failed(e.to_string()))?;
+            let (state, delivered, waiting) = (&case.line.state, case.line.delivered, case.line.waiting);
+            let all = serde_json::json!({
+                "case": case.line.case, "state": state, "mails_delivered": delivered, "mails_waiting": waiting,
+                "notice": notice,
+            });
+            writeln!(out, "{all}")?;
+        }
+        Format::Text => {
+            write!(out, "{}", text::render(&case.notice))?;
+            writeln!(out, "Mails: {} delivered, {} waiting", case.line.delivered, case.line.waiting)?;
+        }
+    }
+    Ok(Exit::Nothing)
+}

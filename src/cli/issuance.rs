@@ -1,0 +1,159 @@
+//! `ctwarden issuance import FILE`: feeds the embedded issuance database and tells what it did.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::clock::Timestamp;
+use crate::finding::escape;
+use crate::issuance::{Embedded, ImportSummary, IssuanceError};
+
+/// How an import ended; the caller turns it into an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of the file is in the database.
+    Imported,
+    /// The file or the table name was refused: the input has to be mended.
+    Refused,
+    /// The file could not be read or the database could not be used.
+    Failed,
+}
+
+/// Imports `path` into the issuance database of `data_directory` and writes the summary, or everything that is wrong,
+/// to `out`: as text, or as one JSON object with `json`.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn import(
+    path: &Path,
+    table: Option<&str>,
+    data_directory: &Path,
+    now: Timestamp,
+    json: bool,
+    out: &mut dyn Write,
+) -> io::Result<Outcome> {
+    let result = Embedded::open(data_directory).and_then(|database| database.import_file(path, table, now));
+    let file = escape(path.to_string_lossy().as_bytes(), 500);
+    let outcome = match &result {
+        Ok(_) => Outcome::Imported,
+        Err(IssuanceError::Refused { .. } | IssuanceError::NoSuchTable { .. }) => Outcome::Refused,
+        Err(_) => Outcome::Failed,
+    };
+    match (result, json) {
+        (Ok(summary), true) => writeln!(out, "{}", imported(&file, &summary))?,
+        (Ok(summary), false) => text(&file, &summary, out)?,
+        (Err(IssuanceError::Refused { errors, more }), false) => {
+            for error in &errors {
+                let column = error.column.as_ref().map_or(String::new(), |column| format!(" column {column}:"));
+                writeln!(out, "{file}:{}:{column} {}", error.line, error.reason)?;
+            }
+            let rest = if more { ", and there is more" } else { "" };
+            writeln!(out, "{file}: {} error{}{rest}: nothing was imported", errors.len(), plural(errors.len()))?;
+        }
+        (Err(IssuanceError::Refused { errors, more }), true) => {
+            let errors: Vec<_> =
+                errors.iter().map(|e| json!({"line": e.line, "column": e.column, "reason": e.reason})).collect();
+            writeln!(out, "{}", json!({"file": file, "imported": false, "errors": errors, "more": more}))?;
+        }
+        (Err(error), true) => {
+            writeln!(out, "{}", json!({"file": file, "imported": false, "error": error.to_string()}))?;
+        }
+        (Err(error), false) => writeln!(out, "{error}; nothing was imported")?,
+    }
+    Ok(outcome)
+}
+
+fn imported(file: &str, summary: &ImportSummary) -> serde_json::Value {
+    let tables: Vec<_> = summary
+        .tables
+        .iter()
+        .map(|t| {
+            json!({"table": t.table, "rows": t.rows, "inserted": t.inserted, "updated": t.updated,
+                   "unchanged": t.unchanged})
+        })
+        .collect();
+    json!({"file": file, "imported": true, "rows": summary.rows, "inserted": summary.inserted,
+           "updated": summary.updated, "unchanged": summary.unchanged, "reclassified": summary.reclassified,
+           "tables": tables})
+}
+
+fn text(file: &str, summary: &ImportSummary, out: &mut dyn Write) -> io::Result<()> {
+    let rows = format!("{} row{}", summary.rows, plural(summary.rows as usize));
+    if summary.inserted + summary.updated == 0 {
+        return writeln!(out, "{file}: {rows}, all of them known: nothing changed");
+    }
+    let counts = (summary.inserted, summary.updated, summary.unchanged);
+    writeln!(out, "{file}: {rows}: {} new, {} changed, {} known", counts.0, counts.1, counts.2)?;
+    for table in &summary.tables {
+        let (name, new, changed, known) = (&table.table, table.inserted, table.updated, table.unchanged);
+        writeln!(out, "  {name:<18} {new:>8} new {changed:>8} changed {known:>8} known")?;
+    }
+    if summary.reclassified > 0 {
+        let (count, plural) = (summary.reclassified, plural(summary.reclassified as usize));
+        writeln!(out, "  {count} confirmation{plural} whose method means reuse: filed in dcv_reuse, not evidence")?;
+    }
+    Ok(())
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::date;
+
+    fn told(path: &Path, table: Option<&str>, directory: &Path, json: bool) -> (Outcome, String) {
+        let mut out = Vec::new();
+        let outcome = import(path, table, directory, date(2026, 11, 22), json, &mut out).expect("a buffer takes all");
+        (outcome, String::from_utf8(out).expect("text").replace(&directory.display().to_string(), "DIR"))
+    }
+
+    #[test]
+    fn an_import_tells_what_it_did_or_why_it_did_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (directory, path) = (directory.path(), directory.path().join("accounts.csv"));
+        std::fs::write(&path, "account_id,kind\na,direct\nb,cdn\n").expect("written");
+        let (outcome, text) = told(&path, None, directory, false);
+        assert_eq!(outcome, Outcome::Imported);
+        let line = "  accounts                  2 new        0 changed        0 known\n";
+        assert_eq!(text, format!("DIR/accounts.csv: 2 rows: 2 new, 0 changed, 0 known\n{line}"));
+        let (_, text) = told(&path, None, directory, false);
+        assert_eq!(text, "DIR/accounts.csv: 2 rows, all of them known: nothing changed\n");
+        let (_, text) = told(&path, None, directory, true);
+        assert!(text.contains(r#""unchanged":2"#) && text.contains(r#""imported":true"#), "{text}");
+
+        std::fs::write(&path, "account_id,kind\na,direct\nc,other\nd\n").expect("written");
+        let (outcome, text) = told(&path, None, directory, false);
+        assert_eq!(outcome, Outcome::Refused);
+        let expected = "DIR/accounts.csv:3: column kind: \"other\" is none of direct, enterprise, reseller, cdn\n\
+                        DIR/accounts.csv:4: has 1 fields, the header has 2\n\
+                        DIR/accounts.csv: 2 errors: nothing was imported\n";
+        assert_eq!(text, expected);
+        let (_, text) = told(&path, None, directory, true);
+        assert!(text.contains(r#""column":"kind""#) && text.contains(r#""imported":false"#), "{text}");
+
+        assert_eq!(told(&path, Some("nosuch"), directory, false).0, Outcome::Refused);
+        let (outcome, text) = told(&directory.join("missing.ndjson"), None, directory, false);
+        assert_eq!(outcome, Outcome::Failed);
+        assert!(text.contains("DIR/missing.ndjson") && text.ends_with("nothing was imported\n"), "{text}");
+        assert!(told(&directory.join("missing.ndjson"), None, directory, true).1.contains(r#""error":"#));
+    }
+
+    #[test]
+    fn a_confirmation_that_is_none_is_mentioned() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("rows.ndjson");
+        let rows = r#"{"table":"accounts","account_id":"1","kind":"direct"}
+{"table":"applicants","applicant_id":"1","account_id":"1"}
+{"table":"dcv_confirmations","dcv_id":1,"applicant_id":"1","adn":"a.eus","method":"reused","completed_at":1,"performed_by":"x"}"#;
+        std::fs::write(&path, rows).expect("written");
+        let (_, text) = told(&path, None, directory.path(), false);
+        assert!(
+            text.ends_with("1 confirmation whose method means reuse: filed in dcv_reuse, not evidence\n"),
+            "{text}"
+        );
+    }
+}

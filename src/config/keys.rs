@@ -1,0 +1,188 @@
+//! The key table: every key a configuration may hold, stated once. The walk over the file, the suggestions for
+//! misspelt keys and the test of `example.toml` all read this table.
+
+/// One key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Where it stands: `logs.list`; `[]` marks a section that may be repeated, as in `issuer[].name`.
+    pub path: &'static str,
+    /// What its value may be.
+    pub kind: Kind,
+    /// Whether it must be there, and what holds when it is not.
+    pub need: Need,
+    /// What it is for, in one line.
+    pub doc: &'static str,
+    /// A value in TOML, for the remedy of a missing key and for the example.
+    pub example: &'static str,
+}
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// A string that is not empty.
+    Text,
+    /// A list of at least one such string.
+    Texts,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list of at least one of these words.
+    Words(&'static [&'static str]),
+    /// A whole number from the first to the second, both included.
+    Integer(i64, i64),
+    /// `true` or `false`.
+    Boolean,
+}
+
+/// Whether a key must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Wherever its section stands; sections that are not repeated always count as standing.
+    Required,
+    /// It may be left out, and then this TOML value holds.
+    Default(&'static str),
+    /// It may be left out; what that means depends on its neighbours.
+    Optional,
+}
+
+impl Kind {
+    /// What a value of this kind is called in an error.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Text | Kind::Word(_) => "a string",
+            Kind::Texts | Kind::Words(_) => "a list of strings",
+            Kind::Integer(..) => "a whole number",
+            Kind::Boolean => "true or false",
+        }
+    }
+}
+
+impl Key {
+    /// The section, without brackets of TOML: `logs`, `logs.override[]`.
+    pub fn section(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or("", |(section, _)| section)
+    }
+    /// The name within the section.
+    pub fn name(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or(self.path, |(_, name)| name)
+    }
+}
+
+/// A section as it is written in a file: `[logs]`, `[[logs.override]]`.
+pub fn header(section: &str) -> String {
+    match section.strip_suffix("[]") {
+        Some(repeated) => format!("[[{repeated}]]"),
+        None => format!("[{section}]"),
+    }
+}
+
+/// The key at a path, with `[]` for repeated sections.
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// Whether any key lies in this section or below it.
+pub fn is_section(path: &str) -> bool {
+    KEYS.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// The states of a log in the log list v3 schema.
+const STATES: &[&str] = &["pending", "qualified", "usable", "readonly", "retired", "rejected"];
+
+const fn key(path: &'static str, kind: Kind, need: Need, doc: &'static str, example: &'static str) -> Key {
+    Key { path, kind, need, doc, example }
+}
+
+use Kind::{Boolean, Integer, Text, Texts, Word, Words};
+use Need::{Default, Optional, Required};
+
+/// Every key, in the order of the example.
+#[rustfmt::skip]
+pub static KEYS: &[Key] = &[
+    key("logs.list", Text, Required, "The log list (v3 JSON): a file or an https URL.",
+        r#""https://www.gstatic.com/ct/log_list/v3/log_list.json""#),
+    key("logs.contact", Text, Required, "E-mail address or URL at which a log operator reaches you; sent in the User-Agent.",
+        r#""pki-team@ca.example""#),
+    key("logs.start", Word(&["beginning", "end"]), Default(r#""beginning""#), "Where a log that was never read before is begun.",
+        r#""beginning""#),
+    key("logs.states", Words(STATES), Default(r#"["qualified", "usable", "readonly"]"#), "Logs in these states of the list are followed.",
+        r#"["qualified", "usable", "readonly"]"#),
+    key("logs.override[].log_id", Text, Required, "The log that is corrected: its log_id in the list (base64).",
+        r#""47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=""#),
+    key("logs.override[].origin", Text, Optional, "The first line of its checkpoints.", r#""log.ca.example/2027h1""#),
+    key("logs.override[].monitoring_url", Text, Optional, "Where its tiles are read.", r#""https://tiles.ca.example/2027h1""#),
+    key("issuer[].name", Text, Required, "The issuer's name in mails and metrics.", r#""Example CA G1""#),
+    key("issuer[].certificate", Text, Optional, "The issuer's CA certificate, a PEM or DER file.", r#""issuer.pem""#),
+    key("issuer[].issuer_key_hash", Text, Optional, "Instead: SHA-256 of its SubjectPublicKeyInfo; only precertificates are matched.",
+        r#""e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855""#),
+    key("data.directory", Text, Required, "Where the books and the cache are kept.", r#""ctwarden-data""#),
+    key("books.url", Text, Optional, "The books, when they are not in the data directory.", r#""sqlite:///var/lib/ctwarden/books.sqlite""#),
+    key("issuance.source", Word(&["embedded", "none"]), Default(r#""embedded""#), "The CA's own record of what it issued.", r#""embedded""#),
+    key("issuance.grace", Text, Default(r#""15m""#), "How long the record may lag behind the logs.", r#""15m""#),
+    key("mail.server", Text, Optional, "The SMTP server.", r#""smtp.ca.example""#),
+    key("mail.port", Integer(1, 65_535), Optional, "Its port; 587 for starttls, 465 for tls, 25 for none-on-loopback.", "587"),
+    key("mail.tls", Word(&["starttls", "tls", "none-on-loopback"]), Default(r#""starttls""#), "How the connection is protected.",
+        r#""starttls""#),
+    key("mail.username", Text, Optional, "User name, when the server wants one.", r#""ctwarden""#),
+    key("mail.password_file", Text, Optional, "File with the password.", r#""smtp-password""#),
+    key("mail.ca_certificate", Text, Optional, "PEM file of the private CA that signed the server's certificate.", r#""smtp-ca.pem""#),
+    key("mail.folder", Text, Optional, "Instead of a server: a directory into which mails are written.", r#""mail""#),
+    key("mail.from", Text, Optional, "The sender.", r#""ctwarden@ca.example""#),
+    key("mail.to", Texts, Optional, "The recipients.", r#"["pki-oncall@ca.example"]"#),
+    key("mail.profile", Word(&["human", "ticket"]), Default(r#""human""#), "The form of the messages.", r#""human""#),
+    key("web.listen", Text, Default(r#""127.0.0.1:8640""#), "Address and port of metrics and health.", r#""127.0.0.1:8640""#),
+    key("watch.all_issuers", Boolean, Default("false"), "Every entry is a hit, for trials.", "false"),
+    key("lint.public_suffix_list", Text, Optional, "A public suffix list newer than the embedded one.", r#""public_suffix_list.dat""#),
+    key("log.format", Word(&["human", "json"]), Default(r#""human""#), "The form of the program's own log.", r#""human""#),
+    key("log.level", Word(&["error", "warn", "info", "debug", "trace"]), Default(r#""info""#), "The least important level that is written.",
+        r#""info""#),
+];
+
+/// The entry of `candidates` that a person most likely meant by `word`: at most a third of its letters away, and at
+/// least one letter may always differ.
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_ascii_lowercase().replace('-', "_");
+    let limit = (word.chars().count() / 3).max(1);
+    let far = |candidate: &str| distance(&word, &candidate.replace('-', "_"));
+    candidates.map(|c| (far(c), c)).filter(|(d, _)| *d <= limit).min_by_key(|(d, _)| *d).map(|(_, c)| c)
+}
+
+/// Levenshtein distance of two words. The first 64 characters of each count; longer words are never near a key.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_words_are_found_and_far_ones_are_not() {
+        assert_eq!(nearest("lisst", ["list", "contact"].into_iter()), Some("list"));
+        assert_eq!(nearest("password-file", ["password_file"].into_iter()), Some("password_file"));
+        assert_eq!(nearest("StartTLS", ["starttls", "tls"].into_iter()), Some("starttls"));
+        assert_eq!(nearest("banana", ["list", "contact"].into_iter()), None);
+        assert_eq!(nearest("", ["list"].into_iter()), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+    }
+
+    #[test]
+    fn no_key_is_stated_twice_and_defaults_are_the_example() {
+        for (at, key) in KEYS.iter().enumerate() {
+            assert!(KEYS[at + 1..].iter().all(|other| other.path != key.path), "{} stands twice", key.path);
+            if let Need::Default(value) = key.need {
+                assert_eq!(value, key.example, "{}", key.path);
+            }
+        }
+    }
+}

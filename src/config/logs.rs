@@ -1,0 +1,86 @@
+//! The meaning of `[logs]`.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::address::{Refusal, check_contact, check_url};
+use super::document::Document;
+use super::problem::{quote, read_file};
+use super::raw::{RawLogs, RawOverride};
+use super::{ListSource, LogOverride, LogsConfig};
+
+/// The longest log list that is read, in bytes; today's lists have 0.2 MB.
+const LIST_LIMIT_BYTES: u64 = 16 << 20;
+
+/// `[logs]`, or `None` when a problem was reported.
+pub(super) fn build(raw: RawLogs, document: &mut Document<'_>) -> Option<LogsConfig> {
+    let list = raw.list.and_then(|text| list_source(&text, document));
+    let contact = raw.contact.and_then(|text| checked(text, check_contact, "logs.contact", document));
+    let mut overrides: Vec<LogOverride> = Vec::new();
+    for (at, raw) in raw.r#override.into_iter().enumerate() {
+        let shown = format!("logs.override[{}]", at + 1);
+        let Some(one) = log_override(raw, &shown, document) else { continue };
+        if overrides.iter().any(|other| other.log_id == one.log_id) {
+            let remedy = "Put everything about one log into one [[logs.override]].";
+            document.refuse::<()>(&format!("{shown}.log_id"), "is overridden twice", remedy);
+        } else {
+            overrides.push(one);
+        }
+    }
+    Some(LogsConfig { list: list?, contact: contact?, start: raw.start?, states: raw.states?, overrides })
+}
+
+fn list_source(text: &str, document: &mut Document<'_>) -> Option<ListSource> {
+    if text.contains("://") {
+        return checked(text.to_string(), check_url, "logs.list", document).map(ListSource::Url);
+    }
+    let path = document.path(text);
+    match read_file(&path, LIST_LIMIT_BYTES) {
+        Ok(_) => Some(ListSource::File(path)),
+        Err(reason) => document.refuse("logs.list", reason, "Name a readable log list (v3 JSON) or its https URL."),
+    }
+}
+
+fn log_override(raw: RawOverride, shown: &str, document: &mut Document<'_>) -> Option<LogOverride> {
+    let log_id = raw.log_id.and_then(|text| {
+        // RFC 6962 3.2: the LogID is the SHA-256 hash of the log's public key.
+        let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let reason = || format!("{} is not 32 bytes in base64", quote(&text));
+        bytes.or_else(|| document.refuse(&format!("{shown}.log_id"), reason(), "Copy log_id from the log list."))
+    });
+    let key = format!("{shown}.monitoring_url");
+    let monitoring_url = raw.monitoring_url.map(|text| checked(text, check_url, &key, document));
+    let origin = raw.origin.map(|text| {
+        // C2SP tlog-checkpoint: the origin is the first line of the note, so it has no line break.
+        let good = text.len() <= 500 && !text.chars().any(char::is_control) && text.trim() == text;
+        let remedy = "Copy the first line of the log's checkpoint.";
+        if good { Some(text) } else { document.refuse(&format!("{shown}.origin"), "is not one line of text", remedy) }
+    });
+    if !document.has(&format!("{shown}.origin")) && !document.has(&key) {
+        document.missing(&format!("{shown}.origin"), "Write origin or monitoring_url, or remove the section.");
+    }
+    let trimmed = |url: Option<String>| url.map(|url| url.trim_end_matches('/').to_string());
+    let (origin, monitoring_url) = (wanted(origin)?, wanted(monitoring_url.map(trimmed))?);
+    Some(LogOverride { log_id: log_id?, origin, monitoring_url })
+}
+
+/// A key that may be left out, checked when it is there.
+fn wanted<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+    match value {
+        Some(None) => None,
+        Some(some) => Some(some),
+        None => Some(None),
+    }
+}
+
+fn checked(
+    text: String,
+    check: fn(&str) -> Result<(), Refusal>,
+    key: &str,
+    document: &mut Document<'_>,
+) -> Option<String> {
+    match check(&text) {
+        Ok(()) => Some(text),
+        Err((reason, remedy)) => document.refuse(key, reason, remedy),
+    }
+}

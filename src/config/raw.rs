@@ -1,0 +1,108 @@
+//! The file as it is written: every key optional, no key unknown. Made from a checked
+//! [`Document`](super::document::Document), so that serde never meets a key that the table does not know.
+//! The key table says what each field is.
+
+use serde::Deserialize;
+
+use super::{IssuanceSource, LogFormat, MailProfile, MailTls, StartAt};
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawConfig {
+    pub logs: RawLogs,
+    pub issuer: Vec<RawIssuer>,
+    pub data: RawData,
+    pub books: RawBooks,
+    pub issuance: RawIssuance,
+    pub mail: RawMail,
+    pub web: RawWeb,
+    pub watch: RawWatch,
+    pub lint: RawLint,
+    pub log: RawLog,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLogs {
+    pub list: Option<String>,
+    pub contact: Option<String>,
+    pub start: Option<StartAt>,
+    pub states: Option<Vec<String>>,
+    pub r#override: Vec<RawOverride>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawOverride {
+    pub log_id: Option<String>,
+    pub origin: Option<String>,
+    pub monitoring_url: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawIssuer {
+    pub name: Option<String>,
+    pub certificate: Option<String>,
+    pub issuer_key_hash: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawData {
+    pub directory: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawBooks {
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawIssuance {
+    pub source: Option<IssuanceSource>,
+    pub grace: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMail {
+    pub server: Option<String>,
+    pub port: Option<u16>,
+    pub tls: Option<MailTls>,
+    pub username: Option<String>,
+    pub password_file: Option<String>,
+    pub ca_certificate: Option<String>,
+    pub folder: Option<String>,
+    pub from: Option<String>,
+    pub to: Option<Vec<String>>,
+    pub profile: Option<MailProfile>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawWeb {
+    pub listen: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawWatch {
+    pub all_issuers: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLint {
+    pub public_suffix_list: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLog {
+    pub format: Option<LogFormat>,
+    pub level: Option<String>,
+}

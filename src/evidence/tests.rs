@@ -1,0 +1,170 @@
+use super::*;
+use crate::clock::{Timestamp, date};
+use crate::finding::{CaseKey, KeyHash, Serial};
+use crate::record::ReuseStep;
+
+const SIGNED: Timestamp = date(2026, 11, 20);
+
+fn ago(days: i64) -> Timestamp {
+    SIGNED.minus(Span::from_days(days))
+}
+
+fn confirmation(dcv_id: i64, adn: &str, completed_at: Timestamp) -> DcvConfirmation {
+    let (applicant_id, method, performed_by) = ("a".into(), "3.2.2.4.7".into(), "system".into());
+    DcvConfirmation { dcv_id, applicant_id, adn: adn.into(), method, completed_at, performed_by }
+}
+
+fn reuse(chain: &[&str], root: Option<DcvConfirmation>) -> Basis {
+    let step = |text: &&str| ReuseStep { stated_id: text.to_string(), stated_at: Some(ago(100)) };
+    let chain = chain.iter().map(step).collect();
+    let (rule, decided_by) = ("sticky".into(), Some("op\n3".into()));
+    Basis::Reuse(DcvReuse { reuse_id: 9, rule, decided_at: ago(1), decided_by, chain, root })
+}
+
+fn record(rows: Option<Vec<(&str, Basis)>>, other: Vec<DcvConfirmation>) -> IssuanceRecord {
+    let row = |(name, basis): (&str, Basis)| SanAuthorisation { name: name.into(), basis, caa: None };
+    IssuanceRecord {
+        key: CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(vec![1]) },
+        issuer_hierarchy: "public".into(),
+        signed_at: SIGNED,
+        spki_sha256: None,
+        state: "issued".into(),
+        order: None,
+        authorisations: rows.map(|rows| rows.into_iter().map(row).collect()),
+        other_confirmations: other,
+        approvals: vec![],
+        as_of: SIGNED,
+    }
+}
+
+/// The rule, the subject and the detail of everything found about a certificate with these names.
+fn found(names: &[&str], record: IssuanceRecord) -> Vec<Finding> {
+    let names = names.iter().map(|name| name.to_string()).collect();
+    let presented = Presented { names, spki_sha256: KeyHash::default() };
+    let verdicts = run(&presented, &Lookup::Found(Box::new(record)), Issued::at(SIGNED));
+    assert!(verdicts.iter().map(|(rule, _)| rule.id).eq(RULES.iter().map(|rule| rule.id)));
+    let findings = verdicts.into_iter().flat_map(|(rule, verdict)| match verdict {
+        Verdict::Fail(findings) => {
+            assert!(findings.iter().all(|finding| finding.rule == rule.id));
+            findings
+        }
+        Verdict::Pass => vec![],
+        Verdict::NotEvaluable(why) => panic!("{} is not evaluable: {why}", rule.id),
+    });
+    findings.collect()
+}
+
+fn one(names: &[&str], record: IssuanceRecord) -> Finding {
+    let mut findings = found(names, record);
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    findings.remove(0)
+}
+
+#[test]
+fn fresh_evidence_that_covers_every_name_passes() {
+    let rows = vec![
+        ("www.A.eus", Basis::Confirmation(confirmation(1, "a.eus", SIGNED))),
+        ("*.a.eus", reuse(&[], Some(confirmation(2, "A.eus", ago(200))))),
+        ("192.0.2.1", Basis::Confirmation(confirmation(3, "192.0.2.1", ago(1)))),
+        ("2001:db8::1", reuse(&["reuse 7", "confirmation 4"], Some(confirmation(4, "2001:db8::1", ago(1))))),
+    ];
+    assert_eq!(found(&["www.a.eus", "*.a.eus", "192.0.2.1", "2001:db8::1"], record(Some(rows), vec![])), []);
+}
+
+#[test]
+fn a_root_900_days_old_is_found_through_two_reuses() {
+    let basis = reuse(&["reuse 7", "confirmation 4"], Some(confirmation(4, "a.eus", ago(900))));
+    let finding =
+        one(&["www.a.eus"], record(Some(vec![("www.a.eus", basis)]), vec![confirmation(4, "a.eus", ago(900))]));
+    assert_eq!((finding.rule.as_ref(), finding.clock), ("dcv.reuse", RevocationClock::Day(5)));
+    assert!(finding.detail.contains("900 days old") && finding.detail.contains("limit 200 days"), "{}", finding.detail);
+    let steps = &finding.evidence[0].text;
+    let stated = "reuse 9 (rule sticky, decided 2026-11-19T00:00:00Z by op\\x0a3) -> reuse 7 (2026-08-12T00:00:00Z) -> \
+                  confirmation 4 (a.eus, method 3.2.2.4.7, completed 2024-06-03T00:00:00Z, by system)";
+    assert_eq!(steps, stated);
+}
+
+#[test]
+fn the_limit_holds_to_the_second_and_for_confirmations_relied_upon_directly() {
+    for (completed, stale) in [(ago(200), false), (ago(200).minus(Span::from_seconds(1)), true)] {
+        let rows = vec![("a.eus", Basis::Confirmation(confirmation(1, "a.eus", completed)))];
+        assert_eq!(!found(&["a.eus"], record(Some(rows), vec![])).is_empty(), stale);
+    }
+    let persistent = DcvConfirmation { method: "3.2.2.4.22".into(), ..confirmation(1, "a.eus", ago(11)) };
+    let finding = one(&["a.eus"], record(Some(vec![("a.eus", Basis::Confirmation(persistent))]), vec![]));
+    assert!(finding.detail.contains("limit 10 days"), "{}", finding.detail);
+}
+
+#[test]
+fn a_reuse_without_origin_is_no_evidence_and_says_how_far_it_went() {
+    for (chain, steps) in [(vec![], "1 step"), (vec!["reuse 7", "reuse 5"], "2 steps")] {
+        let findings = found(&["a.eus"], record(Some(vec![("a.eus", reuse(&chain, None))]), vec![]));
+        assert_eq!(findings.iter().map(|f| f.rule.as_ref()).collect::<Vec<_>>(), ["dcv.exists", "dcv.reuse"]);
+        assert!(findings[1].detail.ends_with(steps), "{}", findings[1].detail);
+        assert!(findings[1].evidence[0].text.ends_with("origin not found"));
+    }
+}
+
+#[test]
+fn no_row_an_empty_row_another_domain_or_a_late_confirmation_is_no_validation() {
+    let late = confirmation(3, "a.eus", SIGNED.plus(Span::from_seconds(60)));
+    let cases = [
+        (vec![], "no row in san_authorisations"),
+        (vec![("a.eus", Basis::Missing)], "neither a confirmation nor a reuse"),
+        (vec![("a.eus", Basis::Confirmation(confirmation(2, "us", ago(1)))), ("www.a.eus", Basis::Missing)], "cover"),
+        (vec![("a.eus", Basis::Confirmation(late))], "after signing"),
+        (vec![("a.eus", reuse(&[], Some(confirmation(2, "www.a.eus", ago(1)))))], "does not cover"),
+    ];
+    for (rows, why) in cases {
+        let finding = one(&["a.eus"], record(Some(rows), vec![confirmation(8, "a.eus", ago(201))]));
+        assert_eq!((finding.rule.as_ref(), finding.subject.as_str()), ("dcv.exists", "a.eus"));
+        assert!(finding.detail.contains(why), "{}", finding.detail);
+        assert!(finding.evidence.iter().any(|fact| fact.text.contains("1 confirmation of the same applicant")));
+    }
+}
+
+#[test]
+fn one_good_confirmation_elsewhere_makes_it_a_record_defect() {
+    let bases = || [Basis::Missing, reuse(&[], None), Basis::Confirmation(confirmation(1, "b.eus", ago(900)))];
+    let good = vec![confirmation(6, "a.eus", ago(150)), confirmation(5, "a.eus", ago(3))];
+    for basis in bases() {
+        let finding = one(&["www.a.eus"], record(Some(vec![("www.a.eus", basis)]), good.clone()));
+        assert_eq!((finding.rule.as_ref(), finding.severity), ("dcv.record", Severity::Warning));
+        assert_eq!(finding.clock, RevocationClock::None);
+        assert!(finding.detail.contains("confirmation 5 of the same applicant"), "{}", finding.detail);
+    }
+    let web = DcvConfirmation { method: "http-01".into(), ..confirmation(5, "a.eus", ago(3)) };
+    let unfit = [confirmation(5, "a.eus", ago(201)), confirmation(5, "x.eus", ago(1)), web.clone()];
+    for other in unfit {
+        for basis in bases() {
+            let findings = found(&["www.a.eus"], record(Some(vec![("www.a.eus", basis)]), vec![other.clone()]));
+            assert!(!findings.is_empty() && findings.iter().all(|finding| finding.rule != "dcv.record"));
+        }
+    }
+    assert_eq!(one(&["a.eus"], record(Some(vec![]), vec![web.clone()])).rule, "dcv.record");
+    assert_eq!(one(&["*.a.eus"], record(Some(vec![]), vec![web])).rule, "dcv.exists");
+}
+
+#[test]
+fn a_name_is_judged_once_and_each_on_its_own() {
+    let rows = vec![("a.eus", Basis::Confirmation(confirmation(1, "a.eus", ago(1))))];
+    let findings = found(&["b.eus", "a.eus", "b.eus"], record(Some(rows), vec![]));
+    assert_eq!(findings.iter().map(|finding| finding.subject.as_str()).collect::<Vec<_>>(), ["b.eus"]);
+}
+
+#[test]
+fn without_an_answer_or_a_table_nothing_is_evaluable() {
+    let presented = Presented { names: vec!["a.eus".into()], spki_sha256: KeyHash::default() };
+    let lookups = [
+        (Lookup::Unknown { as_of: SIGNED }, "no row for this certificate"),
+        (Lookup::Unavailable { reason: "locked".into() }, "locked"),
+        (Lookup::NoSource, "no issuance source"),
+        (Lookup::Found(Box::new(record(None, vec![]))), "no table san_authorisations"),
+    ];
+    for (lookup, why) in lookups {
+        for (rule, verdict) in run(&presented, &lookup, Issued::at(SIGNED)) {
+            let Verdict::NotEvaluable(text) = verdict else { panic!("{}: {verdict:?}", rule.id) };
+            assert!(text.contains(why), "{text}");
+        }
+    }
+}

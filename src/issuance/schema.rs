@@ -1,0 +1,123 @@
+//! The tables of the embedded database and how the file is opened.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::issuance::IssuanceError;
+
+/// The schema that this program writes, in `user_version`.
+pub(super) const VERSION: i64 = 1;
+/// "ctwi" in `application_id`: this file is an issuance database of ours.
+const APPLICATION_ID: i64 = 0x6374_7769;
+
+/// The CA's tables, then the monitor's own columns and tables. `dcv_reuse.dcv_id` is derived by the import: it can
+/// never point at another reuse. The `stated_*` columns keep what the feed said of the origin. A negative `reuse_id`
+/// is a "confirmation" of the feed that was no confirmation: its `dcv_id` negated.
+const TABLES: &str = "
+CREATE TABLE issuers (issuer_id INTEGER PRIMARY KEY, name TEXT NOT NULL, spki_sha256 TEXT UNIQUE NOT NULL,
+    hierarchy TEXT NOT NULL) STRICT;
+CREATE TABLE accounts (account_id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT, country TEXT) STRICT;
+CREATE TABLE applicants (applicant_id TEXT PRIMARY KEY, account_id TEXT NOT NULL REFERENCES accounts, name TEXT,
+    country TEXT) STRICT;
+CREATE TABLE orders (order_id TEXT PRIMARY KEY, applicant_id TEXT NOT NULL REFERENCES applicants,
+    channel TEXT NOT NULL, profile TEXT, vtype TEXT NOT NULL, hierarchy TEXT NOT NULL, csr_spki_sha256 TEXT,
+    created_at INTEGER NOT NULL) STRICT;
+CREATE TABLE order_names (order_id TEXT NOT NULL REFERENCES orders, name TEXT NOT NULL,
+    PRIMARY KEY (order_id, name)) STRICT, WITHOUT ROWID;
+CREATE TABLE certificates (cert_id INTEGER PRIMARY KEY, issuer_id INTEGER NOT NULL REFERENCES issuers,
+    serial TEXT NOT NULL, order_id TEXT REFERENCES orders, tbs_sha256 TEXT, precert_sha256 TEXT, cert_sha256 TEXT,
+    spki_sha256 TEXT, signed_at INTEGER NOT NULL, not_before INTEGER, not_after INTEGER, state TEXT NOT NULL,
+    UNIQUE (issuer_id, serial)) STRICT;
+CREATE TABLE dcv_confirmations (dcv_id INTEGER PRIMARY KEY, applicant_id TEXT NOT NULL REFERENCES applicants,
+    adn TEXT NOT NULL, method TEXT NOT NULL, completed_at INTEGER NOT NULL, performed_by TEXT NOT NULL, resolver TEXT,
+    remote_ok INTEGER, remote_total INTEGER, evidence_ref TEXT) STRICT;
+CREATE TABLE dcv_reuse (reuse_id INTEGER PRIMARY KEY, dcv_id INTEGER REFERENCES dcv_confirmations,
+    rule TEXT NOT NULL, decided_at INTEGER NOT NULL, decided_by TEXT,
+    stated_dcv_id INTEGER, stated_reuse_id INTEGER) STRICT;
+CREATE TABLE dcv_reuse_chain (reuse_id INTEGER NOT NULL REFERENCES dcv_reuse, step INTEGER NOT NULL,
+    stated_id TEXT NOT NULL, stated_at INTEGER, PRIMARY KEY (reuse_id, step)) STRICT, WITHOUT ROWID;
+CREATE TABLE caa_checks (caa_id INTEGER PRIMARY KEY, name TEXT NOT NULL, checked_at INTEGER NOT NULL,
+    result TEXT NOT NULL, rrset TEXT, ttl INTEGER, dnssec TEXT, resolver TEXT NOT NULL, performed_by TEXT NOT NULL,
+    remote_ok INTEGER, remote_total INTEGER) STRICT;
+CREATE TABLE san_authorisations (cert_id INTEGER NOT NULL REFERENCES certificates, name TEXT NOT NULL,
+    dcv_id INTEGER REFERENCES dcv_confirmations, reuse_id INTEGER REFERENCES dcv_reuse,
+    caa_id INTEGER REFERENCES caa_checks, PRIMARY KEY (cert_id, name),
+    CHECK (dcv_id IS NULL OR reuse_id IS NULL)) STRICT, WITHOUT ROWID;
+CREATE TABLE approvals (order_id TEXT NOT NULL REFERENCES orders, step TEXT NOT NULL, person TEXT NOT NULL,
+    decided_at INTEGER NOT NULL, PRIMARY KEY (order_id, step, person, decided_at)) STRICT, WITHOUT ROWID;
+CREATE TABLE revocations (cert_id INTEGER PRIMARY KEY REFERENCES certificates, aware_at INTEGER, revoked_at INTEGER,
+    reason INTEGER, crl_seen_at INTEGER) STRICT;
+CREATE TABLE controls (name TEXT NOT NULL, observed_at INTEGER NOT NULL, enabled INTEGER NOT NULL, version TEXT,
+    PRIMARY KEY (name, observed_at)) STRICT, WITHOUT ROWID;
+
+CREATE TABLE feed (table_name TEXT PRIMARY KEY, imported_at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX dcv_by_domain ON dcv_confirmations (applicant_id, adn, completed_at);
+CREATE INDEX reuse_by_root ON dcv_reuse (dcv_id);
+CREATE INDEX san_by_dcv ON san_authorisations (dcv_id);
+CREATE INDEX san_by_reuse ON san_authorisations (reuse_id);
+";
+
+/// Opens the file, checks it and makes the tables if it is new.
+pub(super) fn open(path: &Path) -> Result<Connection, IssuanceError> {
+    create(path).map_err(|source| IssuanceError::File { path: path.to_path_buf(), source })?;
+    let mut connection = connect(path)?;
+    let fault = |source| error(path, source);
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(fault)?;
+    if verdict != "ok" {
+        return Err(IssuanceError::Damaged { path: path.to_path_buf(), reason: verdict });
+    }
+    // One transaction from the look at the version to the tables, so that two processes do not both make them.
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
+    let number = |pragma: &str| tx.query_row(pragma, [], |row| row.get::<_, i64>(0)).map_err(fault);
+    let (found, ours) = (number("PRAGMA user_version")?, number("PRAGMA application_id")? == APPLICATION_ID);
+    let empty = number("SELECT count(*) FROM sqlite_master")? == 0;
+    match (found, ours) {
+        (0, _) if empty => {
+            let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};");
+            tx.execute_batch(TABLES).and_then(|()| tx.execute_batch(&mark)).map_err(fault)?;
+        }
+        (_, false) => return Err(IssuanceError::Foreign { path: path.to_path_buf() }),
+        (VERSION, true) => {}
+        _ => return Err(IssuanceError::Newer { path: path.to_path_buf(), found, known: VERSION }),
+    }
+    tx.commit().map_err(fault)?;
+    Ok(connection)
+}
+
+/// Makes an empty file that only its owner may read: the record names customers and staff.
+fn create(path: &Path) -> std::io::Result<()> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+/// A connection to a file that is there and was checked before.
+pub(super) fn connect(path: &Path) -> Result<Connection, IssuanceError> {
+    let set_up = || -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        Ok(connection)
+    };
+    set_up().map_err(|source| error(path, source))
+}
+
+/// Says which fate an error of SQLite has: damage is told apart from everything else.
+pub(super) fn error(path: &Path, source: rusqlite::Error) -> IssuanceError {
+    let path = path.to_path_buf();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            IssuanceError::Damaged { path, reason: source.to_string() }
+        }
+        _ => IssuanceError::Database { path, source },
+    }
+}

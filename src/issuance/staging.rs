@@ -1,0 +1,253 @@
+//! The temporary table in which an import stands until all of it is known to be sound. It spills to disk, so that
+//! memory stays bounded however large the file is, and lives and dies with its connection.
+
+use std::collections::BTreeSet;
+use std::{fmt, io};
+
+use rusqlite::{Connection, params};
+use serde_json::Value;
+
+use crate::finding::escape;
+use crate::issuance::column::Raw;
+use crate::issuance::reuse;
+use crate::issuance::tables::{TABLES, Table};
+
+/// One thing that is wrong with an import. All text is escaped.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LineError {
+    /// The line, from 1; of a CSV record its first line.
+    pub line: u64,
+    /// The column, unless the line as a whole is wrong.
+    pub column: Option<String>,
+    /// Why it is wrong.
+    pub reason: String,
+}
+
+impl fmt::Display for LineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.column {
+            Some(column) => write!(f, "line {}: column {column}: {}", self.line, self.reason),
+            None => write!(f, "line {}: {}", self.line, self.reason),
+        }
+    }
+}
+
+/// How many complaints are kept.
+pub(super) const ERROR_LIMIT: usize = 100;
+/// Stands between the parts of a key; no value holds it, because control characters are refused.
+const BETWEEN: &str = "\u{1f}";
+
+/// Why reading stopped, besides what is wrong with the lines.
+pub(super) enum Fault {
+    Read(io::Error),
+    Store(rusqlite::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault::Read(error)
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Fault {
+        Fault::Store(error)
+    }
+}
+
+/// An import that is being read and checked.
+pub(super) struct Staging<'c> {
+    connection: &'c Connection,
+    errors: Vec<LineError>,
+    tables: BTreeSet<&'static str>,
+}
+
+impl<'c> Staging<'c> {
+    /// An empty one; a connection can have one only.
+    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Staging<'c>> {
+        connection.execute_batch(
+            "CREATE TEMP TABLE stage (seq INTEGER PRIMARY KEY, line INTEGER NOT NULL, tab TEXT NOT NULL,
+                 key TEXT NOT NULL, uniq TEXT, row TEXT NOT NULL);",
+        )?;
+        Ok(Staging { connection, errors: Vec::new(), tables: BTreeSet::new() })
+    }
+
+    /// Complains about a line. The column and the reason may quote the input.
+    pub(super) fn refuse(&mut self, line: u64, column: Option<&str>, reason: String) {
+        let column = column.map(|column| escape(column.as_bytes(), 100));
+        self.errors.push(LineError { line, column, reason });
+    }
+
+    /// Whether there are more complaints than anyone reads.
+    pub(super) fn is_full(&self) -> bool {
+        self.errors.len() > ERROR_LIMIT
+    }
+
+    /// Notes that the feed has this table, even if it turns out to be empty.
+    pub(super) fn declare(&mut self, table: &'static Table) {
+        self.tables.insert(table.name);
+    }
+
+    /// The tables that the feed has.
+    pub(super) fn tables(&self) -> &BTreeSet<&'static str> {
+        &self.tables
+    }
+
+    fn fed(&self) -> Vec<&'static Table> {
+        TABLES.iter().filter(|table| self.tables.contains(table.name)).collect()
+    }
+
+    /// Reads the values of one row, given in the order of the table's columns, and keeps it. A row with complaints is
+    /// kept as well when its key is readable, so that rows that name it are not complained about too.
+    pub(super) fn row(&mut self, line: u64, table: &'static Table, raws: &[Raw<'_>]) -> Result<(), Fault> {
+        let mut values = Vec::with_capacity(raws.len());
+        for (column, raw) in table.columns.iter().zip(raws) {
+            let value = match column.kind.read(*raw) {
+                Ok(Value::Null) if column.required => Err("is missing".to_string()),
+                value => value,
+            };
+            values.push(value.unwrap_or_else(|reason| {
+                self.refuse(line, Some(column.name), reason);
+                Value::Null
+            }));
+        }
+        let value = |name: &str| table.columns.iter().position(|c| c.name == name).map(|place| &values[place]);
+        let given = |name: &str| value(name).is_some_and(|value| !value.is_null());
+        if table.name == "san_authorisations" && given("dcv_id") && given("reuse_id") {
+            let reason =
+                "a name rests on a confirmation or on a reuse, not on both: leave one of dcv_id, reuse_id empty";
+            self.refuse(line, Some("reuse_id"), reason.to_string());
+        }
+        let (table, values) = reuse::classify(table, values);
+        self.declare(table);
+        let Some(key) = joined(&values[..table.key]) else { return Ok(()) };
+        let places: Vec<usize> = table.unique.iter().filter_map(|column| table.place(column)).collect();
+        let unique: Vec<Value> = places.iter().map(|place| values[*place].clone()).collect();
+        let unique = if unique.is_empty() { None } else { joined(&unique) };
+        let mut insert = self
+            .connection
+            .prepare_cached("INSERT INTO temp.stage (line, tab, key, uniq, row) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        insert.execute(params![line as i64, table.name, key, unique, Value::Array(values).to_string()])?;
+        Ok(())
+    }
+
+    /// Checks what no line shows by itself: repeated keys, rows that name rows that are not there. Everything that is
+    /// wrong, in order of lines, and whether there is more than the limit.
+    pub(super) fn check(&mut self) -> rusqlite::Result<(Vec<LineError>, bool)> {
+        self.connection.execute_batch(
+            "CREATE INDEX temp.stage_key ON stage (tab, key); CREATE INDEX temp.stage_uniq ON stage (tab, uniq, key);",
+        )?;
+        self.repeated()?;
+        for table in self.fed() {
+            self.taken(table)?;
+            for (column, parent) in table.references {
+                self.dangling(table, column, parent)?;
+            }
+        }
+        let mut errors = std::mem::take(&mut self.errors);
+        errors.sort();
+        let more = errors.len() > ERROR_LIMIT;
+        errors.truncate(ERROR_LIMIT);
+        Ok((errors, more))
+    }
+
+    /// Runs a query that answers with (line, text) and complains about each.
+    fn complain(
+        &mut self,
+        sql: &str,
+        table: &str,
+        tell: impl Fn(&str) -> (Option<String>, String),
+    ) -> rusqlite::Result<()> {
+        let limited = format!("{sql} LIMIT {}", ERROR_LIMIT + 1);
+        let mut query = self.connection.prepare(&limited)?;
+        let rows = query.query_map([table], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+        let found: Vec<(i64, String)> = rows.collect::<rusqlite::Result<_>>()?;
+        for (line, text) in found {
+            let (column, reason) = tell(&text);
+            self.refuse(line.unsigned_abs(), column.as_deref(), reason);
+        }
+        Ok(())
+    }
+
+    fn repeated(&mut self) -> rusqlite::Result<()> {
+        for table in self.fed() {
+            let sql = "SELECT max(line), CAST(min(line) AS TEXT) FROM temp.stage WHERE tab = ?1
+                       GROUP BY key HAVING min(row) <> max(row) ORDER BY 1";
+            let key = table.columns[0].name;
+            let tell = |line: &str| {
+                (Some(key.into()), format!("the same row of {} stands differently in line {line}", table.name))
+            };
+            self.complain(sql, table.name, tell)?;
+            let sql = "SELECT max(line), CAST(min(line) AS TEXT) FROM temp.stage WHERE tab = ?1 AND uniq IS NOT NULL
+                       GROUP BY uniq HAVING min(key) <> max(key) ORDER BY 1";
+            let column = table.unique.last().copied().unwrap_or(key);
+            let tell =
+                |line: &str| (Some(column.into()), format!("another row of {} has it in line {line}", table.name));
+            self.complain(sql, table.name, tell)?;
+        }
+        let sql = "SELECT max(c.line, r.line), c.key FROM temp.stage r CROSS JOIN temp.stage c
+                   ON c.tab = ?1 AND c.key = substr(r.key, 2) WHERE r.tab = 'dcv_reuse' AND r.key LIKE '-%' ORDER BY 1";
+        let tell = |id: &str| {
+            (
+                Some("method".into()),
+                format!("confirmation {id} is called a reuse in one line and a validation in another"),
+            )
+        };
+        self.complain(sql, "dcv_confirmations", tell)
+    }
+
+    /// Rows whose unique columns belong to another row of the database.
+    fn taken(&mut self, table: &Table) -> rusqlite::Result<()> {
+        let Some(column) = table.unique.last() else { return Ok(()) };
+        let key = table.columns[0].stored;
+        let same: Vec<String> = table
+            .unique
+            .iter()
+            .filter_map(|column| Some(format!("m.{column} = json_extract(s.row, '$[{}]')", table.place(column)?)))
+            .collect();
+        let sql = format!(
+            "SELECT s.line, CAST(m.{key} AS TEXT) FROM temp.stage s CROSS JOIN main.{} m ON {}
+             WHERE s.tab = ?1 AND CAST(m.{key} AS TEXT) <> s.key ORDER BY 1",
+            table.name,
+            same.join(" AND ")
+        );
+        self.complain(&sql, table.name, |other| {
+            (Some(column.to_string()), format!("belongs to {key} {} already", escape(other.as_bytes(), 100)))
+        })
+    }
+
+    /// Rows that name a row that is neither in the import nor in the database.
+    fn dangling(&mut self, table: &Table, column: &str, parent: &str) -> rusqlite::Result<()> {
+        let Some(place) = table.place(column) else { return Ok(()) };
+        let feed_name = table.stored().nth(place).map_or(column, |column| column.name).to_string();
+        let key = TABLES.iter().find(|table| table.name == parent).map_or("", |table| table.columns[0].stored);
+        let there = |tab: &str, key: &str, value: &str| {
+            format!(
+                "AND NOT EXISTS (SELECT 1 FROM temp.stage p WHERE p.tab = '{tab}' AND p.key = CAST({value} AS TEXT))
+                 AND NOT EXISTS (SELECT 1 FROM main.{tab} m WHERE m.{key} = {value})"
+            )
+        };
+        let mut sql = format!(
+            "SELECT s.line, CAST(s.named AS TEXT) FROM (SELECT line, key, json_extract(row, '$[{place}]') AS named
+             FROM temp.stage WHERE tab = ?1) s WHERE s.named IS NOT NULL {}",
+            there(parent, key, "s.named")
+        );
+        if parent == "dcv_confirmations" {
+            // A "confirmation" that is a reuse is filed there under its negated number.
+            sql.push_str(&there("dcv_reuse", "reuse_id", "(-s.named)"));
+        }
+        sql.push_str(" ORDER BY 1");
+        self.complain(&sql, table.name, |named| {
+            (Some(feed_name.clone()), format!("there is no {} in {parent}", escape(named.as_bytes(), 100)))
+        })
+    }
+}
+
+fn joined(values: &[Value]) -> Option<String> {
+    let part = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    values.iter().map(part).collect::<Option<Vec<_>>>().map(|parts| parts.join(BETWEEN))
+}

@@ -1,0 +1,74 @@
+//! BR 7.1.4.3: "If present, this attribute MUST contain exactly one entry that is one of the values contained in the Certificate's
+//! subjectAltName extension": an IPv4 address as in RFC 3986 3.2.2, an IPv6 address as in RFC 5952 4, a dNSName as "a
+//! character-for-character copy". From 2012-07-01 to 2021-08-25 a value of the subjectAltName in any case.
+
+use std::net::IpAddr;
+
+use crate::cert::Identifier;
+use crate::clock::{Timestamp, date};
+use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
+use crate::lint::{Rule, Scope, Subject};
+
+/// The row of the rule table.
+pub static RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "cn.from_san",
+        summary: "There is at most one commonName and it is a value of the subjectAltName",
+        severity: Severity::Error,
+        citation: br("7.1.4.3"),
+        clock: RevocationClock::FiveDays(12),
+        since: Some(date(2012, 7, 1)),
+        until: None,
+        needs: Needs::Certificate,
+    },
+    scope: Scope::Subscriber,
+    check,
+    dates: |_, _| vec![EXACT],
+};
+
+/// From here on the copy is exact and there is only one.
+const EXACT: Timestamp = date(2021, 8, 25);
+
+fn check(subject: &Subject<'_>) -> Vec<Finding> {
+    let exact = subject.moment >= EXACT;
+    let names = subject.cert.common_names();
+    let identifiers = subject.cert.identifiers();
+    let mut found: Vec<Finding> = Vec::new();
+    let mut add = |finding: Finding| {
+        if found.iter().all(|other| other.subject != finding.subject) {
+            found.push(finding);
+        }
+    };
+    if exact && names.len() > 1 {
+        add(RULE.info.finding("commonName", format!("there are {} commonNames, one is allowed", names.len())));
+    }
+    for name in &names {
+        let Some(text) = name.text() else {
+            add(RULE.info.finding(name.shown(), "its octets are not of the string type that it claims"));
+            continue;
+        };
+        if !identifiers.iter().any(|identifier| is_copy(&text, identifier, exact)) {
+            let lax = exact && identifiers.iter().any(|identifier| is_copy(&text, identifier, false));
+            let how = if lax {
+                "differs from the subjectAltName in how it is written"
+            } else {
+                "is not in the subjectAltName"
+            };
+            add(RULE.info.finding(name.shown(), how));
+        }
+    }
+    found
+}
+
+fn is_copy(text: &str, identifier: &Identifier, exact: bool) -> bool {
+    match identifier {
+        Identifier::Dns(name) if exact => text.as_bytes() == name.bytes(),
+        Identifier::Dns(name) => text.as_bytes().eq_ignore_ascii_case(name.bytes()),
+        Identifier::Ip(_) if exact => text == identifier.text(),
+        Identifier::Ip(octets) => match text.parse::<IpAddr>() {
+            Ok(IpAddr::V4(address)) => address.octets() == octets.as_slice(),
+            Ok(IpAddr::V6(address)) => address.octets() == octets.as_slice(),
+            Err(_) => false,
+        },
+    }
+}

@@ -1,0 +1,30 @@
+//! RFC 1035 2.3.4: names have "255 octets or less" on the wire, which leaves 253 for the text without the root dot.
+
+use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, rfc};
+use crate::lint::{Rule, Scope, Subject, distinct, no_dates};
+
+/// The row of the rule table.
+pub static RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "name.length",
+        summary: "A dNSName has at most 253 octets",
+        severity: Severity::Error,
+        citation: rfc(1035, "2.3.4"),
+        clock: RevocationClock::FiveDays(12),
+        since: None,
+        until: None,
+        needs: Needs::Certificate,
+    },
+    scope: Scope::Subscriber,
+    check,
+    dates: no_dates,
+};
+
+/// Longest name in octets; `*.` counts.
+const MAX_OCTETS: usize = 253;
+
+fn check(subject: &Subject<'_>) -> Vec<Finding> {
+    let names = distinct(subject.dns_names()).into_iter().filter(|name| name.bytes().len() > MAX_OCTETS);
+    let detail = |octets: usize| format!("has {octets} octets, {MAX_OCTETS} are allowed");
+    names.map(|name| RULE.info.finding(name.text(), detail(name.bytes().len()))).collect()
+}

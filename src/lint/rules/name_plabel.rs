@@ -1,0 +1,48 @@
+//! BR 1.6.1: a P-Label is "A XN-Label that contains valid output of the Punycode algorithm (as defined in RFC 3492, Section 6.3)
+//! from the fifth and subsequent positions." Only output that encodes again to itself is output; IDNA is not asked for.
+
+use crate::clock::date;
+use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape};
+use crate::lint::{Rule, Scope, Subject, distinct, no_dates};
+
+/// The row of the rule table.
+pub static RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "name.plabel",
+        summary: "Every label of a dNSName that begins with xn-- is valid Punycode output",
+        severity: Severity::Error,
+        citation: br("7.1.2.7.12"),
+        clock: RevocationClock::FiveDays(12),
+        since: Some(date(2021, 10, 1)),
+        until: None,
+        needs: Needs::Certificate,
+    },
+    scope: Scope::Subscriber,
+    check,
+    dates: no_dates,
+};
+
+fn check(subject: &Subject<'_>) -> Vec<Finding> {
+    let names = distinct(subject.dns_names()).into_iter();
+    let found = names.filter_map(|name| {
+        let label = name.labels().find(|label| is_xn(label) && !is_plabel(label))?;
+        Some(RULE.info.finding(name.text(), format!("its label `{}` is not valid Punycode output", escape(label, 63))))
+    });
+    found.collect()
+}
+
+fn is_xn(label: &[u8]) -> bool {
+    label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"xn--"))
+}
+
+fn is_plabel(label: &[u8]) -> bool {
+    let Ok(code) = std::str::from_utf8(&label[4..]) else { return false };
+    // A DNS label has at most 63 octets; longer ones are name.ldh's, and decoding them could be slow.
+    if code.is_empty() || code.len() > 59 {
+        return false;
+    }
+    // RFC 3492 5: the digits of Punycode are case-insensitive and only mark the case of what they stand for.
+    let Some(decoded) = idna::punycode::decode(&code.to_ascii_lowercase()) else { return false };
+    let encoded = idna::punycode::encode(&decoded);
+    decoded.iter().any(|c| !c.is_ascii()) && encoded.is_some_and(|again| again.eq_ignore_ascii_case(code))
+}

@@ -1,0 +1,31 @@
+//! BR 4.2.2 (and 7.1.2.7.12): from 2026-03-15 no dNSName may end in an IP Reverse Zone Suffix, `in-addr.arpa` or `ip6.arpa`.
+
+use crate::clock::date;
+use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
+use crate::lint::{Rule, Scope, Subject, distinct, no_dates, without_edges};
+
+/// The row of the rule table.
+pub static RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "name.reverse_zone",
+        summary: "No dNSName is or lies under in-addr.arpa or ip6.arpa",
+        severity: Severity::Error,
+        citation: br("4.2.2"),
+        clock: RevocationClock::FiveDays(12),
+        since: Some(date(2026, 3, 15)),
+        until: None,
+        needs: Needs::Certificate,
+    },
+    scope: Scope::Subscriber,
+    check,
+    dates: no_dates,
+};
+
+/// The IP Reverse Zone Suffixes of BR 1.6.1.
+const ZONES: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
+
+fn check(subject: &Subject<'_>) -> Vec<Finding> {
+    let names = distinct(subject.dns_names()).into_iter();
+    let reverse = names.filter(|name| ZONES.iter().any(|zone| without_edges(name).is_under(zone)));
+    reverse.map(|name| RULE.info.finding(name.text(), "is in an IP reverse zone")).collect()
+}

@@ -1,0 +1,35 @@
+//! BR 3.2.2.6: before a wildcard is issued the CA determines whether the FQDN portion is registry-controlled or a public
+//! suffix; if so it must refuse "unless the Applicant proves its rightful control of the entire Domain Namespace". The certificate
+//! does not show the proof, so this is for review.
+
+use crate::clock::date;
+use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
+use crate::lint::{Rule, Scope, Subject, distinct, no_dates, without_edges};
+
+/// The row of the rule table.
+pub static RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "wc.suffix",
+        summary: "No wildcard directly under a registry-controlled suffix without proof of the whole namespace",
+        severity: Severity::Review,
+        citation: br("3.2.2.6"),
+        clock: RevocationClock::Day(5),
+        since: Some(date(2012, 7, 1)),
+        until: None,
+        needs: Needs::Record,
+    },
+    scope: Scope::Subscriber,
+    check,
+    dates: no_dates,
+};
+
+fn check(subject: &Subject<'_>) -> Vec<Finding> {
+    let suffixes = &subject.tables.suffixes;
+    let names = distinct(subject.dns_names()).into_iter();
+    let found = names.filter(|name| name.is_wildcard() && suffixes.is_suffix(&without_edges(name))).map(|name| {
+        let detail = "is a wildcard on a registry-controlled suffix; only proof of the whole namespace permits it";
+        let source = format!("ICANN section as of {}", suffixes.as_of().day());
+        RULE.info.finding(name.text(), detail).with_evidence("Public Suffix List", source)
+    });
+    found.collect()
+}

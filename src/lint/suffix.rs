@@ -1,0 +1,190 @@
+//! Registry-controlled suffixes: the ICANN section of the Public Suffix List.
+//!
+//! The list is third-party text under the MPL and is not in this repository. The default is the one that the crate
+//! `psl` compiles in; a newer list file can be read in its place with `publicsuffix`. BR 3.2.2.6 speaks of
+//! registry-controlled labels, which is the ICANN section; `psl` looks rules of both sections up together, so its
+//! answer for a privately registered suffix (`github.io`) is walked up until the rule that decides is ICANN's. That
+//! is exact: an ICANN rule that a longer private rule hides is a rule for a parent of the private suffix.
+//! The default `*` rule is not used: a name under an unknown TLD has no known suffix (rules.md 1.8).
+
+use publicsuffix::{IcannList, Psl as _, Type};
+
+use crate::cert::DnsName;
+use crate::clock::{Timestamp, date};
+
+/// Day of the list in the version of `psl` that Cargo.lock names; the crate itself does not say.
+const EMBEDDED_AS_OF: Timestamp = date(2026, 11, 5);
+/// Version of `psl` to which [`EMBEDDED_AS_OF`] belongs; a test compares it with Cargo.lock.
+#[cfg(test)]
+const EMBEDDED_VERSION: &str = "2.1.247";
+/// A list with fewer ICANN rules than this is not the list; it has had more than 6,000 since 2014.
+const MIN_RULES: usize = 5_000;
+
+/// A Public Suffix List, ICANN section.
+#[derive(Clone, Debug)]
+pub enum SuffixList {
+    /// The one that is built in.
+    Embedded,
+    /// One that was read from a file.
+    File {
+        /// The rules.
+        list: Box<IcannList>,
+        /// The day in its `// VERSION:` line.
+        as_of: Timestamp,
+    },
+}
+
+/// Why a list file cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SuffixListError {
+    /// It cannot be parsed.
+    #[error("not a Public Suffix List ({0}); fetch https://publicsuffix.org/list/public_suffix_list.dat again")]
+    Unreadable(String),
+    /// It has too few rules.
+    #[error("the Public Suffix List has only {0} ICANN rules, it should have more than 5000; fetch it again")]
+    TooShort(usize),
+    /// It does not say when it was made.
+    #[error("the Public Suffix List has no line `// VERSION: 2026-...`; fetch it from publicsuffix.org")]
+    NoDate,
+    /// It is older than the one that is built in.
+    #[error("the Public Suffix List is of {0}, the built-in one of {1}: fetch a newer one or remove the setting")]
+    Older(String, String),
+}
+
+impl SuffixList {
+    /// Reads a `public_suffix_list.dat`; refuses one that is cut off or older than the built-in list.
+    pub fn from_bytes(bytes: &[u8]) -> Result<SuffixList, SuffixListError> {
+        let list = SuffixList::read(bytes)?;
+        let (theirs, ours) = (list.as_of(), EMBEDDED_AS_OF);
+        if theirs < ours {
+            return Err(SuffixListError::Older(theirs.day(), ours.day()));
+        }
+        Ok(list)
+    }
+
+    fn read(bytes: &[u8]) -> Result<SuffixList, SuffixListError> {
+        let text = std::str::from_utf8(bytes).map_err(|e| SuffixListError::Unreadable(e.to_string()))?;
+        let icann = text.split("===END ICANN DOMAINS===").next().unwrap_or_default();
+        let rules = icann.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("//")).count();
+        if rules < MIN_RULES {
+            return Err(SuffixListError::TooShort(rules));
+        }
+        let version = text.lines().find_map(|line| line.strip_prefix("// VERSION:")).map(str::trim);
+        let day = version.and_then(|version| Timestamp::parse(version.get(..10)?)).ok_or(SuffixListError::NoDate)?;
+        let list = IcannList::from_bytes(bytes).map_err(|e| SuffixListError::Unreadable(e.to_string()))?;
+        Ok(SuffixList::File { list: Box::new(list), as_of: day })
+    }
+
+    /// The day of which the list is.
+    pub fn as_of(&self) -> Timestamp {
+        match self {
+            SuffixList::Embedded => EMBEDDED_AS_OF,
+            SuffixList::File { as_of, .. } => *as_of,
+        }
+    }
+
+    /// The registry-controlled suffix of a name, in lower case; `None` when no ICANN rule knows its TLD. A suffix is
+    /// its own suffix. The name is looked up without `*.`.
+    pub fn suffix(&self, name: &DnsName) -> Option<DnsName> {
+        let name = name.strip_wildcard().lower();
+        if name.bytes().is_empty() || name.labels().any(<[u8]>::is_empty) {
+            return None;
+        }
+        match self {
+            SuffixList::File { list, .. } => {
+                let suffix = list.suffix(name.bytes())?;
+                (suffix.typ() == Some(Type::Icann)).then(|| DnsName(suffix.as_bytes().to_vec()))
+            }
+            SuffixList::Embedded => {
+                let mut rest = name.bytes();
+                loop {
+                    let suffix = psl::List.suffix(rest)?;
+                    match suffix.typ() {
+                        Some(Type::Icann) => return Some(DnsName(suffix.as_bytes().to_vec())),
+                        Some(Type::Private) => {
+                            let at = suffix.as_bytes().iter().position(|b| *b == b'.')?;
+                            rest = &rest[rest.len() - suffix.as_bytes().len() + at + 1..];
+                        }
+                        None => return None,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the name itself, without `*.`, is a registry-controlled suffix.
+    pub fn is_suffix(&self, name: &DnsName) -> bool {
+        self.suffix(name).is_some_and(|suffix| suffix == name.strip_wildcard().lower())
+    }
+
+    /// The Base Domain Name of BR 1.6.1: the suffix and one label more, in lower case; `None` for a suffix itself or
+    /// an unknown TLD.
+    pub fn base_domain(&self, name: &DnsName) -> Option<DnsName> {
+        let suffix = self.suffix(name)?;
+        let name = name.strip_wildcard().lower();
+        let left = name.bytes().len().checked_sub(suffix.bytes().len() + 1)?;
+        let start = name.bytes()[..left].iter().rposition(|b| *b == b'.').map_or(0, |dot| dot + 1);
+        Some(DnsName(name.bytes()[start..].to_vec()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(name: Option<DnsName>) -> Option<String> {
+        name.map(|n| n.text())
+    }
+
+    /// A list of our own making with the shapes of rules that matter, long enough to be taken for one.
+    fn own_list(version: &str) -> String {
+        let filler: String = (0..MIN_RULES).map(|n| format!("filler{n}.com\n")).collect();
+        format!(
+            "// VERSION: {version}\n// ===BEGIN ICANN DOMAINS===\ncom\nio\nuk\nco.uk\n*.ck\n!www.ck\nnet\nes\n{filler}\
+             // ===END ICANN DOMAINS===\n// ===BEGIN PRIVATE DOMAINS===\ngithub.io\nblogspot.com\n\
+             // ===END PRIVATE DOMAINS===\n"
+        )
+    }
+
+    #[test]
+    fn both_lists_answer_with_the_icann_section_only() {
+        let file = SuffixList::from_bytes(own_list("2026-12-01_00-00-00_UTC").as_bytes()).expect("a list");
+        for list in [&file, &SuffixList::Embedded] {
+            for (name, suffix, base) in [
+                ("www.example.com", Some("com"), Some("example.com")),
+                ("*.Example.CO.UK", Some("co.uk"), Some("example.co.uk")),
+                ("co.uk", Some("co.uk"), None),
+                ("a.b.github.io", Some("io"), Some("github.io")),
+                ("github.io", Some("io"), Some("github.io")),
+                ("a.foo.ck", Some("foo.ck"), Some("a.foo.ck")),
+                ("foo.ck", Some("foo.ck"), None),
+                ("a.www.ck", Some("ck"), Some("www.ck")),
+                ("www.barakaldo.euskalsarea", None, None),
+                ("a..com", None, None),
+                ("", None, None),
+            ] {
+                let name = DnsName::new(name);
+                assert_eq!(text(list.suffix(&name)).as_deref(), suffix, "{list:?} {name}");
+                assert_eq!(text(list.base_domain(&name)).as_deref(), base, "{name}");
+            }
+            assert!(list.is_suffix(&DnsName::new("*.co.uk")) && !list.is_suffix(&DnsName::new("*.example.co.uk")));
+        }
+        assert_eq!(file.as_of(), date(2026, 12, 1));
+    }
+
+    #[test]
+    fn a_list_that_is_cut_off_old_or_nameless_is_refused() {
+        let error = |text: &str| SuffixList::from_bytes(text.as_bytes()).err();
+        assert_eq!(error("com\n"), Some(SuffixListError::TooShort(1)));
+        assert!(matches!(error(&own_list("2020-01-01")), Some(SuffixListError::Older(..))));
+        assert_eq!(error(&own_list("new")), Some(SuffixListError::NoDate));
+        assert!(SuffixList::from_bytes(&[0xff; 9]).is_err());
+    }
+
+    #[test]
+    fn the_day_belongs_to_the_locked_version() {
+        let lock = include_str!("../../Cargo.lock");
+        let entry = format!("name = \"psl\"\nversion = \"{EMBEDDED_VERSION}\"");
+        assert!(lock.contains(&entry), "psl was updated: set EMBEDDED_VERSION and EMBEDDED_AS_OF");
+    }
+}

@@ -1,0 +1,194 @@
+//! How the rules are run: intervals, dates, panics, scope; and real precertificates.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::{Span, date};
+use crate::finding::{Needs, RevocationClock, br};
+
+#[path = "../../tests/support/certgen.rs"]
+mod certgen;
+use certgen::Spec;
+
+fn parsed(spec: &Spec) -> Certificate {
+    Certificate::parse(&spec.der()).expect("generated")
+}
+
+fn judged(spec: &Spec, earliest: Timestamp, latest: Timestamp) -> Vec<Finding> {
+    findings(&parsed(spec), Issued { earliest, latest }, &Tables::embedded())
+}
+
+#[test]
+fn what_holds_at_both_ends_is_certain() {
+    let spec = Spec::summer("www.barakaldo.bizkaia.euskalsarea");
+    let found = judged(&spec, date(2026, 6, 1), date(2026, 6, 3));
+    let [finding] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((finding.rule.as_ref(), finding.severity), ("name.internal", Severity::Error));
+    assert_eq!((finding.citation.as_ref(), finding.clock), ("BR 4.2.2", RevocationClock::Day(5)));
+    assert_eq!(finding.detail, "its last label `euskalsarea` is not a TLD of the IANA root zone");
+    assert!(finding.evidence[0].text.contains("2026-08-02"));
+}
+
+#[test]
+fn what_holds_at_one_end_is_for_review_and_names_the_date() {
+    let spec = Spec::new("2026-04-15", "2026-06-01").dns("www.merck");
+    let found = judged(&spec, date(2026, 4, 15), date(2026, 4, 20));
+    assert_eq!((found.len(), found[0].severity), (1, Severity::Review));
+    assert!(found[0].detail.contains("only if issued before 2026-04-17"), "{}", found[0].detail);
+
+    let spec = Spec::new("2026-03-10", "2026-12-31").dns("www.example.com");
+    let found = judged(&spec, date(2026, 3, 10), date(2026, 3, 20));
+    assert_eq!((found.len(), found[0].rule.as_ref(), found[0].severity), (1, "val.max", Severity::Review));
+    assert!(found[0].detail.contains("only if issued on or after 2026-03-15"), "{}", found[0].detail);
+    assert_eq!(judged(&spec, date(2026, 3, 10), date(2026, 3, 14)), vec![]);
+    assert_eq!(judged(&spec, date(2026, 3, 20), date(2026, 3, 10)), found, "an interval the wrong way round");
+}
+
+#[test]
+fn near_a_date_the_detail_says_so() {
+    let spec = Spec::new("2026-03-16", "2026-12-31").dns("www.example.com");
+    let near = judged(&spec, date(2026, 3, 17), date(2026, 3, 17));
+    assert!(near[0].detail.ends_with("issued within 48 h of 2026-03-15, a date of this rule"), "{}", near[0].detail);
+    assert_eq!(near[0].severity, Severity::Error);
+    let far = date(2026, 3, 17).plus(Span::from_seconds(1));
+    assert!(!judged(&spec, far, far)[0].detail.contains("48 h"));
+}
+
+#[test]
+fn a_table_older_than_the_certificate_is_named() {
+    let spec = Spec::new("2026-11-20", "2026-12-31").dns("www.example.newtld");
+    let at = date(2026, 11, 20);
+    assert!(judged(&spec, at, at)[0].detail.contains("a TLD table 110 days older"), "{:?}", judged(&spec, at, at));
+}
+
+#[test]
+fn ldh_was_a_matter_of_the_rfc_before_it_was_one_of_the_br() {
+    let spec = Spec::new("2021-08-24", "2022-01-01").dns("-a.example.com");
+    let citation = |at: Timestamp| judged(&spec, at, at)[0].citation.to_string();
+    assert_eq!(citation(date(2021, 8, 24)), "RFC 5280 4.2.1.6");
+    assert_eq!(citation(date(2021, 8, 25)), "BR 7.1.2.7.12");
+}
+
+#[test]
+fn a_rule_that_panics_is_a_critical_finding_of_its_own() {
+    static BROKEN: Rule = Rule {
+        info: RuleInfo {
+            id: "test.broken",
+            summary: "panics",
+            severity: Severity::Warning,
+            citation: br("1"),
+            clock: RevocationClock::None,
+            since: None,
+            until: None,
+            needs: Needs::Certificate,
+        },
+        scope: Scope::Every,
+        check: |_| panic!("this panic belongs to the test"),
+        dates: |_, _| panic!("this panic too"),
+    };
+    let cert = parsed(&Spec::summer("a.com"));
+    let at = Issued { earliest: date(2026, 6, 1), latest: date(2026, 6, 9) };
+    let Verdict::Fail(found) = judge(&BROKEN, &cert, at, &Tables::embedded()) else { panic!("it passed") };
+    assert_eq!((found.len(), found[0].severity, found[0].rule.as_ref()), (1, Severity::Critical, "test.broken"));
+}
+
+#[test]
+fn a_name_of_its_own_for_every_rule() {
+    let mut ids: Vec<&str> = RULES.iter().map(|rule| rule.info.id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), RULES.len());
+    let cert = parsed(&Spec::summer("www.example.com").cn("www.example.com").poison());
+    let verdicts = run(&cert, Issued::at(date(2026, 6, 1)), &Tables::embedded());
+    assert!(verdicts.len() == RULES.len() && verdicts.iter().all(|(_, v)| *v == Verdict::Pass), "{verdicts:?}");
+}
+
+#[test]
+fn a_logged_tbs_is_judged_like_its_certificate() {
+    let spec = Spec::summer("x.corp").ip("10.0.0.1").dns("a_b.example.com");
+    let (at, tables) = (Issued::at(date(2026, 6, 1)), Tables::embedded());
+    let tbs = Certificate::parse_tbs(&spec.tbs()).expect("generated");
+    let found = findings(&tbs, at, &tables);
+    assert_eq!(found, findings(&parsed(&spec), at, &tables));
+    assert_eq!(found.len(), 3);
+}
+
+#[test]
+fn bytes_that_are_no_certificate_are_a_finding() {
+    let error = Certificate::parse(b"hello").expect_err("no certificate");
+    let finding = unparsable(&error);
+    assert_eq!((finding.rule.as_ref(), finding.severity), ("cert.unparsable", Severity::Error));
+    assert!(finding.detail.starts_with("not a certificate"));
+}
+
+proptest! {
+    #[test]
+    fn no_damage_makes_a_rule_panic(edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        thread_local!(static TABLES: Tables = Tables::embedded());
+        let mut der = Spec::summer("*.xn--mnchen-3ya.example.com").dns("a_b.corp").ip("10.0.0.1").cn("a_b.corp").der();
+        for (index, byte) in edits {
+            let at = index.index(der.len());
+            der[at] = byte;
+        }
+        if let Ok(cert) = Certificate::parse(&der) {
+            let found = TABLES.with(|t| findings(&cert, Issued { earliest: date(2012, 1, 1), latest: date(2026, 6, 1) }, t));
+            for finding in found {
+                prop_assert!(finding.subject != "rule", "{:?}", finding);
+                prop_assert!(finding.subject.is_ascii() && finding.detail.is_ascii(), "{:?}", finding);
+            }
+        }
+    }
+}
+
+/// Every leaf of a static-ct data tile whose entries are all precertificates (c2sp.org/static-ct-api, Merkle Tree
+/// Leaf and TileLeaf), as (timestamp, logged TBSCertificate, precertificate).
+fn tile_entries(mut tile: &[u8]) -> Vec<(Timestamp, &[u8], &[u8])> {
+    fn take<'a>(rest: &mut &'a [u8], count: usize) -> &'a [u8] {
+        let (head, tail) = rest.split_at(count);
+        *rest = tail;
+        head
+    }
+    fn sized<'a>(rest: &mut &'a [u8], octets: usize) -> &'a [u8] {
+        let length = take(rest, octets).iter().fold(0, |n, b| n << 8 | usize::from(*b));
+        take(rest, length)
+    }
+    let mut entries = Vec::new();
+    while !tile.is_empty() {
+        let millis = take(&mut tile, 8).iter().fold(0, |n, b| n << 8 | i64::from(*b));
+        assert_eq!(take(&mut tile, 2), [0, 1], "a precert_entry");
+        take(&mut tile, 32);
+        let tbs = sized(&mut tile, 3);
+        sized(&mut tile, 2);
+        let precertificate = sized(&mut tile, 3);
+        sized(&mut tile, 2);
+        entries.push((Timestamp::from_millis(millis), tbs, precertificate));
+    }
+    entries
+}
+
+#[test]
+fn a_thousand_real_precertificates_are_read_without_a_defect() {
+    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data").to_string();
+    let folder = std::env::var("CTWARDEN_SHARED").ok().filter(|_| !std::path::Path::new(&here).exists());
+    let folder = format!("{}/ct/navigli2025h2/tile/data", folder.unwrap_or(here));
+    if !std::path::Path::new(&folder).exists() {
+        return println!("skipped: no ../shared/data");
+    }
+    let tables = Tables::embedded();
+    let mut seen = 0;
+    for file in ["000", "001", "002", "003"] {
+        let tile = std::fs::read(format!("{folder}/{file}")).expect("a data tile");
+        for (logged_at, tbs, der) in tile_entries(&tile) {
+            let pre = Certificate::parse(der).expect("a real precertificate");
+            let logged = Certificate::parse_tbs(tbs).expect("a real TBSCertificate");
+            assert!(pre.is_precertificate() && pre.core_tbs() == tbs && logged.core_tbs() == tbs);
+            assert_eq!(pre.defects(), &[] as &[String]);
+            let issued = Issued { earliest: pre.not_before().expect("notBefore"), latest: logged_at };
+            for finding in findings(&pre, issued, &tables) {
+                panic!("{}: {} {}", seen, finding.rule, finding.detail);
+            }
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 1024);
+}

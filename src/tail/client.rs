@@ -1,0 +1,229 @@
+//! The two kinds of log, asked for heads, entries, issuers and proofs.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::decode::{self, Decoded};
+use super::http::{Caps, FetchError, Fetcher};
+use super::{TailError, plan};
+use crate::ct::compact_range::{CompactRange, nodes_needed};
+use crate::ct::entries::parse_page;
+use crate::ct::log_list::{Api, Log};
+use crate::ct::proof;
+use crate::ct::sth::{SignedTreeHead, parse_get_sth};
+use crate::ct::tile::{TILE_WIDTH, TileKind, issuer_path, tile_path, tile_width};
+use crate::ct::{checkpoint, to_base64};
+use crate::watch::Watchlist;
+
+/// A log over HTTP.
+#[derive(Clone, Debug)]
+pub enum LogClient {
+    /// RFC 6962 section 4.
+    Rfc6962(Source),
+    /// static-ct-api.
+    StaticCt(Source),
+}
+
+/// What both kinds need.
+#[derive(Clone, Debug)]
+pub struct Source {
+    log: Arc<Log>,
+    /// URL prefix without a trailing slash.
+    prefix: String,
+    fetcher: Fetcher,
+    /// What get-entries gives at most, learned.
+    page: Arc<AtomicU64>,
+}
+
+impl LogClient {
+    /// A client for a log of the list.
+    pub fn new(log: Arc<Log>, fetcher: Fetcher) -> LogClient {
+        let page = Arc::new(AtomicU64::new(plan::LARGEST_PAGE));
+        match &log.api {
+            Api::Rfc6962 { url } => {
+                let prefix = url.trim_end_matches('/').to_string();
+                LogClient::Rfc6962(Source { prefix, log, fetcher, page })
+            }
+            Api::StaticCt { monitoring_url, .. } => {
+                let prefix = monitoring_url.trim_end_matches('/').to_string();
+                LogClient::StaticCt(Source { prefix, log, fetcher, page })
+            }
+        }
+    }
+
+    fn source(&self) -> &Source {
+        match self {
+            LogClient::Rfc6962(source) | LogClient::StaticCt(source) => source,
+        }
+    }
+
+    /// The log's current tree head, its signature verified.
+    ///
+    /// # Errors
+    /// No answer, or an answer that the log's key did not sign ([`TailError::TreeHead`], with the bytes).
+    pub async fn head(&self) -> Result<SignedTreeHead, TailError> {
+        let source = self.source();
+        let (body, opened) = match self {
+            LogClient::Rfc6962(_) => {
+                let body = source.get("ct/v1/get-sth", Caps::SMALL).await?;
+                let opened = parse_get_sth(&body).and_then(|claimed| claimed.verify(&source.log.key));
+                (body, opened)
+            }
+            LogClient::StaticCt(_) => {
+                let body = source.get("checkpoint", Caps::SMALL).await?;
+                let opened = checkpoint::open(&body, &source.log.origin, &source.log.key);
+                (body, opened)
+            }
+        };
+        opened.map_err(|error| TailError::TreeHead { error, body })
+    }
+
+    /// The requests that come next on the way from `next` to `head`.
+    pub fn plan(&self, next: u64, head: u64, count: usize) -> Vec<Range<u64>> {
+        match self {
+            LogClient::Rfc6962(source) => plan::pages(next, head, source.page.load(Ordering::Relaxed), count),
+            LogClient::StaticCt(_) => plan::tiles(next, head, count),
+        }
+    }
+
+    /// Entries of one planned range, all of them, in a tree of at least `head` leaves.
+    ///
+    /// # Errors
+    /// When the log does not give them.
+    pub async fn entries(
+        &self,
+        range: Range<u64>,
+        head: u64,
+        watchlist: &Arc<Watchlist>,
+    ) -> Result<Vec<Decoded>, TailError> {
+        match self {
+            LogClient::Rfc6962(source) => source.pages(range, watchlist).await,
+            LogClient::StaticCt(source) => Ok(vec![source.data_tile(range, head, watchlist).await?]),
+        }
+    }
+
+    /// The certificate with this SHA-256, from a static log's issuer/.
+    ///
+    /// # Errors
+    /// When the log does not give it, or gives another.
+    pub async fn issuer(&self, fingerprint: &[u8; 32]) -> Result<Vec<u8>, TailError> {
+        let path = issuer_path(fingerprint);
+        let der = self.source().get(&path, Caps::SMALL).await?;
+        if crate::ct::sha256(&[&der]) != *fingerprint {
+            return Err(TailError::Answer(format!("{path}: the bytes do not hash to the name")));
+        }
+        Ok(der)
+    }
+
+    /// The compact range of the tree that `head` signs, without its entries: the right edge from hash tiles, or the
+    /// audit path of the last leaf. It is proven: its root is the head's.
+    ///
+    /// # Errors
+    /// When the log does not give it, or gives one whose root is another.
+    pub async fn right_edge(&self, head: &SignedTreeHead) -> Result<CompactRange, TailError> {
+        let range = match (head.tree_size(), self) {
+            (0, _) => CompactRange::empty(),
+            (size, LogClient::Rfc6962(source)) => source.right_edge_by_proof(size).await?,
+            (size, LogClient::StaticCt(source)) => source.right_edge_by_tiles(size).await?,
+        };
+        if range.root() != head.root_hash() {
+            return Err(TailError::Answer(format!("the right edge at size {} has another root", head.tree_size())));
+        }
+        Ok(range)
+    }
+}
+
+impl Source {
+    async fn get(&self, path: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
+        self.fetcher.get(&format!("{}/{path}", self.prefix), caps).await
+    }
+
+    async fn pages(&self, range: Range<u64>, watchlist: &Arc<Watchlist>) -> Result<Vec<Decoded>, TailError> {
+        let mut decoded: Vec<Decoded> = Vec::new();
+        let mut next = range.start;
+        while next < range.end {
+            let asked = next..range.end.min(next.saturating_add(self.page.load(Ordering::Relaxed)));
+            let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
+            let body = match self.get(&path, Caps::ENTRIES).await {
+                Err(FetchError::TooLarge { .. }) if asked.end - asked.start > 1 => {
+                    self.page.store((asked.end - asked.start).div_ceil(2), Ordering::Relaxed);
+                    continue;
+                }
+                other => other?,
+            };
+            let (watchlist, wanted) = (watchlist.clone(), asked.end - asked.start);
+            let page = compute(move || decode::page(&body, asked.start, wanted, &watchlist)).await?;
+            let page = page.map_err(|e| TailError::Answer(format!("{path}: {e}")))?;
+            let got = page.leaf_hashes.len() as u64;
+            if got == 0 {
+                return Err(TailError::Answer(format!("{path}: no entries")));
+            }
+            let learned = plan::learn(self.page.load(Ordering::Relaxed), &(next..next + wanted), got);
+            self.page.store(learned, Ordering::Relaxed);
+            next += got;
+            decoded.push(page);
+        }
+        Ok(decoded)
+    }
+
+    async fn data_tile(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
+        let width = u64::from(TILE_WIDTH);
+        let index = range.start / width;
+        let body = self.tile(TileKind::Data, index, tile_width(0, index, head), Caps::ENTRIES).await?;
+        let watchlist = watchlist.clone();
+        let decoded = compute(move || decode::tile(&body, index * width, range.start, range.end, &watchlist)).await?;
+        decoded.map_err(|e| TailError::Answer(format!("{}: {e}", tile_path(TileKind::Data, index, TILE_WIDTH))))
+    }
+
+    /// A tile of at least this width. Partial tiles may vanish as soon as the tile is full: then that one will do.
+    async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Vec<u8>, FetchError> {
+        match self.get(&tile_path(kind, index, width), caps).await {
+            Err(FetchError::NotFound { .. }) if width < TILE_WIDTH => {
+                self.get(&tile_path(kind, index, TILE_WIDTH), caps).await
+            }
+            other => other,
+        }
+    }
+
+    async fn right_edge_by_tiles(&self, size: u64) -> Result<CompactRange, TailError> {
+        let mut nodes = Vec::new();
+        for node in nodes_needed(size) {
+            let tile = self.tile(node.tile_kind(), node.tile_index, node.tile_width, Caps::SMALL).await?;
+            let short = || TailError::Answer(format!("hash tile {} of level {} is short", node.tile_index, node.tile_level));
+            nodes.push(node.hash_in(&tile).ok_or_else(short)?);
+        }
+        CompactRange::from_nodes(size, &nodes).map_err(|e| TailError::Answer(e.to_string()))
+    }
+
+    /// The audit path of the last leaf is the right edge (RFC 6962 2.1.1). get-proof-by-hash gives the path of the
+    /// first leaf with that hash, so that a last leaf that stands in the log twice needs get-entry-and-proof.
+    async fn right_edge_by_proof(&self, size: u64) -> Result<CompactRange, TailError> {
+        let last = size - 1;
+        let path = format!("ct/v1/get-entries?start={last}&end={last}");
+        let body = self.get(&path, Caps::ENTRIES).await?;
+        let answer = |e: String| TailError::Answer(format!("{path}: {e}"));
+        let hash = match parse_page(&body).map_err(|e| answer(e.to_string()))?.first() {
+            Some(Ok(entry)) => entry.leaf_hash(),
+            Some(Err(e)) => return Err(answer(e.to_string())),
+            None => return Err(answer("no entries".to_string())),
+        };
+        let escaped = to_base64(&hash).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        let by_hash = format!("ct/v1/get-proof-by-hash?hash={escaped}&tree_size={size}");
+        let by_index = format!("ct/v1/get-entry-and-proof?leaf_index={last}&tree_size={size}");
+        let nodes = match self.get(&by_hash, Caps::SMALL).await.map(|body| proof::parse_proof_by_hash(&body)) {
+            Ok(Ok(proof)) if proof.leaf_index == last => proof.audit_path,
+            _ => {
+                let body = self.get(&by_index, Caps::ENTRIES).await?;
+                let proof = proof::parse_entry_and_proof(&body);
+                proof.map_err(|e| TailError::Answer(format!("{by_index}: {e}")))?.audit_path
+            }
+        };
+        CompactRange::from_right_edge(size, hash, &nodes).map_err(|e| TailError::Answer(e.to_string()))
+    }
+}
+
+/// Runs a computation on a thread that may block, away from the tasks that wait for sockets.
+async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, TailError> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| TailError::Answer(format!("decoding ended early: {e}")))
+}

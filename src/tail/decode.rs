@@ -1,0 +1,122 @@
+//! The bytes of one response -> leaf hashes and candidates. No I/O; runs on threads that may compute.
+
+use crate::ct::Hash;
+use crate::ct::entries::{PageEntry, parse_page};
+use crate::ct::leaf::{ExtraData, LeafEntry, TimestampedEntry, leaf_hash, leaf_hash_of_entry, leaf_index};
+use crate::ct::tile::tile_leaves;
+use crate::watch::{Candidate, ChainHead, OwnedEntry, Watchlist};
+
+/// How much of a malformed entry is kept.
+const KEPT_BYTES: usize = 65_536;
+
+/// What one response held.
+#[derive(Clone, Debug, Default)]
+pub struct Decoded {
+    /// Index of the first entry.
+    pub start: u64,
+    /// Hash of every leaf, in order.
+    pub leaf_hashes: Vec<Hash>,
+    /// Entries to look at.
+    pub candidates: Vec<Candidate>,
+    /// Entries that are not of the form the standard gives them: (index, reason, bytes).
+    pub malformed: Vec<(u64, String, Vec<u8>)>,
+}
+
+impl Decoded {
+    fn malformed(&mut self, index: u64, reason: impl ToString, bytes: &[u8]) {
+        self.malformed.push((index, reason.to_string(), bytes[..bytes.len().min(KEPT_BYTES)].to_vec()));
+    }
+}
+
+/// Decodes a get-entries response that begins at `start`; entries beyond `wanted` are ignored.
+///
+/// # Errors
+/// When the body is not a get-entries response at all.
+pub fn page(body: &[u8], start: u64, wanted: u64, watchlist: &Watchlist) -> Result<Decoded, String> {
+    let entries = parse_page(body).map_err(|e| e.to_string())?;
+    let mut decoded = Decoded { start, ..Decoded::default() };
+    for (index, entry) in (start..).zip(entries.iter().take(usize::try_from(wanted).unwrap_or(usize::MAX))) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(e) => {
+                // Its hash cannot be known; any value makes the root differ, which is the truth.
+                decoded.leaf_hashes.push(leaf_hash(&[]));
+                decoded.malformed(index, e, &[]);
+                continue;
+            }
+        };
+        decoded.leaf_hashes.push(entry.leaf_hash());
+        match entry.parse() {
+            Ok(leaf) if watchlist.selects(&leaf.entry) => decoded.candidates.push(from_page(index, &leaf, entry)),
+            Ok(_) => {}
+            Err(e) => decoded.malformed(index, e, entry.leaf_input()),
+        }
+    }
+    Ok(decoded)
+}
+
+fn from_page(index: u64, leaf: &TimestampedEntry<'_>, entry: &PageEntry<'_>) -> Candidate {
+    let mut candidate = candidate(index, leaf);
+    // extra_data is decoded for hits alone. Garbled, it costs the chain and nothing else: the leaf is what counts.
+    let Ok(extra) = entry.decode_extra() else { return candidate };
+    let Ok(extra) = ExtraData::parse(leaf.entry.kind(), &extra) else { return candidate };
+    candidate.precertificate = extra.pre_certificate.map(<[u8]>::to_vec);
+    candidate.issuer = extra.chain.first().map_or(ChainHead::Absent, |der| ChainHead::Certificate(der.to_vec()));
+    candidate
+}
+
+fn candidate(index: u64, leaf: &TimestampedEntry<'_>) -> Candidate {
+    let entry = match leaf.entry {
+        LeafEntry::X509 { certificate } => OwnedEntry::X509(certificate.to_vec()),
+        LeafEntry::Precert { issuer_key_hash, tbs } => OwnedEntry::Precert { issuer_key_hash, tbs: tbs.to_vec() },
+    };
+    Candidate { index, logged_at: leaf.timestamp, entry, precertificate: None, issuer: ChainHead::Absent }
+}
+
+/// Decodes a data tile whose first entry is `tile_start`, keeping the entries of `[from, to)`.
+///
+/// # Errors
+/// When the tile holds fewer entries than asked for and is well formed: the wrong tile. A tile that breaks off in the
+/// middle of an entry is not an error: what stands behind the break is reported as malformed.
+pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchlist) -> Result<Decoded, String> {
+    let mut decoded = Decoded { start: from, ..Decoded::default() };
+    let mut leaves = tile_leaves(body);
+    for index in tile_start..to {
+        let before = leaves.remaining_bytes();
+        let leaf = match leaves.next() {
+            Some(Ok(leaf)) => leaf,
+            None => {
+                return Err(format!("the tile holds {} entries, {} were asked for", index - tile_start, to - tile_start));
+            }
+            Some(Err(e)) => {
+                // Nothing says where the next entry would begin: the rest of the tile is unreadable.
+                let rest = &body[body.len() - before..];
+                for lost in index.max(from)..to {
+                    decoded.leaf_hashes.push(leaf_hash(&[]));
+                    decoded.malformed(lost, &e, if lost == index.max(from) { rest } else { &[] });
+                }
+                return Ok(decoded);
+            }
+        };
+        if index < from {
+            continue;
+        }
+        decoded.leaf_hashes.push(leaf_hash_of_entry(leaf.entry_bytes));
+        // static-ct-api: "leaf_index ... MUST match the index of the entry in the log".
+        match leaf_index(leaf.entry.extensions) {
+            Ok(Some(stated)) if stated == index => {}
+            Ok(stated) => {
+                let stated = stated.map_or("none".to_string(), |stated| stated.to_string());
+                decoded.malformed(index, format!("leaf_index is {stated} at position {index}"), leaf.entry_bytes);
+            }
+            Err(e) => decoded.malformed(index, e, leaf.entry_bytes),
+        }
+        if watchlist.selects(&leaf.entry.entry) {
+            let mut candidate = candidate(index, &leaf.entry);
+            candidate.precertificate = leaf.pre_certificate.map(<[u8]>::to_vec);
+            candidate.issuer = leaf.fingerprints().next().map_or(ChainHead::Absent, ChainHead::Fingerprint);
+            decoded.candidates.push(candidate);
+        }
+    }
+    Ok(decoded)
+}

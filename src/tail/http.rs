@@ -1,0 +1,286 @@
+//! One capped GET for everything that logs serve.
+//!
+//! A response is bounded in bytes on the wire, in bytes after decompression and in time; redirects are not followed;
+//! TLS is verified. A host that asks for less (429, 503, Retry-After) is left alone by every task that reads from it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, StatusCode, Url};
+
+use crate::clock::{Clock, Span, Timestamp};
+
+/// Time to the first byte and between bytes.
+const QUIET: Duration = Duration::from_secs(30);
+/// Time for a whole response.
+const WHOLE: Duration = Duration::from_secs(120);
+/// How long a host that gave no Retry-After is left alone after a 429 or 503.
+const COOL_DOWN: Span = Span::from_seconds(5);
+/// The longest Retry-After that is obeyed: a log must not be able to silence its monitor.
+const LONGEST_COOL_DOWN: Span = Span::from_seconds(600);
+
+/// Why a GET gave nothing. What a caller does differently: ask for something else, ask for less, or try again.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// 404 or 410.
+    #[error("{url}: not found")]
+    NotFound {
+        /// What was asked for.
+        url: String,
+    },
+    /// Another status: 4xx except 404, 410 and 429 mean the request, the rest the server.
+    #[error("{url}: HTTP {status}: {excerpt}")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The status.
+        status: u16,
+        /// The start of the body, escaped.
+        excerpt: String,
+    },
+    /// More bytes than allowed.
+    #[error("{url}: the response is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// What was asked for.
+        url: String,
+        /// The cap.
+        limit_bytes: usize,
+    },
+    /// The body is not what its headers say.
+    #[error("{url}: {reason}")]
+    Garbled {
+        /// What was asked for.
+        url: String,
+        /// In what way.
+        reason: String,
+    },
+    /// No whole response: DNS, connection, TLS, time-out.
+    #[error("{url}: {reason}")]
+    Network {
+        /// What was asked for.
+        url: String,
+        /// The chain of causes.
+        reason: String,
+    },
+}
+
+impl FetchError {
+    /// The word of the `outcome` label.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            FetchError::NotFound { .. } => "not_found",
+            FetchError::Status { status: 429, .. } => "rate_limited",
+            FetchError::Status { status: 500.., .. } => "server_error",
+            FetchError::Status { .. } => "refused",
+            FetchError::TooLarge { .. } => "too_large",
+            FetchError::Garbled { .. } => "garbled",
+            FetchError::Network { .. } => "network",
+        }
+    }
+}
+
+/// Caps on one response.
+#[derive(Clone, Copy, Debug)]
+pub struct Caps {
+    /// Bytes as they come over the wire.
+    pub wire_bytes: usize,
+    /// Bytes after decompression.
+    pub body_bytes: usize,
+}
+
+impl Caps {
+    /// For tree heads, proofs and issuers: a checkpoint with post-quantum cosignatures has a few kB, an issuer less
+    /// than 100 kB.
+    pub const SMALL: Caps = Caps { wire_bytes: 2 << 20, body_bytes: 2 << 20 };
+    /// For entries: legal certificates reach 16 MiB (2^24 - 1 octets), in base64 with their chain a multiple of it.
+    pub const ENTRIES: Caps = Caps { wire_bytes: 64 << 20, body_bytes: 192 << 20 };
+}
+
+/// The HTTP client that all logs share. Clones share connections and cool-downs.
+#[derive(Clone, Debug)]
+pub struct Fetcher {
+    client: Client,
+    clock: Clock,
+    resting: Arc<Mutex<HashMap<String, Timestamp>>>,
+}
+
+impl Fetcher {
+    /// A client whose User-Agent carries `contact`, as logs ask their readers to.
+    ///
+    /// # Errors
+    /// When the TLS roots of the system cannot be used, or `contact` cannot stand in a header.
+    pub fn new(contact: &str, clock: Clock) -> Result<Fetcher, FetchError> {
+        let agent = format!("ctwarden/{} ({contact})", env!("CARGO_PKG_VERSION"));
+        let client = Client::builder()
+            .user_agent(agent)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(QUIET)
+            .timeout(WHOLE)
+            .tcp_nodelay(true)
+            .pool_max_idle_per_host(8)
+            .build();
+        let client = client.map_err(|e| FetchError::Network { url: "HTTP client".into(), reason: causes(&e) })?;
+        Ok(Fetcher { client, clock, resting: Arc::default() })
+    }
+
+    /// Fetches one URL whole. Waits first while its host is to be left alone.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn get(&self, url: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
+        let parsed = Url::parse(url).map_err(|e| FetchError::Garbled { url: url.into(), reason: e.to_string() })?;
+        let host = parsed.host_str().unwrap_or_default().to_string();
+        self.rest(&host).await;
+        let network = |e: reqwest::Error| FetchError::Network { url: url.to_string(), reason: causes(&e) };
+        let request = self.client.get(parsed).header(ACCEPT_ENCODING, "gzip");
+        let mut response = request.send().await.map_err(network)?;
+        let status = response.status();
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            let now = self.clock.now();
+            let wait = retry_after(response.headers(), now).unwrap_or(COOL_DOWN).min(LONGEST_COOL_DOWN);
+            self.resting.lock().unwrap_or_else(|e| e.into_inner()).insert(host, now.plus(wait));
+        }
+        let too_large = || FetchError::TooLarge { url: url.to_string(), limit_bytes: caps.wire_bytes };
+        if response.content_length().is_some_and(|length| length > caps.wire_bytes as u64) {
+            return Err(too_large());
+        }
+        let encoding = response.headers().get(CONTENT_ENCODING).map(|v| v.as_bytes().to_ascii_lowercase());
+        let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(4 << 20) as usize);
+        while let Some(chunk) = response.chunk().await.map_err(network)? {
+            if body.len() + chunk.len() > caps.wire_bytes {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+            if !status.is_success() && body.len() > 4096 {
+                break;
+            }
+        }
+        match status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(FetchError::NotFound { url: url.into() }),
+            s if s.is_success() => decode(url, body, encoding.as_deref(), caps),
+            s => {
+                let excerpt = crate::finding::escape(&body, 200);
+                Err(FetchError::Status { url: url.into(), status: s.as_u16(), excerpt })
+            }
+        }
+    }
+
+    async fn rest(&self, host: &str) {
+        loop {
+            let until = self.resting.lock().unwrap_or_else(|e| e.into_inner()).get(host).copied();
+            let wait = until.map_or(Span::default(), |until| until.since(self.clock.now()));
+            if wait <= Span::default() {
+                return;
+            }
+            // Everyone who waits for a host would otherwise come back in the same millisecond.
+            let jitter = rand::random_range(0..250);
+            tokio::time::sleep(wait.duration() + Duration::from_millis(jitter)).await;
+        }
+    }
+}
+
+fn decode(url: &str, body: Vec<u8>, encoding: Option<&[u8]>, caps: Caps) -> Result<Vec<u8>, FetchError> {
+    match encoding {
+        None | Some(b"" | b"identity") => Ok(body),
+        Some(b"gzip" | b"x-gzip") => inflate(url, &body, caps),
+        Some(other) => {
+            let reason = format!("unknown Content-Encoding {}", crate::finding::escape(other, 40));
+            Err(FetchError::Garbled { url: url.into(), reason })
+        }
+    }
+}
+
+/// Inflates under the cap. The size in the gzip trailer is the sender's word, taken as a hint only; a body of several
+/// gzip members, for which the hint is wrong, goes through the streaming decoder.
+fn inflate(url: &str, body: &[u8], caps: Caps) -> Result<Vec<u8>, FetchError> {
+    let too_large = || FetchError::TooLarge { url: url.to_string(), limit_bytes: caps.body_bytes };
+    let hint = body.last_chunk::<4>().map_or(0, |tail| u32::from_le_bytes(*tail) as usize);
+    if hint <= caps.body_bytes && hint / 1032 <= body.len() {
+        let mut out = vec![0; hint];
+        if let Ok(length) = libdeflater::Decompressor::new().gzip_decompress(body, &mut out)
+            && length == hint
+        {
+            return Ok(out);
+        }
+    }
+    use std::io::Read;
+    let mut out = Vec::new();
+    let mut decoder = flate2::read::MultiGzDecoder::new(body).take(caps.body_bytes as u64 + 1);
+    match decoder.read_to_end(&mut out) {
+        Ok(_) if out.len() > caps.body_bytes => Err(too_large()),
+        Ok(_) => Ok(out),
+        Err(e) => Err(FetchError::Garbled { url: url.into(), reason: format!("its gzip body is broken: {e}") }),
+    }
+}
+
+/// Retry-After in its three forms: seconds, an HTTP-date that ends in GMT (RFC 9110 10.2.3), and the HTTP-date that
+/// ends in UTC which one log implementation sends.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(Span::from_seconds(seconds.into()));
+    }
+    let date = text.replace("UTC", "GMT");
+    let moment = jiff::fmt::rfc2822::parse(&date).ok()?.timestamp().as_millisecond();
+    Some(Timestamp::from_millis(moment).since(now).max(Span::default()))
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::date;
+    use std::io::Write;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).expect("write to memory");
+        encoder.finish().expect("finish in memory")
+    }
+
+    #[test]
+    fn retry_after_in_all_its_forms() {
+        let now = date(2026, 11, 21).plus(Span::from_seconds(84_420));
+        let header = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().expect("header"));
+            retry_after(&headers, now)
+        };
+        assert_eq!(header("17"), Some(Span::from_seconds(17)));
+        assert_eq!(header("Sat, 21 Nov 2026 23:27:30 GMT"), Some(Span::from_seconds(30)));
+        assert_eq!(header("Sat, 21 Nov 2026 23:27:30 UTC"), Some(Span::from_seconds(30)));
+        assert_eq!(header("Sat, 21 Nov 2026 20:00:00 GMT"), Some(Span::default()), "the past means now");
+        assert_eq!(header("soon"), None);
+    }
+
+    #[test]
+    fn gzip_is_inflated_under_the_cap() {
+        let caps = Caps { wire_bytes: 1 << 20, body_bytes: 100_000 };
+        let text = vec![b'a'; 50_000];
+        assert_eq!(inflate("u", &gzip(&text), caps).expect("fits"), text);
+        assert!(matches!(inflate("u", &gzip(&vec![0; 200_000]), caps), Err(FetchError::TooLarge { .. })));
+        let mut lying = gzip(&vec![0; 200_000]);
+        let end = lying.len();
+        lying[end - 4..].copy_from_slice(&10u32.to_le_bytes());
+        assert!(matches!(inflate("u", &lying, caps), Err(FetchError::TooLarge { .. })));
+        let members = [gzip(b"one "), gzip(b"two")].concat();
+        assert_eq!(inflate("u", &members, caps).expect("members"), b"one two");
+        assert!(matches!(inflate("u", b"<html>", caps), Err(FetchError::Garbled { .. })));
+    }
+}

@@ -1,0 +1,232 @@
+//! The CA's record end to end: import of NDJSON and CSV, lookup, cross-check and audit of the evidence.
+//!
+//! `fixtures/issuance/<rule>[.<case>].{fail,pass}.json` holds a certificate, the rows of the CA's feed and the
+//! findings expected, as `rule subject`. `ten.ndjson` and `csv/` are one feed in both formats: ten certificates, each
+//! with one thing wrong (the first with none), built after the two incidents the monitor was made for.
+
+use std::path::{Path, PathBuf};
+
+use ctwarden::clock::{Clock, Span, Stopwatch, Timestamp, date};
+use ctwarden::finding::{CaseKey, Issued, KeyHash, Serial, Verdict};
+use ctwarden::issuance::{Embedded, ImportSummary, IssuanceDb, Query};
+use ctwarden::record::{Basis, Lookup, Presented};
+use ctwarden::{crosscheck, evidence};
+use serde_json::Value;
+
+const NOW: Timestamp = date(2026, 11, 22);
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/issuance")
+}
+
+fn database() -> (tempfile::TempDir, Embedded) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let database = Embedded::open(directory.path()).expect("a new database");
+    (directory, database)
+}
+
+struct Case {
+    key: CaseKey,
+    presented: Presented,
+    context: crosscheck::Context,
+}
+
+impl Case {
+    fn new(issuer: &str, serial: &str, names: &[&str], spki: &str) -> Case {
+        let issuer_key_hash = KeyHash::from_hex(issuer).expect("a key hash");
+        let serial = Serial::from_hex(serial).expect("a serial");
+        let names = names.iter().map(|name| name.to_string()).collect();
+        let presented = Presented { names, spki_sha256: KeyHash::from_hex(spki).expect("a key hash") };
+        let context =
+            crosscheck::Context { first_seen: NOW, now: NOW.plus(Span::from_days(1)), grace: Span::default() };
+        Case { key: CaseKey { issuer_key_hash, serial }, presented, context }
+    }
+
+    fn lookup(&self, database: &Embedded) -> Lookup {
+        let query = Query { key: self.key.clone(), names: self.presented.names.clone() };
+        database.find(&[query]).expect("an answer").remove(0)
+    }
+
+    /// `rule subject` of every finding, sorted.
+    fn found(&self, database: &Embedded) -> Vec<String> {
+        let lookup = self.lookup(database);
+        let verdicts = crosscheck::run(&self.presented, &lookup, &self.context).into_iter().chain(evidence::run(
+            &self.presented,
+            &lookup,
+            Issued::at(self.context.first_seen),
+        ));
+        let mut found: Vec<String> = verdicts
+            .filter_map(|(_, verdict)| match verdict {
+                Verdict::Fail(findings) => Some(findings),
+                _ => None,
+            })
+            .flatten()
+            .map(|finding| format!("{} {}", finding.rule, finding.subject))
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+#[test]
+fn every_rule_finds_what_its_fixtures_say_and_nothing_else() {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(fixtures())
+        .expect("fixtures")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    files.sort();
+    let rules = || crosscheck::RULES.iter().chain(evidence::RULES).map(|rule| rule.id);
+    for (rule, word) in rules().flat_map(|rule| [(rule, "fail"), (rule, "pass")]) {
+        let exists = files.iter().any(|file| file.ends_with(format!("{rule}.{word}.json")));
+        assert!(exists, "{rule} has no {word}ing fixture");
+    }
+    for file in files {
+        let name = file.file_name().expect("a name").to_string_lossy().to_string();
+        let fixture: Value = serde_json::from_slice(&std::fs::read(&file).expect("read")).expect(&name);
+        let text = |key: &str| fixture[key].as_str().unwrap_or_else(|| panic!("{name}: {key}"));
+        let list = |key: &str| fixture[key].as_array().unwrap_or_else(|| panic!("{name}: {key}"));
+        let words = |key: &str| list(key).iter().map(|word| word.as_str().expect("text")).collect::<Vec<&str>>();
+        let moment = |key: &str| Timestamp::parse(text(key)).unwrap_or_else(|| panic!("{name}: {key}"));
+        let mut case = Case::new(text("issuer_key_hash"), text("serial"), &words("names"), text("spki_sha256"));
+        let grace = Span::from_seconds(fixture["grace_seconds"].as_i64().expect("seconds"));
+        case.context = crosscheck::Context { first_seen: moment("first_seen"), now: moment("now"), grace };
+        let rows: Vec<String> = list("rows").iter().map(Value::to_string).collect();
+        let (_directory, database) = database();
+        database.import_ndjson(&rows.join("\n"), NOW).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(case.found(&database), words("expected"), "{name}: {}", text("about"));
+        let rule = rules().find(|rule| name.starts_with(rule)).unwrap_or_else(|| panic!("{name}: whose fixture?"));
+        let fails = words("expected").iter().any(|found| found.split(' ').next() == Some(rule));
+        assert_eq!(fails, name.ends_with(".fail.json"), "{name} is named after what it shows");
+    }
+}
+
+const ISSUER: &str = "1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f";
+const KEY: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const OTHER_KEY: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+const INTERNAL: &str = "www.barakaldo.bizkaia.euskalsarea";
+
+/// Serial, names and key as the log shows them, and what the rules of the record find.
+type Row = (&'static str, &'static [&'static str], &'static str, &'static [&'static str]);
+#[rustfmt::skip]
+const TEN: [Row; 11] = [
+    ("01a1", &["www.barakaldo.eus", "barakaldo.eus"], KEY, &[]),
+    ("02a2", &[INTERNAL], OTHER_KEY, &["dcv.exists www.barakaldo.bizkaia.euskalsarea",
+        "order.key subjectPublicKeyInfo", "san.unexpected www.barakaldo.bizkaia.euskalsarea"]),
+    ("03a3", &["kultura.barakaldo-udala.eus"], KEY, &["dcv.reuse kultura.barakaldo-udala.eus"]),
+    ("04a4", &["kirola.eus"], KEY, &["dcv.exists kirola.eus", "dcv.reuse kirola.eus"]),
+    // Whose confirmation it is, by what method, by how many persons and how fresh the CAA check was is for other rules.
+    ("05a5", &["cola.example.com"], KEY, &[]),
+    ("06a6", &["*.liburutegia.eus"], KEY, &[]),
+    ("07a7", &["aretoa.eus"], KEY, &[]),
+    ("08a8", &["egoitza.eus"], KEY, &[]),
+    ("09a9", &["zerbitzua.eus"], KEY, &[]),
+    ("0aaa", &["evil.com"], KEY, &["dcv.exists evil.com"]),
+    ("0bab", &["unknown.eus"], KEY, &["db.unknown unknown.eus"]),
+];
+
+fn judge_ten(database: &Embedded) {
+    for (serial, names, key, expected) in TEN {
+        assert_eq!(Case::new(ISSUER, serial, names, key).found(database), expected, "serial {serial}");
+    }
+}
+
+fn import_csv(database: &Embedded) -> Vec<ImportSummary> {
+    let tables = [
+        "issuers",
+        "accounts",
+        "applicants",
+        "orders",
+        "order_names",
+        "certificates",
+        "dcv_confirmations",
+        "dcv_reuse",
+        "caa_checks",
+        "san_authorisations",
+        "approvals",
+        "revocations",
+        "controls",
+    ];
+    let import =
+        |table: &str| database.import_file(&fixtures().join("csv").join(table).with_extension("csv"), None, NOW);
+    tables.iter().map(|table| import(table).unwrap_or_else(|error| panic!("{table}: {error}"))).collect()
+}
+
+#[test]
+fn ten_certificates_are_judged_alike_from_ndjson_and_from_csv() {
+    let (_directory, from_ndjson) = database();
+    let ten = fixtures().join("ten.ndjson");
+    let first = from_ndjson.import_file(&ten, None, NOW).expect("imported");
+    assert_eq!((first.rows, first.updated, first.unchanged), (first.inserted, 0, 0));
+    judge_ten(&from_ndjson);
+    let again = from_ndjson.import_file(&ten, None, NOW).expect("imported");
+    assert_eq!((again.inserted, again.updated, again.unchanged), (0, 0, first.rows));
+
+    let (_directory, from_csv) = database();
+    let inserted: u64 = import_csv(&from_csv).iter().map(|summary| summary.inserted).sum();
+    assert_eq!(inserted, first.rows);
+    judge_ten(&from_csv);
+    for (serial, names, key, _) in TEN {
+        let case = Case::new(ISSUER, serial, names, key);
+        assert_eq!(case.lookup(&from_csv), case.lookup(&from_ndjson));
+    }
+    // Each format is the other's second import.
+    assert!(import_csv(&from_ndjson).iter().all(|summary| summary.inserted + summary.updated == 0));
+}
+
+#[test]
+fn the_nine_hundred_days_are_shown_with_every_step() {
+    let (_directory, database) = database();
+    database.import_file(&fixtures().join("ten.ndjson"), None, NOW).expect("imported");
+    let case = Case::new(ISSUER, "03a3", &["kultura.barakaldo-udala.eus"], KEY);
+    let lookup = case.lookup(&database);
+    let Lookup::Found(record) = &lookup else { panic!("{lookup:?}") };
+    let rows = record.authorisations.as_ref().expect("rows");
+    let Basis::Reuse(reuse) = &rows[0].basis else { panic!("{rows:?}") };
+    assert_eq!(reuse.chain.len(), 2);
+    let verdicts = evidence::run(&case.presented, &lookup, Issued::at(record.signed_at));
+    let Some(Verdict::Fail(findings)) = verdicts.into_iter().find(|(rule, _)| rule.id == "dcv.reuse").map(|(_, v)| v)
+    else {
+        panic!("a finding was expected")
+    };
+    let detail = &findings[0].detail;
+    assert!(detail.contains("900 days old at signing") && detail.contains("limit 200 days"), "{detail}");
+    let steps = &findings[0].evidence[0].text;
+    let places = ["reuse 32", "reuse 31", "confirmation 3"].map(|step| steps.find(step).expect(step));
+    assert!(places.is_sorted(), "{steps}");
+}
+
+#[tokio::test]
+async fn an_import_holds_up_no_question_and_shows_nothing_half() {
+    let (_directory, database) = database();
+    database.import_file(&fixtures().join("ten.ndjson"), None, NOW).expect("imported");
+    let rows: String = (0..20_000)
+        .map(|id| {
+            let serial = format!("{:08x}", 0x1000_0000 + id);
+            format!(
+                "{{\"table\":\"certificates\",\"cert_id\":{},\"issuer_id\":1,\"serial\":\"{serial}\",\"order_id\":\"O1\",\
+                 \"signed_at\":1795000000,\"state\":\"issued\"}}\n",
+                id + 100
+            )
+        })
+        .collect();
+    let writer = database.clone();
+    let import = tokio::task::spawn_blocking(move || writer.import_ndjson(&rows, Clock::System.now()));
+    let source = IssuanceDb::Embedded(database.clone());
+    let ends = ["10000000", "10004e1f"].map(|serial| Case::new(ISSUER, serial, &[], KEY).key);
+    let queries = ends.map(|key| Query { key, names: vec![] });
+    let mut asked = 0;
+    while !import.is_finished() {
+        let watch = Stopwatch::start();
+        let answers = source.find(&queries).await;
+        assert!(watch.seconds() < 5.0, "a question waited for the import");
+        let known = answers.iter().filter(|answer| matches!(answer, Lookup::Found(_))).count();
+        assert!(known != 1, "half an import was seen");
+        assert!(!answers.iter().any(|answer| matches!(answer, Lookup::Unavailable { .. })));
+        asked += 1;
+    }
+    assert!(asked > 0);
+    let summary = import.await.expect("no panic").expect("imported");
+    assert_eq!((summary.rows, summary.inserted), (20_000, 20_000));
+    assert!(source.find(&queries).await.iter().all(|answer| matches!(answer, Lookup::Found(_))));
+}
