@@ -1,0 +1,494 @@
+//! What keeps the repository in order: the import map, file lengths, names, the clock, and that rules, metrics, alerts,
+//! dashboards and the README agree with the program. Every failure names file and line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use ctwarden::metrics::{Kind, Metrics, TABLE};
+
+/// The floors, lowest first. A room imports from its own floor and from those below it.
+const FLOORS: &[(&str, &[&str])] = &[
+    ("words", &["case", "cert", "clock", "ct", "finding", "record"]),
+    ("judgement", &["crosscheck", "evidence", "exam", "lint", "watch"]),
+    ("edges", &["books", "cache", "issuance", "metrics", "notify", "tail", "web"]),
+    ("wiring", &["cli", "config", "daemon", "demo", "pipeline"]),
+];
+/// What words and judgement do not know: they do no I/O and never wait.
+const PURE_WITHOUT: &[&str] = &[
+    "tokio",
+    "reqwest",
+    "rusqlite",
+    "sled",
+    "axum",
+    "hyper",
+    "lettre",
+    "tracing",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "async",
+];
+/// How one asks the time; only clock.rs may.
+const ASKS_THE_TIME: &[&str] = &[
+    "SystemTime",
+    "Instant::now",
+    "time::Instant",
+    "jiff::Timestamp::now",
+    "Timestamp::now",
+    "Zoned::now",
+    "Utc::now",
+];
+/// Names that say nothing about what is inside.
+const EMPTY_NAMES: &[&str] =
+    &["util", "utils", "helper", "helpers", "common", "manager", "service", "handler", "handlers", "types", "misc"];
+const LONGEST_FILE_LINES: usize = 500;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files below a folder of the repository whose name ends so, sorted, as (path from the root, text).
+fn files(folder: &str, ending: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![root().join(folder)];
+    while let Some(path) = open.pop() {
+        for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.to_string_lossy().ends_with(ending) {
+                let name = path.strip_prefix(root()).unwrap_or(&path).to_string_lossy().into_owned();
+                let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+                found.push((name.clone(), String::from_utf8(bytes).unwrap_or_else(|_| panic!("{name}: is not text"))));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn fail_with(problems: Vec<String>) {
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Where `token` stands in `line` as whole words.
+fn has_token(line: &str, token: &str) -> bool {
+    line.match_indices(token).any(|(at, _)| {
+        let before = at.checked_sub(1).map(|i| line.as_bytes()[i]);
+        let after = line.as_bytes().get(at + token.len()).copied();
+        !before.is_some_and(is_word) && !after.is_some_and(is_word)
+    })
+}
+
+/// The code of a file without comments, line by line; `product` stops where its unit tests begin.
+fn code(text: &str, product: bool) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let tests = lines.windows(2).position(|w| w[0].trim() == "#[cfg(test)]" && w[1].trim_start().starts_with("mod "));
+    let end = if product { tests.unwrap_or(lines.len()) } else { lines.len() };
+    let uncommented = |line: &&str| match line.find("//") {
+        Some(at) if line[..at].matches('"').count() % 2 == 0 => line[..at].to_string(),
+        _ => line.to_string(),
+    };
+    lines[..end].iter().map(uncommented).collect()
+}
+
+fn is_test_file(name: &str) -> bool {
+    name.ends_with("/tests.rs") || name.contains("/tests/")
+}
+
+/// `src/lint/name.rs` and `src/lint.rs` are in room `lint`; lib.rs and main.rs are in none.
+fn room(name: &str) -> Option<&str> {
+    let first = name.strip_prefix("src/")?.split('/').next()?;
+    let room = first.strip_suffix(".rs").unwrap_or(first);
+    (room != "lib" && room != "main").then_some(room)
+}
+
+fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|(_, rooms)| rooms.contains(&room))
+}
+
+/// The rooms that code names after `crate::`, with their lines; `crate::{a, b::C}` names two.
+fn rooms_named(lines: &[String]) -> Vec<(usize, String)> {
+    let (text, mut named) = (lines.join("\n"), Vec::new());
+    for (at, _) in text.match_indices("crate::") {
+        let line = text[..at].matches('\n').count() + 1;
+        let rest = &text[at + "crate::".len()..];
+        let mut depth = 0;
+        let mut starts = vec![0];
+        for (i, byte) in rest.bytes().enumerate() {
+            match byte {
+                b'{' => depth += 1,
+                b'}' => depth -= 1,
+                b';' | b'(' => break,
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+            if depth == 1 && matches!(byte, b'{' | b',') {
+                starts.push(i + 1);
+            }
+        }
+        for start in starts {
+            let word: String = rest[start..].trim_start().bytes().take_while(|b| is_word(*b)).map(char::from).collect();
+            if !word.is_empty() {
+                named.push((line, word));
+            }
+        }
+    }
+    named
+}
+
+#[test]
+fn the_scanner_of_imports_reads_what_rust_reads() {
+    let named =
+        |text: &str| rooms_named(&code(text, true)).into_iter().map(|(l, r)| format!("{l}{r}")).collect::<Vec<_>>();
+    assert_eq!(named("use crate::books::Books;\nfn f() { crate::web::serve() }"), ["1books", "2web"]);
+    assert_eq!(named("use crate::{\n  ct::{leaf, sth},\n  cert,\n};\n"), ["1ct", "1cert"]);
+    assert_eq!(named("// crate::web\n/// [`crate::tail`]\n"), [""; 0]);
+    assert_eq!(named("use crate::ct;\n#[cfg(test)]\nmod tests {\n use crate::web; }"), ["1ct"]);
+    assert!(has_token("let x = tokio::spawn(y)", "tokio") && !has_token("mytokio::x", "tokio"));
+}
+
+#[test]
+fn every_room_stands_on_a_floor() {
+    let declared: BTreeSet<String> = (read("src/lib.rs").lines())
+        .filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_string()))
+        .collect();
+    let mapped: BTreeSet<String> = FLOORS.iter().flat_map(|(_, rooms)| rooms.iter().map(|r| r.to_string())).collect();
+    assert_eq!(declared, mapped, "src/lib.rs and the import map of tests/tidy.rs differ");
+}
+
+#[test]
+fn imports_go_down_only() {
+    let mut problems = Vec::new();
+    for (name, text) in files("src", ".rs").iter().filter(|(name, _)| !is_test_file(name)) {
+        let Some(own) = room(name) else { continue };
+        let lines = code(text, true);
+        let Some(own_floor) = floor(own) else {
+            problems.push(format!("{name}:1: room {own} is not in the import map"));
+            continue;
+        };
+        for (line, other) in rooms_named(&lines) {
+            match floor(&other) {
+                Some(other_floor) if other_floor > own_floor => problems.push(format!(
+                    "{name}:{line}: {own} ({}) imports {other} ({})",
+                    FLOORS[own_floor].0, FLOORS[other_floor].0
+                )),
+                _ => {}
+            }
+        }
+        let is_top = name.matches('/').count() == 1 || name.ends_with(&format!("src/{own}/mod.rs"));
+        for (number, line) in lines.iter().enumerate().map(|(i, line)| (i + 1, line)) {
+            if own_floor < 2 {
+                for token in PURE_WITHOUT.iter().filter(|token| has_token(line, token)) {
+                    problems.push(format!("{name}:{number}: {own} is pure and must not know {token}"));
+                }
+            }
+            if is_top && line.trim_start().starts_with("use super::") {
+                problems.push(format!("{name}:{number}: write crate:: instead of super::, so that the map is checked"));
+            }
+        }
+    }
+    fail_with(problems);
+}
+
+#[test]
+fn files_are_short_and_their_names_say_something() {
+    let mut problems = Vec::new();
+    for (name, text) in files("src", ".rs") {
+        let lines = text.lines().count();
+        if lines > LONGEST_FILE_LINES {
+            problems.push(format!("{name}:{lines}: longer than {LONGEST_FILE_LINES} lines"));
+        }
+        for part in name.split(['/', '.']).filter(|part| EMPTY_NAMES.contains(part)) {
+            problems.push(format!("{name}:1: the name '{part}' says nothing"));
+        }
+        for (i, line) in code(&text, false).iter().enumerate() {
+            if EMPTY_NAMES.iter().any(|empty| has_token(line, &format!("mod {empty}"))) {
+                problems.push(format!("{name}:{}: the name says nothing: {}", i + 1, line.trim()));
+            }
+        }
+    }
+    fail_with(problems);
+}
+
+#[test]
+fn only_the_clock_asks_the_time() {
+    let mut problems = Vec::new();
+    for (name, text) in files("src", ".rs").iter().filter(|(name, _)| name != "src/clock.rs") {
+        for (i, line) in code(text, false).iter().enumerate() {
+            for token in ASKS_THE_TIME.iter().filter(|token| has_token(line, token)) {
+                problems.push(format!("{name}:{}: {token}: time comes from crate::clock", i + 1));
+            }
+        }
+    }
+    fail_with(problems);
+}
+
+#[test]
+fn there_is_no_binary_in_the_repository() {
+    for folder in ["src", "tests", "alerts", "dashboards", "benches"] {
+        files(folder, "");
+    }
+}
+
+/// The program with arguments: exit code, stdout.
+fn program(args: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_ctwarden"))
+        .args(args)
+        .env("COLUMNS", "100")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts");
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn every_rule_has_a_failing_and_a_passing_fixture() {
+    let (status, json) = program(&["rules", "--format", "json"]);
+    if status == Some(0) && json.is_empty() {
+        println!("skipped: this program has no commands yet");
+        return;
+    }
+    let rows: Vec<serde_json::Value> = match serde_json::from_str(&json) {
+        Ok(serde_json::Value::Array(rows)) => rows,
+        _ => json.lines().map(|line| serde_json::from_str(line).expect("one JSON object a line")).collect(),
+    };
+    assert!(rows.len() > 10, "`ctwarden rules --format json` names {} rules", rows.len());
+    let cases = files("tests/fixtures/lint", ".case");
+    let mut problems = Vec::new();
+    for row in rows {
+        let id = row.get("id").or(row.get("rule")).and_then(|id| id.as_str()).expect("a rule has an id");
+        let prefix = format!("tests/fixtures/lint/{id}/");
+        let of_rule: Vec<_> = cases.iter().filter(|(name, _)| name.starts_with(&prefix)).collect();
+        let expects = |text: &str| text.lines().any(|line| line.split_whitespace().next() == Some(id));
+        let record = |kind: &str| {
+            !files("tests/fixtures/issuance", "").iter().all(|(name, _)| !name.contains(&format!("/{id}.{kind}.")))
+        };
+        let (fails, passes) = (of_rule.iter().any(|(_, t)| expects(t)), of_rule.iter().any(|(_, t)| !expects(t)));
+        if !(fails || record("fail")) {
+            problems.push(format!("{prefix}: rule {id} has no failing fixture"));
+        }
+        if !(passes || record("pass")) {
+            problems.push(format!("{prefix}: rule {id} has no passing fixture"));
+        }
+    }
+    fail_with(problems);
+}
+
+/// Every word that looks like a metric of ours, with its line and what follows it.
+fn metrics_named(text: &str) -> Vec<(usize, String, String)> {
+    let mut named = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let word_at = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+        for (at, _) in line.match_indices("ctwarden_") {
+            let start = line[..at].rfind(|c| !word_at(c)).map_or(0, |i| i + 1);
+            let end = line[at..].find(|c| !word_at(c)).map_or(line.len(), |i| at + i);
+            named.push((number + 1, line[start..end].trim_end_matches(':').to_string(), line[end..].to_string()));
+        }
+    }
+    named
+}
+
+#[test]
+fn every_metric_that_is_named_exists_with_its_labels() {
+    let rules = read("alerts/ctwarden.rules.yml");
+    let recorded: BTreeSet<&str> = rules.lines().filter_map(|l| l.trim().strip_prefix("- record: ")).collect();
+    let mut sources = files("alerts", "");
+    sources.extend(files("dashboards", ""));
+    sources.push(("README.md".into(), read("README.md")));
+    let mut problems = Vec::new();
+    for (name, text) in &sources {
+        for (line, metric, after) in metrics_named(text) {
+            if metric.contains(':') {
+                if !recorded.contains(&*metric) {
+                    problems.push(format!("{name}:{line}: {metric} is not recorded by alerts/ctwarden.rules.yml"));
+                }
+                continue;
+            }
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| metric.strip_suffix(end));
+            let row = TABLE
+                .iter()
+                .find(|row| row.name == metric || (row.kind == Kind::Histogram && Some(row.name) == family));
+            let Some(row) = row else {
+                problems.push(format!("{name}:{line}: {metric} is not in the table of src/metrics/table.rs"));
+                continue;
+            };
+            let matchers = after.strip_prefix('{').and_then(|rest| rest.split('}').next()).unwrap_or("");
+            for matcher in matchers.split(',') {
+                let label = matcher.trim().split(['=', '!']).next().unwrap_or("");
+                if !label.is_empty() && !["job", "instance", "le"].contains(&label) && !row.labels.contains(&label) {
+                    problems.push(format!("{name}:{line}: {metric} has no label {label}"));
+                }
+            }
+        }
+    }
+    fail_with(problems);
+}
+
+/// A metric that nobody reports would be a gauge painted on the wall.
+#[test]
+fn every_report_of_the_metrics_is_made_by_someone() {
+    if read("src/daemon.rs").lines().count() < 5 {
+        println!("skipped: there is no daemon yet");
+        return;
+    }
+    let rest: String = (files("src", ".rs").into_iter())
+        .filter(|(name, _)| !name.starts_with("src/metrics") && !is_test_file(name))
+        .map(|(_, text)| code(&text, true).join("\n"))
+        .collect();
+    let reports = code(&read("src/metrics.rs"), true);
+    let names =
+        reports.iter().filter_map(|l| l.trim().strip_prefix("pub fn ")?.split_once("(&self").map(|(name, _)| name));
+    let unused =
+        names.filter(|name| !rest.contains(&format!(".{name}("))).map(|n| format!("src/metrics.rs: nobody calls {n}"));
+    fail_with(unused.collect());
+}
+
+#[test]
+fn every_alert_has_annotations_a_runbook_and_tests() {
+    let rules = read("alerts/ctwarden.rules.yml");
+    let tests = files("alerts/tests", ".yml");
+    let mut problems = Vec::new();
+    let mut alerts = BTreeMap::new();
+    for block in rules.split("\n      - ").skip(1).filter(|block| block.starts_with("alert: ")) {
+        let block = block.split("\n  - name:").next().unwrap_or(block);
+        let (head, body) = block.split_once('\n').unwrap_or((block, ""));
+        alerts.insert(head["alert: ".len()..].trim().to_string(), body.to_string());
+    }
+    assert!(alerts.len() >= 15, "only {} alerts were found", alerts.len());
+    for (alert, body) in &alerts {
+        let mut demand = |holds: bool, what: &str| {
+            if !holds {
+                problems.push(format!("alerts/ctwarden.rules.yml: {alert}: {what}"));
+            }
+        };
+        let proper = |c: char| c.is_ascii_alphanumeric();
+        demand(alert.starts_with("Ctwarden") && alert.chars().all(proper), "the name is not Ctwarden<Condition>");
+        let severities = ["critical", "warning", "info", "none"];
+        demand(severities.iter().any(|s| body.contains(&format!("severity: {s}\n"))), "no severity");
+        demand(body.contains(" summary: ") && body.contains(" description: "), "no summary or no description");
+        demand(
+            body.contains(&format!("/runbooks/{}\n", alert.to_lowercase()))
+                || body.trim_end().ends_with(&format!("/runbooks/{}", alert.to_lowercase())),
+            "runbook_url does not end in its name",
+        );
+        let runbook = fs::read_to_string(root().join(format!("alerts/runbooks/{alert}.md"))).unwrap_or_default();
+        let parts: Vec<&str> = runbook.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        demand(parts == ["Meaning", "Impact", "Diagnosis", "Mitigation"], "the runbook is missing or lacks a part");
+        let of_alert: Vec<&str> = (tests.iter().flat_map(|(_, text)| text.split("\n  - name: ")))
+            .filter(|test| test.contains(&format!("alertname: {alert}\n")))
+            .collect();
+        demand(of_alert.iter().any(|test| test.contains("exp_labels:")), "no test in which it fires");
+        let silent = of_alert.iter().any(|test| test.contains("exp_alerts: []"));
+        demand(silent || body.contains("expr: vector(1)"), "no test in which it does not fire");
+    }
+    for (name, _) in files("alerts/runbooks", ".md") {
+        let alert = Path::new(&name).file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
+        if !alerts.contains_key(alert) {
+            problems.push(format!("{name}:1: there is no such alert"));
+        }
+    }
+    fail_with(problems);
+}
+
+#[test]
+fn dashboards_keep_the_rules_of_operation() {
+    let mut problems = Vec::new();
+    let boards = files("dashboards", ".json");
+    assert!(!boards.is_empty());
+    for (name, text) in &boards {
+        let board: serde_json::Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut problem = |what: String| problems.push(format!("{name}: {what}"));
+        if board["schemaVersion"] != 39 || board["editable"] != false || board["uid"].as_str().is_none() {
+            problem("schemaVersion must be 39, editable false, uid set".into());
+        }
+        let variables: Vec<_> = board["templating"]["list"].as_array().into_iter().flatten().collect();
+        for wanted in ["datasource", "job", "instance"] {
+            if !variables.iter().any(|v| v["name"] == wanted && (v["refresh"] == 2 || wanted == "datasource")) {
+                problem(format!("no variable {wanted} that refreshes with the time range"));
+            }
+        }
+        for panel in board["panels"].as_array().into_iter().flatten().filter(|p| p["type"] != "row") {
+            let title = panel["title"].as_str().unwrap_or("");
+            let said = |value: &serde_json::Value| value.as_str().is_some_and(|text| !text.is_empty());
+            if !said(&panel["title"])
+                || !said(&panel["description"])
+                || !said(&panel["fieldConfig"]["defaults"]["unit"])
+            {
+                problem(format!("panel '{title}' lacks title, description or unit"));
+            }
+            if panel["datasource"]["uid"] != "${datasource}" {
+                problem(format!("panel '{title}' names a datasource"));
+            }
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let expr = target["expr"].as_str().unwrap_or("");
+                if expr.matches('{').count() != expr.matches("{job=~\"$job\",instance=~\"$instance\"").count() {
+                    problem(format!("panel '{title}': a selector lacks job or instance: {expr}"));
+                }
+                for (at, _) in expr.match_indices("rate(").chain(expr.match_indices("increase(")) {
+                    let window = expr[at..].split(['[', ']']).nth(1).unwrap_or("");
+                    if !["$__rate_interval", "$__range"].contains(&window) {
+                        problem(format!("panel '{title}': fixed window [{window}]: {expr}"));
+                    }
+                }
+                for (at, word) in metrics_named(expr).iter().filter_map(|(_, m, _)| Some((expr.find(m.as_str())?, m))) {
+                    let counted = word.ends_with("_total") || word.ends_with("_bucket");
+                    if counted && !expr[..at].ends_with("rate(") && !expr[..at].ends_with("increase(") {
+                        problem(format!("panel '{title}': counter {word} outside of rate and increase"));
+                    }
+                }
+            }
+        }
+    }
+    fail_with(problems);
+}
+
+#[test]
+fn the_readme_shows_the_real_help() {
+    let (status, help) = program(&["--help"]);
+    if status == Some(0) && help.is_empty() {
+        println!("skipped: this program has no commands yet");
+        return;
+    }
+    let readme = read("README.md");
+    let shown = readme.split("$ ctwarden --help\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or("");
+    let trimmed = |text: &str| text.trim().lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+    assert_eq!(trimmed(shown), trimmed(&help), "the block after `$ ctwarden --help` in README.md differs");
+}
+
+#[test]
+fn promtool_accepts_the_metrics() {
+    let child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = child else {
+        println!("skipped: promtool is not installed (Debian package prometheus)");
+        return;
+    };
+    let metrics = Metrics::new("0.1.0", "abc");
+    metrics.declare_log("log.example/2026h2");
+    metrics.log_info("log.example/2026h2", "Op", "rfc6962", "usable");
+    metrics.declare_issuer("Example CA G2");
+    let text = metrics.render().expect("renders");
+    promtool.stdin.take().expect("piped").write_all(text.as_bytes()).expect("promtool reads");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}
