@@ -102,7 +102,7 @@ fn code(text: &str, product: bool) -> Vec<String> {
     let tests = lines.windows(2).position(inline);
     let end = if product { tests.unwrap_or(lines.len()) } else { lines.len() };
     let uncommented = |line: &&str| match line.find("//") {
-        Some(at) if line[..at].matches('"').count() % 2 == 0 => line[..at].to_string(),
+        Some(at) if line[..at].matches('"').count().is_multiple_of(2) => line[..at].to_string(),
         _ => line.to_string(),
     };
     lines[..end].iter().map(uncommented).collect()
