@@ -332,12 +332,6 @@ impl Metrics {
     pub fn total_findings(&self) -> u64 {
         total(&self.findings)
     }
-    /// Entries that are not read yet, over all logs.
-    pub fn total_backlog(&self) -> u64 {
-        let families = self.backlog.collect();
-        let values = families.iter().flat_map(|f| f.get_metric()).map(|m| m.get_gauge().get_value());
-        values.sum::<f64>() as u64
-    }
 }
 
 fn total(counter: &IntCounterVec) -> u64 {
