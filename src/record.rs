@@ -32,7 +32,8 @@ pub enum Lookup {
         /// What went wrong, for a person.
         reason: String,
     },
-    /// The monitor runs without an issuance source; rules that need one are not evaluable.
+    /// The monitor runs without an issuance source, or with one that was never fed a certificate: rules that need one
+    /// are not evaluable.
     NoSource,
 }
 
@@ -47,7 +48,7 @@ impl Lookup {
             Lookup::Unavailable { reason } => {
                 Err(format!("no answer from the issuance database: {}", escape(reason.as_bytes(), 300)))
             }
-            Lookup::NoSource => Err("no issuance source is configured".to_string()),
+            Lookup::NoSource => Err("no issuance source is configured, or it was never fed".to_string()),
         }
     }
 }

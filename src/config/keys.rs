@@ -117,7 +117,7 @@ pub static KEYS: &[Key] = &[
     key("data.directory", Text, Required, "Where the books and the cache are kept.", r#""ctwarden-data""#),
     key("books.url", Text, Optional, "The books, when they are not in the data directory.", r#""sqlite:///var/lib/ctwarden/books.sqlite""#),
     key("issuance.source", Word(&["embedded", "none"]), Default(r#""embedded""#), "The CA's own record of what it issued.", r#""embedded""#),
-    key("issuance.grace", Text, Default(r#""15m""#), "How long the record may lag behind the logs.", r#""15m""#),
+    key("issuance.grace", Text, Default(r#""1m""#), "How long the record may lag behind the logs.", r#""1m""#),
     key("mail.server", Text, Optional, "The SMTP server.", r#""smtp.ca.example""#),
     key("mail.port", Integer(1, 65_535), Optional, "Its port; 587 for starttls, 465 for tls, 25 for none-on-loopback.", "587"),
     key("mail.tls", Word(&["starttls", "tls", "none-on-loopback"]), Default(r#""starttls""#), "How the connection is protected.",

@@ -282,7 +282,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
     };
     let grace = raw.issuance.grace.and_then(|text| match parse_span(&text) {
         Ok(span) => Some(span),
-        Err(reason) => document.refuse("issuance.grace", reason, "The default is 15m."),
+        Err(reason) => document.refuse("issuance.grace", reason, "The default is 1m."),
     });
     let mail = mail::build(raw.mail, document);
     let web_listen = raw.web.listen.and_then(|text| match text.parse() {

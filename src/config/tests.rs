@@ -78,7 +78,7 @@ fn a_short_configuration_gets_the_defaults() {
     assert_eq!(config.data_directory, place.path("data"));
     assert_eq!(config.books, place.path("data/books.sqlite"));
     assert_eq!(config.issuance.source, IssuanceSource::Embedded);
-    assert_eq!(config.issuance.grace, Span::from_seconds(900));
+    assert_eq!(config.issuance.grace, Span::from_seconds(60));
     assert_eq!(config.mail.transport, MailTransport::Folder(place.path("mail")));
     assert_eq!(config.mail.to, ["ctwarden@localhost"]);
     assert_eq!(config.mail.profile, MailProfile::Human);

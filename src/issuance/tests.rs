@@ -71,7 +71,7 @@ fn san(more: &str) -> String {
 fn a_record_is_found_by_issuer_key_and_serial_however_they_were_written() {
     let (_directory, database) = database();
     let unknown = database.find(&[query(10, &[])]).expect("an answer");
-    assert_eq!(unknown, [Lookup::Unknown { as_of: Timestamp::EPOCH }]);
+    assert_eq!(unknown, [Lookup::NoSource]);
     let text = base()
         + &confirmation(4, "3.2.2.4.7", "")
         + r#"{"table":"caa_checks","caa_id":1,"name":"www.a.eus","checked_at":"2026-11-21","result":"permit","ttl":300,"resolver":"own","performed_by":"system"}"#
@@ -193,7 +193,7 @@ not json
         assert!(error.starts_with(start), "{error} should start with {start}");
     }
     let answer = database.find(&[query(10, &[])]).expect("an answer");
-    assert_eq!(answer, [Lookup::Unknown { as_of: Timestamp::EPOCH }]);
+    assert_eq!(answer, [Lookup::NoSource]);
 }
 
 #[test]
@@ -439,7 +439,7 @@ proptest! {
                 prop_assert_eq!((again.inserted, again.updated), (0, 0));
             }
             Err(IssuanceError::Refused { .. }) => {
-                prop_assert_eq!(database.find(&[query(10, &[])]).expect("an answer").remove(0), Lookup::Unknown { as_of: Timestamp::EPOCH });
+                prop_assert_eq!(database.find(&[query(10, &[])]).expect("an answer").remove(0), Lookup::NoSource);
             }
             Err(other) => prop_assert!(false, "{}", other),
         }
