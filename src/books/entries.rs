@@ -233,7 +233,7 @@ impl Books {
     }
 }
 
-/// Inserts a hit with its sighting; true when this sighting was not known.
+/// Inserts a hit with its sighting; true when no log had shown the hit in this form (precertificate, certificate).
 fn insert_hit(transaction: &Transaction<'_>, new: &NewEntries, hit: &Hit) -> rusqlite::Result<bool> {
     let seen_at = new.seen_at.millis();
     let known = transaction
@@ -284,7 +284,7 @@ fn insert_hit(transaction: &Transaction<'_>, new: &NewEntries, hit: &Hit) -> rus
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![new.log_id.0, hit.index, hit_id, hit.kind.word(), hit.logged_at.millis(), seen_at, digest])?;
-    Ok(true)
+    Ok(!seen_kind)
 }
 
 pub(super) fn insert_head(
