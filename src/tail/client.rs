@@ -8,7 +8,7 @@ use super::decode::{self, Decoded};
 use super::http::{Caps, FetchError, Fetcher};
 use super::{TailError, plan};
 use crate::ct::compact_range::{CompactRange, nodes_needed};
-use crate::ct::entries::parse_page;
+use crate::ct::entries::{LeafBuffer, parse_page};
 use crate::ct::log_list::{Api, Log};
 use crate::ct::proof;
 use crate::ct::sth::{SignedTreeHead, parse_get_sth};
@@ -205,7 +205,10 @@ impl Source {
         let body = self.get(&path, Caps::ENTRIES).await?;
         let answer = |e: String| TailError::Answer(format!("{path}: {e}"));
         let hash = match parse_page(&body).map_err(|e| answer(e.to_string()))?.first() {
-            Some(Ok(entry)) => entry.leaf_hash(),
+            Some(Ok(entry)) => {
+                let mut buffer = LeafBuffer::default();
+                entry.decode_leaf(&mut buffer).map_err(|e| answer(e.to_string()))?.leaf_hash()
+            }
             Some(Err(e)) => return Err(answer(e.to_string())),
             None => return Err(answer("no entries".to_string())),
         };
