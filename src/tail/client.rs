@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decode::{self, Decoded};
-use super::http::{Caps, FetchError, Fetcher};
+use super::http::{Answer, Caps, FetchError, Fetcher};
 use super::{TailError, plan};
 use crate::ct::compact_range::{CompactRange, nodes_needed};
 use crate::ct::entries::{LeafBuffer, parse_page};
@@ -139,21 +139,28 @@ impl Source {
         self.fetcher.get(&format!("{}/{path}", self.prefix), caps).await
     }
 
+    async fn fetch(&self, path: &str, caps: Caps) -> Result<Answer, FetchError> {
+        self.fetcher.fetch(&format!("{}/{path}", self.prefix), caps).await
+    }
+
     async fn pages(&self, range: Range<u64>, watchlist: &Arc<Watchlist>) -> Result<Vec<Decoded>, TailError> {
         let mut decoded: Vec<Decoded> = Vec::new();
         let mut next = range.start;
         while next < range.end {
             let asked = next..range.end.min(next.saturating_add(self.page.load(Ordering::Relaxed)));
             let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
-            let body = match self.get(&path, Caps::ENTRIES).await {
-                Err(FetchError::TooLarge { .. }) if asked.end - asked.start > 1 => {
-                    self.page.store((asked.end - asked.start).div_ceil(2), Ordering::Relaxed);
+            let (watchlist, wanted, start) = (watchlist.clone(), asked.end - asked.start, asked.start);
+            let read = async {
+                let answer = self.fetch(&path, Caps::ENTRIES).await?;
+                self.fetcher.read(answer, move |body| decode::page(body, start, wanted, &watchlist)).await
+            };
+            let page = match read.await {
+                Err(FetchError::TooLarge { .. }) if wanted > 1 => {
+                    self.page.store(wanted.div_ceil(2), Ordering::Relaxed);
                     continue;
                 }
                 other => other?,
             };
-            let (watchlist, wanted) = (watchlist.clone(), asked.end - asked.start);
-            let page = compute(move || decode::page(&body, asked.start, wanted, &watchlist)).await?;
             let page = page.map_err(|e| TailError::Answer(format!("{path}: {e}")))?;
             let got = page.leaf_hashes.len() as u64;
             if got == 0 {
@@ -170,17 +177,18 @@ impl Source {
     async fn data_tile(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
         let width = u64::from(TILE_WIDTH);
         let index = range.start / width;
-        let body = self.tile(TileKind::Data, index, tile_width(0, index, head), Caps::ENTRIES).await?;
+        let answer = self.tile(TileKind::Data, index, tile_width(0, index, head), Caps::ENTRIES).await?;
         let watchlist = watchlist.clone();
-        let decoded = compute(move || decode::tile(&body, index * width, range.start, range.end, &watchlist)).await?;
+        let read = move |body: &[u8]| decode::tile(body, index * width, range.start, range.end, &watchlist);
+        let decoded = self.fetcher.read(answer, read).await?;
         decoded.map_err(|e| TailError::Answer(format!("{}: {e}", tile_path(TileKind::Data, index, TILE_WIDTH))))
     }
 
     /// A tile of at least this width. Partial tiles may vanish as soon as the tile is full: then that one will do.
-    async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Vec<u8>, FetchError> {
-        match self.get(&tile_path(kind, index, width), caps).await {
+    async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Answer, FetchError> {
+        match self.fetch(&tile_path(kind, index, width), caps).await {
             Err(FetchError::NotFound { .. }) if width < TILE_WIDTH => {
-                self.get(&tile_path(kind, index, TILE_WIDTH), caps).await
+                self.fetch(&tile_path(kind, index, TILE_WIDTH), caps).await
             }
             other => other,
         }
@@ -189,10 +197,11 @@ impl Source {
     async fn right_edge_by_tiles(&self, size: u64) -> Result<CompactRange, TailError> {
         let mut nodes = Vec::new();
         for node in nodes_needed(size) {
-            let tile = self.tile(node.tile_kind(), node.tile_index, node.tile_width, Caps::SMALL).await?;
+            let answer = self.tile(node.tile_kind(), node.tile_index, node.tile_width, Caps::SMALL).await?;
             let short =
                 || TailError::Answer(format!("hash tile {} of level {} is short", node.tile_index, node.tile_level));
-            nodes.push(node.hash_in(&tile).ok_or_else(short)?);
+            let hash = self.fetcher.read(answer, move |tile| node.hash_in(tile)).await?;
+            nodes.push(hash.ok_or_else(short)?);
         }
         CompactRange::from_nodes(size, &nodes).map_err(|e| TailError::Answer(e.to_string()))
     }
@@ -225,9 +234,4 @@ impl Source {
         };
         CompactRange::from_right_edge(size, hash, &nodes).map_err(|e| TailError::Answer(e.to_string()))
     }
-}
-
-/// Runs a computation on a thread that may block, away from the tasks that wait for sockets.
-async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, TailError> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| TailError::Answer(format!("decoding ended early: {e}")))
 }
