@@ -1,18 +1,20 @@
 //! One log: bytes -> hits; door 1.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Walk;
 use crate::books::{BooksError, Misbehaviour, NewEntries, Position, Seal};
 use crate::cache::Kind;
-use crate::clock::{Span, Stopwatch};
+use crate::case::EntryKind;
+use crate::clock::{Span, Stopwatch, Timestamp};
 use crate::config::StartAt;
 use crate::ct::compact_range::CompactRange;
 use crate::ct::log_list::Log;
 use crate::metrics::{Check, Outcome};
 use crate::tail::{Decoded, FetchError, Fetcher, LogClient, Misconduct, Step, Tail, TailError};
-use crate::watch::{Candidate, ChainHead, Hit, Standing};
+use crate::watch::{Candidate, ChainHead, Form, Hit, Standing};
 
 /// Pause between two looks at a head that has not moved.
 const POLL: Duration = Duration::from_secs(5);
@@ -22,6 +24,10 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const PATIENCE: u32 = 6;
 /// How often a log that catches up says how far it is.
 const PROGRESS: Duration = Duration::from_secs(10);
+
+/// How long a log is not asked again for an issuer that it does not give, and how many such issuers are remembered.
+const MISSING_FOR: Span = Span::from_seconds(600);
+const MOST_MISSING: usize = 1024;
 
 /// How long a log is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +74,8 @@ pub async fn follow(
     };
     let (clock, watchlist) = (walk.clock.clone(), walk.watchlist.clone());
     let tail = Tail::new(log.clone(), fetcher, watchlist, clock, position.downloaded, position.verified);
-    Follower { walk, log, tail, first_head: None, progress: Progress::new() }.run(until).await
+    let missing = HashMap::new();
+    Follower { walk, log, tail, first_head: None, progress: Progress::new(), missing }.run(until).await
 }
 
 /// The position in the books, or a first one.
@@ -129,6 +136,16 @@ struct Follower {
     tail: Tail,
     first_head: Option<u64>,
     progress: Progress,
+    /// Issuers that the log does not give, and until when it is not asked for them again.
+    missing: HashMap<[u8; 32], Timestamp>,
+}
+
+/// What comes after a step.
+enum After {
+    /// The next one, at once.
+    ReadOn,
+    /// A pause: everything below this size has been read. The text says why there is no more.
+    Pause(u64, String),
 }
 
 impl Follower {
@@ -145,26 +162,36 @@ impl Follower {
                     continue;
                 }
             };
-            failures = 0;
-            self.walk.metrics.request(&self.log.name, Outcome::Ok, self.walk.clock.now());
-            let at_head = self.take(step).await?;
-            if let Some(size) = at_head {
-                if until == Until::CaughtUp && self.first_head.is_some_and(|first| size >= first) {
+            let After::Pause(size, why) = self.take(step).await? else {
+                failures = 0;
+                continue;
+            };
+            if until == Until::CaughtUp {
+                if self.first_head.is_some_and(|first| size >= first) {
                     return Ok(FollowEnd::CaughtUp);
                 }
-                tokio::time::sleep(POLL).await;
+                failures += 1;
+                if failures >= PATIENCE {
+                    return Ok(FollowEnd::Unreachable(why));
+                }
+            } else {
+                failures = 0;
             }
+            tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Puts one step through door 1. At a head that was read up to: its size.
-    async fn take(&mut self, step: Step) -> Result<Option<u64>, BooksError> {
+    /// Puts one step through door 1.
+    async fn take(&mut self, step: Step) -> Result<After, BooksError> {
         let (now, name) = (self.walk.clock.now(), self.log.name.clone());
+        let unsigned = matches!(&step, Step::Misbehaved(Misconduct { head: None, .. }));
+        let answered = if unsigned { Outcome::Malformed } else { Outcome::Ok };
+        self.walk.metrics.request(&name, answered, now);
         match step {
             Step::Entries { decoded, downloaded } => {
                 self.saw_target();
                 self.entries(decoded, downloaded).await?;
-                Ok(None)
+                Ok(After::ReadOn)
             }
             Step::Sealed { head, verified } => {
                 let size = head.tree_size();
@@ -173,7 +200,7 @@ impl Follower {
                 let seal = Seal { log_id: self.log.log_id, head, verified, seen_at: now };
                 self.walk.storage(self.walk.books.commit_seal(seal).await)?;
                 self.walk.metrics.positions(&name, size, size);
-                Ok(Some(size))
+                Ok(After::Pause(size, "there are no new entries".to_string()))
             }
             Step::Reread { head } => {
                 tracing::warn!(
@@ -183,14 +210,22 @@ impl Follower {
                 );
                 self.walk.metrics.verification_failure(&name, Check::Root);
                 self.walk.storage(self.walk.books.rewind(self.log.log_id).await)?;
-                Ok(None)
+                Ok(After::ReadOn)
             }
             Step::Misbehaved(misconduct) => {
-                let size = misconduct.tree_size;
+                // Without a head that the log signed nobody knows how much there is to read.
+                if let Some(head) = &misconduct.head {
+                    self.first_head.get_or_insert(head.tree_size());
+                }
+                let (size, why) = (self.tail.downloaded_size(), misconduct.detail.clone());
                 self.misbehaved(misconduct).await?;
-                Ok(Some(size))
+                Ok(if self.tail.target().is_some() { After::ReadOn } else { After::Pause(size, why) })
             }
-            Step::Idle => Ok(Some(self.tail.downloaded_size())),
+            Step::Idle => {
+                let size = self.tail.downloaded_size();
+                self.first_head.get_or_insert(size);
+                Ok(After::Pause(size, "it answers with fewer entries than it had".to_string()))
+            }
         }
     }
 
@@ -217,7 +252,7 @@ impl Follower {
                 "an entry is not of the form that the standard gives it"
             );
         }
-        let seen_at = self.walk.clock.now();
+        let (seen_at, found) = (self.walk.clock.now(), !hits.is_empty());
         let new = NewEntries { log_id: self.log.log_id, downloaded, hits, malformed, seen_at };
         let new_hits = self.walk.storage(self.walk.books.commit_entries(new).await)?;
         self.walk.metrics.entries(&self.log.name, count, unparsable);
@@ -226,7 +261,7 @@ impl Follower {
             let known = self.walk.watchlist.issuers().iter().any(|known| known.name == *issuer);
             (0..*number).for_each(|_| self.walk.metrics.hit(if known { issuer } else { "other" }, *kind));
         }
-        if !new_hits.is_empty() {
+        if found {
             self.walk.hits_waiting.notify_one();
         }
         let head = self.tail.target().map_or(size, |head| head.tree_size());
@@ -236,37 +271,49 @@ impl Follower {
     }
 
     /// Judges a candidate, with its issuer's certificate where that can make a difference.
-    async fn hit(&self, candidate: Candidate) -> Option<Hit> {
+    async fn hit(&mut self, candidate: Candidate) -> Option<Hit> {
         let sent = match &candidate.issuer {
             ChainHead::Certificate(der) => Some(der.as_slice()),
             ChainHead::Fingerprint(_) | ChainHead::Absent => None,
         };
-        let hit = self.walk.watchlist.judge(&candidate, sent);
-        let undecided =
-            hit.as_ref().is_some_and(|hit| hit.standing != Standing::Ours && hit.kind.word() == "certificate");
-        let (ChainHead::Fingerprint(fingerprint), true) = (&candidate.issuer, undecided) else { return hit };
+        let hit = self.walk.watchlist.judge(&candidate, sent)?;
+        let undecided = match hit.kind {
+            EntryKind::Certificate => hit.standing != Standing::Ours,
+            EntryKind::Precertificate => candidate.precertificate.is_some() && hit.form == Form::Tbs,
+        };
+        let (ChainHead::Fingerprint(fingerprint), true) = (&candidate.issuer, undecided) else { return Some(hit) };
         match self.issuer(fingerprint).await {
             Some(der) => self.walk.watchlist.judge(&candidate, Some(&der)),
-            None => hit,
+            None => Some(hit),
         }
     }
 
-    async fn issuer(&self, fingerprint: &[u8; 32]) -> Option<Vec<u8>> {
+    async fn issuer(&mut self, fingerprint: &[u8; 32]) -> Option<Vec<u8>> {
         if let Some(der) = self.walk.cache.get(Kind::Issuer, fingerprint) {
             return Some(der);
         }
+        // One issuer that is gone may stand behind every entry of a log: waiting for it each time would stop the log.
+        if self.missing.get(fingerprint).is_some_and(|until| *until > self.walk.clock.now()) {
+            return None;
+        }
         for attempt in 0..3 {
-            match self.tail.client().issuer(fingerprint).await {
+            let error = match self.tail.client().issuer(fingerprint).await {
                 Ok(der) => {
                     self.walk.cache.put(Kind::Issuer, fingerprint, &der);
                     return Some(der);
                 }
-                Err(error) => {
-                    tracing::warn!(log = self.log.name, %error, "an issuer certificate could not be fetched");
-                    tokio::time::sleep(Duration::from_millis(200 << attempt)).await;
-                }
+                Err(error) => error,
+            };
+            tracing::warn!(log = self.log.name, %error, "an issuer certificate could not be fetched");
+            if matches!(error, TailError::Fetch(FetchError::NotFound { .. })) {
+                break;
             }
+            tokio::time::sleep(Duration::from_millis(200 << attempt)).await;
         }
+        if self.missing.len() >= MOST_MISSING {
+            self.missing.clear();
+        }
+        self.missing.insert(*fingerprint, self.walk.clock.now().plus(MISSING_FOR));
         None
     }
 

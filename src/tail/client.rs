@@ -97,6 +97,16 @@ impl LogClient {
         head: u64,
         watchlist: &Arc<Watchlist>,
     ) -> Result<Vec<Decoded>, TailError> {
+        let mut decoded = self.read(range.clone(), head, watchlist).await?;
+        // What cannot even be hashed was most likely cut or garbled on its way. It is asked for once more at once: the
+        // root would tell, but perhaps a billion entries later.
+        if decoded.iter().any(|part| part.broken) {
+            decoded = self.read(range, head, watchlist).await?;
+        }
+        Ok(decoded)
+    }
+
+    async fn read(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Vec<Decoded>, TailError> {
         match self {
             LogClient::Rfc6962(source) => source.pages(range, watchlist).await,
             LogClient::StaticCt(source) => Ok(vec![source.data_tile(range, head, watchlist).await?]),
@@ -142,6 +152,8 @@ impl Source {
     async fn pages(&self, range: Range<u64>, watchlist: &Arc<Watchlist>) -> Result<Vec<Decoded>, TailError> {
         let mut decoded: Vec<Decoded> = Vec::new();
         let mut next = range.start;
+        // Where the log itself cut, an answer can be as long as the log makes them.
+        let mut at_cut = next == 0;
         while next < range.end {
             let asked = next..range.end.min(next.saturating_add(self.page.load(Ordering::Relaxed)));
             let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
@@ -159,8 +171,9 @@ impl Source {
             if got == 0 {
                 return Err(TailError::Answer(format!("{path}: no entries")));
             }
-            let learned = plan::learn(self.page.load(Ordering::Relaxed), &(next..next + wanted), got);
+            let learned = plan::learn(self.page.load(Ordering::Relaxed), wanted, got, at_cut);
             self.page.store(learned, Ordering::Relaxed);
+            at_cut = got < wanted;
             next += got;
             decoded.push(page);
         }

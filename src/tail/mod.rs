@@ -65,7 +65,7 @@ impl TailError {
 /// Something a log must not do.
 #[derive(Clone, Debug)]
 pub struct Misconduct {
-    /// `root_mismatch`, `fork`, `rollback` or `bad_signature`.
+    /// `root_mismatch`, `fork`, `rollback`, `future_head` or `bad_signature`.
     pub kind: &'static str,
     /// The tree size it is about.
     pub tree_size: u64,
@@ -210,18 +210,29 @@ impl Tail {
     /// Asks for a head: one to read up to or to compare with, or a step that says why there is none.
     async fn ask_head(&mut self) -> Result<Result<SignedTreeHead, Step>, TailError> {
         let head = match self.client.head().await {
-            Err(TailError::TreeHead { error, body }) => return Ok(Err(self.unbelievable(error, &body))),
+            // An error page with status 200 is noise, and another origin is a matter of the configuration: both are
+            // asked again. Only what claims to be this log's head and is not signed by it speaks against the log.
+            Err(TailError::TreeHead {
+                error:
+                    error @ (TreeHeadError::Unsigned { .. } | TreeHeadError::Signature { .. } | TreeHeadError::EmptyRoot),
+                body,
+            }) => return Ok(Err(self.unbelievable(error, &body))),
             other => other?,
         };
         let now = self.clock.now();
-        // A head far from the future would make every later one look stale; clock skew is seconds, not hours.
-        if head.timestamp() > now.plus(HOUR) {
-            let detail = format!("a tree head of {} is dated {}", now, head.timestamp());
-            return Ok(Err(self.misbehaved("future_head", detail, head)));
-        }
         let (size, read) = (head.tree_size(), self.downloaded.size());
         if size >= read {
             self.smaller_since = None;
+            // Clock skew is seconds, not hours. But the clock that is wrong may be our own, and real certificates stand
+            // behind the head: it is reported, and read up to.
+            if head.timestamp() > now.plus(HOUR) {
+                let detail = format!(
+                    "the tree head of size {size} is dated {}, more than an hour ahead of this machine's clock",
+                    head.timestamp()
+                );
+                self.target = Some(head.clone());
+                return Ok(Err(self.misbehaved("future_head", detail, head)));
+            }
             return Ok(if size == read && self.verified.size() == size && head.root_hash() == self.verified.root() {
                 Err(Step::Sealed { verified: self.verified.clone(), head })
             } else {
