@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use crate::cert::{Certificate, Identifier, ParseError};
 use crate::clock::{Span, Timestamp};
+use crate::conduct;
 use crate::crosscheck;
 use crate::ct::sct::parse_sct_list;
 use crate::evidence;
@@ -59,6 +60,7 @@ pub fn rules() -> Vec<&'static RuleInfo> {
     lint.chain(crosscheck::RULES.iter().copied())
         .chain(evidence::RULES.iter().copied())
         .chain(RULES.iter().copied())
+        .chain(conduct::RULES.iter().copied())
         .collect()
 }
 
