@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod files;
+pub mod issuer;
 pub mod mime;
 pub mod monitor;
 pub mod smtp;
