@@ -207,7 +207,10 @@ impl Daemon {
         };
         let result = tokio::select! {
             result = work => result,
-            () = shutdown => Ok(()),
+            () = shutdown => match until {
+                Until::Stopped => Ok(()),
+                Until::CaughtUp => Err(DaemonError::Unfinished("it was told to stop".to_string())),
+            },
         };
         let _ = stop_web.send(());
         let _ = tokio::time::timeout(Duration::from_secs(5), web).await;
