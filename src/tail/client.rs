@@ -9,11 +9,12 @@ use super::http::{Caps, FetchError, Fetcher};
 use super::{TailError, plan};
 use crate::ct::compact_range::{CompactRange, nodes_needed};
 use crate::ct::entries::parse_page;
+use crate::ct::leaf::leaf_hash;
 use crate::ct::log_list::{Api, Log};
 use crate::ct::proof;
 use crate::ct::sth::{SignedTreeHead, parse_get_sth};
 use crate::ct::tile::{TILE_WIDTH, TileKind, issuer_path, tile_path, tile_width};
-use crate::ct::{checkpoint, to_base64};
+use crate::ct::{Hash, checkpoint, to_base64};
 use crate::watch::Watchlist;
 
 /// A log over HTTP.
@@ -34,20 +35,23 @@ pub struct Source {
     fetcher: Fetcher,
     /// What get-entries gives at most, learned.
     page: Arc<AtomicU64>,
+    /// What arrives in time and under the cap: halved when it does not, doubled when it does.
+    bearable: Arc<AtomicU64>,
 }
 
 impl LogClient {
     /// A client for a log of the list.
     pub fn new(log: Arc<Log>, fetcher: Fetcher) -> LogClient {
-        let page = Arc::new(AtomicU64::new(plan::LARGEST_PAGE));
+        let (page, bearable) =
+            (Arc::new(AtomicU64::new(plan::LARGEST_PAGE)), Arc::new(AtomicU64::new(plan::LARGEST_PAGE)));
         match &log.api {
             Api::Rfc6962 { url } => {
                 let prefix = url.trim_end_matches('/').to_string();
-                LogClient::Rfc6962(Source { prefix, log, fetcher, page })
+                LogClient::Rfc6962(Source { prefix, log, fetcher, page, bearable })
             }
             Api::StaticCt { monitoring_url, .. } => {
                 let prefix = monitoring_url.trim_end_matches('/').to_string();
-                LogClient::StaticCt(Source { prefix, log, fetcher, page })
+                LogClient::StaticCt(Source { prefix, log, fetcher, page, bearable })
             }
         }
     }
@@ -56,6 +60,11 @@ impl LogClient {
         match self {
             LogClient::Rfc6962(source) | LogClient::StaticCt(source) => source,
         }
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.source().log
     }
 
     /// The log's current tree head, its signature verified.
@@ -82,7 +91,7 @@ impl LogClient {
     /// The requests that come next on the way from `next` to `head`.
     pub fn plan(&self, next: u64, head: u64, count: usize) -> Vec<Range<u64>> {
         match self {
-            LogClient::Rfc6962(source) => plan::pages(next, head, source.page.load(Ordering::Relaxed), count),
+            LogClient::Rfc6962(source) => plan::pages(next, head, source.page(), count),
             LogClient::StaticCt(_) => plan::tiles(next, head, count),
         }
     }
@@ -101,6 +110,20 @@ impl LogClient {
             LogClient::Rfc6962(source) => source.pages(range, watchlist).await,
             LogClient::StaticCt(source) => Ok(vec![source.data_tile(range, head, watchlist).await?]),
         }
+    }
+
+    /// A planned range without its entries: the hashes alone, from the hash tiles of a static log, or in their absence
+    /// hashes of nothing, which no signed root will fit.
+    ///
+    /// # Errors
+    /// For a log that has no tiles.
+    pub async fn without_entries(&self, range: Range<u64>, head: u64, why: String) -> Result<Decoded, TailError> {
+        let LogClient::StaticCt(source) = self else { return Err(TailError::Answer(why)) };
+        let leaf_hashes = match source.leaf_hashes(range.clone(), head).await {
+            Ok(hashes) => hashes,
+            Err(_) => vec![leaf_hash(&[]); (range.end - range.start) as usize],
+        };
+        Ok(Decoded { start: range.start, leaf_hashes, lost: Some((range, why)), ..Decoded::default() })
     }
 
     /// The certificate with this SHA-256, from a static log's issuer/.
@@ -124,7 +147,7 @@ impl LogClient {
     pub async fn right_edge(&self, head: &SignedTreeHead) -> Result<CompactRange, TailError> {
         let range = match (head.tree_size(), self) {
             (0, _) => CompactRange::empty(),
-            (size, LogClient::Rfc6962(source)) => source.right_edge_by_proof(size).await?,
+            (_, LogClient::Rfc6962(source)) => source.right_edge_by_proof(head).await?,
             (size, LogClient::StaticCt(source)) => source.right_edge_by_tiles(size).await?,
         };
         if range.root() != head.root_hash() {
@@ -139,16 +162,26 @@ impl Source {
         self.fetcher.get(&format!("{}/{path}", self.prefix), caps).await
     }
 
+    fn page(&self) -> u64 {
+        self.page.load(Ordering::Relaxed).min(self.bearable.load(Ordering::Relaxed))
+    }
+
     async fn pages(&self, range: Range<u64>, watchlist: &Arc<Watchlist>) -> Result<Vec<Decoded>, TailError> {
         let mut decoded: Vec<Decoded> = Vec::new();
         let mut next = range.start;
         while next < range.end {
-            let asked = next..range.end.min(next.saturating_add(self.page.load(Ordering::Relaxed)));
+            let asked = next..range.end.min(next.saturating_add(self.page()));
             let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
             let body = match self.get(&path, Caps::ENTRIES).await {
-                Err(FetchError::TooLarge { .. }) if asked.end - asked.start > 1 => {
-                    self.page.store((asked.end - asked.start).div_ceil(2), Ordering::Relaxed);
-                    continue;
+                // What is too large or too slow is asked for in halves, never the same page for ever.
+                Err(error @ (FetchError::TooLarge { .. } | FetchError::Network { .. }))
+                    if asked.end - asked.start > 1 =>
+                {
+                    self.bearable.store((asked.end - asked.start).div_ceil(2), Ordering::Relaxed);
+                    match error {
+                        FetchError::TooLarge { .. } => continue,
+                        other => return Err(other.into()),
+                    }
                 }
                 other => other?,
             };
@@ -161,6 +194,8 @@ impl Source {
             }
             let learned = plan::learn(self.page.load(Ordering::Relaxed), &(next..next + wanted), got);
             self.page.store(learned, Ordering::Relaxed);
+            let bearable = self.bearable.load(Ordering::Relaxed).saturating_mul(2).min(plan::LARGEST_PAGE);
+            self.bearable.store(bearable, Ordering::Relaxed);
             next += got;
             decoded.push(page);
         }
@@ -172,8 +207,29 @@ impl Source {
         let index = range.start / width;
         let body = self.tile(TileKind::Data, index, tile_width(0, index, head), Caps::ENTRIES).await?;
         let watchlist = watchlist.clone();
-        let decoded = compute(move || decode::tile(&body, index * width, range.start, range.end, &watchlist)).await?;
-        decoded.map_err(|e| TailError::Answer(format!("{}: {e}", tile_path(TileKind::Data, index, TILE_WIDTH))))
+        let (from, to) = (range.start, range.end);
+        let decoded = compute(move || decode::tile(&body, index * width, from, to, &watchlist)).await?;
+        let path = || tile_path(TileKind::Data, index, TILE_WIDTH);
+        let mut decoded = decoded.map_err(|e| TailError::Answer(format!("{}: {e}", path())))?;
+        // What cannot be read can still be audited: the hash tile knows its hashes.
+        if let Some(unread) = decoded.unread_from
+            && let Ok(hashes) = self.leaf_hashes(unread..to, head).await
+        {
+            decoded.leaf_hashes.truncate((unread - from) as usize);
+            decoded.leaf_hashes.extend(hashes);
+        }
+        Ok(decoded)
+    }
+
+    /// The hashes of some leaves of one tile.
+    async fn leaf_hashes(&self, range: Range<u64>, head: u64) -> Result<Vec<Hash>, TailError> {
+        let width = u64::from(TILE_WIDTH);
+        let index = range.start / width;
+        let tile = self.tile(TileKind::Hashes(0), index, tile_width(0, index, head), Caps::SMALL).await?;
+        let (hashes, _) = tile.as_chunks::<32>();
+        let wanted = (range.start - index * width) as usize..(range.end - index * width) as usize;
+        let short = || TailError::Answer(format!("{}: too short", tile_path(TileKind::Hashes(0), index, TILE_WIDTH)));
+        Ok(hashes.get(wanted).ok_or_else(short)?.to_vec())
     }
 
     /// A tile of at least this width. Partial tiles may vanish as soon as the tile is full: then that one will do.
@@ -199,7 +255,8 @@ impl Source {
 
     /// The audit path of the last leaf is the right edge (RFC 6962 2.1.1). get-proof-by-hash gives the path of the
     /// first leaf with that hash, so that a last leaf that stands in the log twice needs get-entry-and-proof.
-    async fn right_edge_by_proof(&self, size: u64) -> Result<CompactRange, TailError> {
+    async fn right_edge_by_proof(&self, head: &SignedTreeHead) -> Result<CompactRange, TailError> {
+        let size = head.tree_size();
         let last = size - 1;
         let path = format!("ct/v1/get-entries?start={last}&end={last}");
         let body = self.get(&path, Caps::ENTRIES).await?;
@@ -220,6 +277,8 @@ impl Source {
                 proof.map_err(|e| TailError::Answer(format!("{by_index}: {e}")))?.audit_path
             }
         };
+        proof::verify_inclusion_of_hash(head.root(), last, hash, &nodes)
+            .map_err(|e| TailError::Answer(e.to_string()))?;
         CompactRange::from_right_edge(size, hash, &nodes).map_err(|e| TailError::Answer(e.to_string()))
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod faulty;
+pub mod files;
 pub mod mime;
 pub mod monitor;
 pub mod smtp;
