@@ -10,7 +10,7 @@ use ctwarden::demo::log::{Api, LogServer, LogSettings, RawEntry, RawKind};
 use ctwarden::finding::KeyHash;
 use support::monitor::{Bench, said};
 
-const BACKLOG: usize = 40_000;
+const BACKLOG: usize = 24_000;
 
 fn foreign(number: usize, at: Timestamp) -> RawEntry {
     let tbs = format!("somebody else's {number}").into_bytes();
