@@ -21,7 +21,7 @@ const HITS: [u64; 7] = [3, 255, 256, 300, 511, 512, 699];
 const BOTH: [Api; 2] = [Api::Rfc6962, Api::StaticCt];
 
 /// An honest log with the usual entries, its head signed.
-async fn log(garden: &Garden, api: Api) -> FaultyLog {
+async fn start(garden: &Garden, api: Api) -> FaultyLog {
     let log = FaultyLog::start(api).await;
     log.append(garden.entries(0, SIZE, &HITS));
     log.publish();

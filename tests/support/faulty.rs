@@ -162,9 +162,10 @@ impl FaultyLog {
         FaultyLog::start_on(api, "127.0.0.1").await
     }
 
-    /// The same on another loopback address, for faults that concern a whole host.
+    /// The same on another loopback address, for faults that concern a whole host; with a port or on a free one.
     pub async fn start_on(api: Api, host: &str) -> FaultyLog {
-        let listener = TcpListener::bind((host, 0)).await.expect("a loopback port");
+        let address = if host.contains(':') { host.to_string() } else { format!("{host}:0") };
+        let listener = TcpListener::bind(address).await.expect("a loopback port");
         let address = listener.local_addr().expect("its address");
         let store = Mutex::new(Store::new(address.to_string()));
         let shared = Arc::new(Shared { store, rules: Mutex::default(), requests: Mutex::default() });
@@ -207,7 +208,12 @@ impl FaultyLog {
 
     /// Signs a head over everything.
     pub fn publish(&self) -> Head {
-        locked(&self.shared.store).publish()
+        self.publish_at(Clock::System.now())
+    }
+
+    /// The same with another date.
+    pub fn publish_at(&self, at: Timestamp) -> Head {
+        locked(&self.shared.store).publish(at)
     }
 
     /// The newest honest head.

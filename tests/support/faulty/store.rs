@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use ctwarden::clock::{Clock, Span, Timestamp};
+use ctwarden::clock::{Clock, Timestamp};
 use ctwarden::ct::entries::encode_page;
 use ctwarden::ct::leaf::leaf_hash;
 use ctwarden::ct::signer::LogSigner;
@@ -139,10 +139,9 @@ impl Store {
         (0..).zip(&self.entries).filter(|(_, (_, ours))| *ours).map(|(index, _)| index).collect()
     }
 
-    pub fn publish(&mut self) -> Head {
+    pub fn publish(&mut self, at: Timestamp) -> Head {
         let size = self.entries.len() as u64;
-        let timestamp = Clock::System.now().max(self.head.timestamp.plus(Span::from_millis(1)));
-        self.head = self.sign(size, self.tree.root(size).expect("all entries"), timestamp);
+        self.head = self.sign(size, self.tree.root(size).expect("all entries"), at);
         self.head.clone()
     }
 
