@@ -1,6 +1,7 @@
 //! What keeps the repository in order: the import map, file lengths, names, the clock, and that rules, metrics, alerts,
 //! dashboards and the README agree with the program. Every failure names file and line.
 
+use ctwarden::finding::RuleInfo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
@@ -281,7 +282,8 @@ fn every_rule_has_a_failing_and_a_passing_fixture() {
     let cases = files("tests/fixtures/lint", ".case");
     let mut problems = Vec::new();
     // Rules about logs are broken by a log, not by a certificate: a whole-program test makes one misbehave.
-    let (about_logs, about_certificates): (Vec<_>, Vec<_>) = rules.iter().partition(|rule| rule.id.starts_with("log."));
+    let (about_logs, about_certificates): (Vec<&RuleInfo>, Vec<&RuleInfo>) =
+        rules.iter().copied().partition(|rule| rule.id.starts_with("log."));
     let programs = files("tests", ".rs");
     for rule in about_logs {
         let (word, all) =

@@ -20,6 +20,8 @@ pub struct Decoded {
     pub leaf_hashes: Vec<Hash>,
     /// Entries to look at.
     pub candidates: Vec<Candidate>,
+    /// Whether there is an entry among them whose hash could not be found out, so that no root can fit.
+    pub broken: bool,
     /// Entries that are not of the form the standard gives them: (index, reason, bytes).
     pub malformed: Vec<(u64, String, Vec<u8>)>,
     /// Entries that state another index than their own.
@@ -52,6 +54,7 @@ pub fn page(body: &[u8], start: u64, wanted: u64, watchlist: &Watchlist) -> Resu
             Err(e) => {
                 // Its hash cannot be known; any value makes the root differ, which is the truth.
                 decoded.leaf_hashes.push(leaf_hash(&[]));
+                decoded.broken = true;
                 decoded.malformed(index, e, &[]);
                 continue;
             }
@@ -108,6 +111,7 @@ pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchl
             Some(Err(e)) => {
                 // Nothing says where the next entry would begin: the rest of the tile is unreadable.
                 let rest = &body[body.len() - before..];
+                decoded.broken = true;
                 decoded.unread_from = Some(index.max(from));
                 for lost in index.max(from)..to {
                     decoded.leaf_hashes.push(leaf_hash(&[]));
