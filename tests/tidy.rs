@@ -11,8 +11,8 @@ use ctwarden::metrics::{Kind, Metrics, TABLE};
 
 /// The floors, lowest first. A room imports from its own floor and from those below it.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("words", &["case", "cert", "clock", "ct", "finding", "record"]),
-    ("judgement", &["crosscheck", "evidence", "exam", "lint", "watch"]),
+    ("words", &["case", "cert", "clock", "conduct", "ct", "finding", "record"]),
+    ("judgement", &["crosscheck", "evidence", "exam", "lint", "promise", "watch"]),
     ("edges", &["books", "cache", "issuance", "metrics", "notify", "tail", "web"]),
     ("wiring", &["cli", "config", "daemon", "demo", "pipeline"]),
 ];

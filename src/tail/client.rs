@@ -158,7 +158,7 @@ impl LogClient {
 }
 
 impl Source {
-    async fn get(&self, path: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
+    pub(super) async fn get(&self, path: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
         self.fetcher.get(&format!("{}/{path}", self.prefix), caps).await
     }
 
@@ -233,7 +233,7 @@ impl Source {
     }
 
     /// A tile of at least this width. Partial tiles may vanish as soon as the tile is full: then that one will do.
-    async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Vec<u8>, FetchError> {
+    pub(super) async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Vec<u8>, FetchError> {
         match self.get(&tile_path(kind, index, width), caps).await {
             Err(FetchError::NotFound { .. }) if width < TILE_WIDTH => {
                 self.get(&tile_path(kind, index, TILE_WIDTH), caps).await
@@ -284,6 +284,6 @@ impl Source {
 }
 
 /// Runs a computation on a thread that may block, away from the tasks that wait for sockets.
-async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, TailError> {
+pub(super) async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, TailError> {
     tokio::task::spawn_blocking(work).await.map_err(|e| TailError::Answer(format!("decoding ended early: {e}")))
 }

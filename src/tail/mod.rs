@@ -11,6 +11,7 @@ mod client;
 mod decode;
 mod http;
 mod plan;
+mod prove;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 pub use client::LogClient;
 pub use decode::Decoded;
 pub use http::{Caps, FetchError, Fetcher};
+pub use prove::Lookup;
 
 use crate::clock::{Clock, HOUR, Span, Timestamp};
 use crate::conduct::{Kind, Misconduct};
