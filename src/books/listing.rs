@@ -83,9 +83,10 @@ pub struct CaseDetail {
 
 const CASE_COLUMNS: &str = "SELECT case_number, state, severity, clock, opened_at, due_at, issuer_key_hash, serial,
     (SELECT group_concat(DISTINCT rule) FROM case_findings AS f WHERE f.case_number = cases.case_number),
-    (SELECT count(*) FROM outbox WHERE delivered_at IS NOT NULL AND message_key LIKE 'CASE-____-' || printf('%04d', case_number) || '.%'),
-    (SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND message_key LIKE 'CASE-____-' || printf('%04d', case_number) || '.%')
-    FROM cases";
+    (SELECT count(*) FROM outbox WHERE delivered_at IS NOT NULL AND message_key >= name || '.' AND message_key < name || '/'),
+    (SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND message_key >= name || '.' AND message_key < name || '/')
+    FROM (SELECT *, strftime('CASE-%Y-', opened_at / 1000, 'unixepoch') || printf('%04d', case_number) AS name FROM cases)
+    AS cases";
 
 fn case_line(row: &rusqlite::Row<'_>) -> rusqlite::Result<CaseLine> {
     let opened_at = Timestamp::from_millis(row.get(4)?);

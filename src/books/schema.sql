@@ -95,7 +95,7 @@ CREATE TABLE hits (
   first_seen_at   INTEGER NOT NULL,
   examine_at      INTEGER,
   examined        INTEGER NOT NULL DEFAULT 0,
-  version         INTEGER NOT NULL DEFAULT 0, -- counts what there is to examine: grows with each new kind of sighting
+  version         INTEGER NOT NULL DEFAULT 0, -- counts what there is to examine: grows with each new form that is seen
   UNIQUE (issuer_key_hash, serial, core_sha256)
 ) STRICT;
 CREATE INDEX hits_due ON hits (examine_at) WHERE examine_at IS NOT NULL;
@@ -108,7 +108,8 @@ CREATE TABLE sightings (
   logged_at          INTEGER NOT NULL,
   seen_at            INTEGER NOT NULL,
   certificate_sha256 BLOB NOT NULL REFERENCES certificates,
-  PRIMARY KEY (log_id, idx)
+  doubted            INTEGER NOT NULL DEFAULT 0, -- 1: the root did not fit and the second reading gave something else
+  PRIMARY KEY (log_id, idx, certificate_sha256)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sightings_of_hit ON sightings (hit_id);
 

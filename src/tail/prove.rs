@@ -1,7 +1,7 @@
 //! Looking one leaf up: by its index in a static log, by its hash in an RFC 6962 log.
 
 use super::TailError;
-use super::client::{LogClient, Source, compute};
+use super::client::{LogClient, Source};
 use super::http::{Caps, FetchError};
 use crate::ct::leaf::leaf_hash_of_entry;
 use crate::ct::proof::{parse_proof_by_hash, verify_inclusion_of_hash};
@@ -71,9 +71,9 @@ async fn by_index(source: &Source, leaf: Hash, index: u64, head: &SignedTreeHead
     }
     let tile = index / u64::from(TILE_WIDTH);
     let width = tile_width(0, tile, head.tree_size());
-    let body = source.tile(TileKind::Data, tile, width, Caps::ENTRIES).await?;
+    let answer = source.tile(TileKind::Data, tile, width, Caps::ENTRIES).await?;
     let place = (index % u64::from(TILE_WIDTH)) as usize;
-    let found = compute(move || match tile_leaves(&body).nth(place) {
+    let read = move |body: &[u8]| match tile_leaves(body).nth(place) {
         Some(Ok(entry)) => {
             let bytes = entry.entry_bytes;
             let kept = || bytes[..bytes.len().min(KEPT_BYTES)].to_vec();
@@ -81,6 +81,10 @@ async fn by_index(source: &Source, leaf: Hash, index: u64, head: &SignedTreeHead
         }
         Some(Err(error)) => Err(error.to_string()),
         None => Err("the tile ends before the entry".to_string()),
-    });
-    found.await?.map_err(|e| TailError::Answer(format!("{}: {e}", tile_path(TileKind::Data, tile, width))))
+    };
+    source
+        .fetcher
+        .read(answer, read)
+        .await?
+        .map_err(|e| TailError::Answer(format!("{}: {e}", tile_path(TileKind::Data, tile, width))))
 }
