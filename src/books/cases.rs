@@ -352,7 +352,7 @@ pub(super) fn findings(connection: &rusqlite::Connection, number: CaseNumber) ->
 pub(super) fn sightings(connection: &rusqlite::Connection, key: &CaseKey) -> rusqlite::Result<Vec<Sighting>> {
     let mut statement = connection.prepare_cached(
         "SELECT l.name, s.idx, s.kind, s.logged_at, s.seen_at,
-                (s.idx >= l.start_index AND s.idx < l.verified_size)
+                NOT s.doubted AND ((s.idx >= l.start_index AND s.idx < l.verified_size)
                 OR (s.idx >= coalesce(b.start_index, 0) AND s.idx < coalesce(b.verified_size, 0)))
          FROM sightings AS s JOIN hits AS h ON h.hit_id = s.hit_id JOIN logs AS l ON l.log_id = s.log_id
          LEFT JOIN backlogs AS b ON b.log_id = s.log_id
