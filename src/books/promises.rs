@@ -92,7 +92,7 @@ pub struct PromiseLine {
 }
 
 /// A leaf of ours stands in a part of the log whose root was recomputed.
-const PROVEN: &str = "(s.idx >= l.start_index AND s.idx < l.verified_size
+const PROVEN: &str = "NOT s.doubted AND (s.idx >= l.start_index AND s.idx < l.verified_size
     OR s.idx >= coalesce(b.start_index, 0) AND s.idx < coalesce(b.verified_size, 0))";
 
 /// Writes the promises of an examined certificate; those that are there stay.
