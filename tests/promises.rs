@@ -184,6 +184,7 @@ async fn a_log_that_never_includes_what_it_promised_is_accused_with_evidence() {
     let mut displacing = Vec::new();
     for evidence in rows.query_map([], |row| row.get::<_, String>(0)).expect("rows") {
         let evidence: Value = serde_json::from_str(&evidence.expect("text")).expect("JSON");
+        assert_eq!(evidence["kind"], "sct_not_honoured");
         let bytes = |value: &Value| from_base64(value.as_str().expect("text")).expect("base64");
         let key = LogKey::from_spki_der(&bytes(&evidence["log"]["key"])).expect("key");
         let sct = SignedCertificateTimestamp::parse(&bytes(&evidence["more"]["sct"])).expect("SCT");
