@@ -24,7 +24,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 mod label;
 mod table;
 
-pub use label::{Channel, Check, Delivery, Input, Outcome};
+pub use label::{Channel, Check, Delivery, Input, Outcome, SctFailure};
 pub use table::{Kind, MetricInfo, TABLE};
 
 /// Longest label value in bytes; longer ones are cut.
@@ -35,6 +35,7 @@ const LATENCY_BUCKETS: [f64; 14] =
     [1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0, 43_200.0, 86_400.0];
 
 const NONE: &[&str] = &[];
+const PROMISE_STATES: [&str; 4] = ["open", "kept", "broken", "unknown_log"];
 const RESULTS: [&str; 3] = ["pass", "fail", "not_evaluable"];
 
 /// The metrics of one monitor with their own registry. Cheap to use from any thread; share it in an `Arc`.
@@ -48,8 +49,12 @@ pub struct Metrics {
     downloaded: IntGaugeVec,
     verified: IntGaugeVec,
     backlog: IntGaugeVec,
+    growth: GaugeVec,
+    read_rate: GaugeVec,
     requests: IntCounterVec,
     verification_failures: IntCounterVec,
+    promises: IntGaugeVec,
+    sct_failures: IntCounterVec,
     processed: IntCounterVec,
     unparsable: IntCounterVec,
     hits: IntCounterVec,
@@ -94,7 +99,10 @@ impl Builder<'_> {
         self.registered(IntGaugeVec::new(opts, labels))
     }
     fn time(&self, name: &str) -> GaugeVec {
-        let (opts, labels) = Self::row(name, Kind::Time);
+        self.float(name, Kind::Time)
+    }
+    fn float(&self, name: &str, kind: Kind) -> GaugeVec {
+        let (opts, labels) = Self::row(name, kind);
         self.registered(GaugeVec::new(opts, labels))
     }
     fn histogram(&self, name: &str, buckets: &[f64]) -> HistogramVec {
@@ -122,8 +130,12 @@ impl Metrics {
             downloaded: b.gauge("ctwarden_log_downloaded_entries"),
             verified: b.gauge("ctwarden_log_verified_entries"),
             backlog: b.gauge("ctwarden_log_backlog_entries"),
+            growth: b.float("ctwarden_log_growth_entries_per_second", Kind::Rate),
+            read_rate: b.float("ctwarden_log_read_entries_per_second", Kind::Rate),
             requests: b.counter("ctwarden_log_requests_total"),
             verification_failures: b.counter("ctwarden_log_verification_failures_total"),
+            promises: b.gauge("ctwarden_promises"),
+            sct_failures: b.counter("ctwarden_sct_failures_total"),
             processed: b.counter("ctwarden_entries_processed_total"),
             unparsable: b.counter("ctwarden_entries_unparsable_total"),
             hits: b.counter("ctwarden_hits_total"),
@@ -146,6 +158,9 @@ impl Metrics {
         };
         for severity in Severity::ALL {
             metrics.cases_open.with_label_values(&[severity.word()]);
+        }
+        for state in PROMISE_STATES {
+            metrics.promises.with_label_values(&[state]);
         }
         for channel in Channel::ALL {
             Delivery::ALL
@@ -173,7 +188,7 @@ impl Metrics {
         for gauge in [&self.tree_size, &self.downloaded, &self.verified, &self.backlog] {
             gauge.with_label_values(&[log]);
         }
-        for time in [&self.tree_head, &self.last_success] {
+        for time in [&self.tree_head, &self.last_success, &self.growth, &self.read_rate] {
             time.with_label_values(&[log]);
         }
         for counter in [&self.processed, &self.unparsable] {
@@ -181,6 +196,7 @@ impl Metrics {
         }
         Outcome::ALL.iter().for_each(|o| drop(self.requests.with_label_values(&[log, o.word()])));
         Check::ALL.iter().for_each(|c| drop(self.verification_failures.with_label_values(&[log, c.word()])));
+        SctFailure::ALL.iter().for_each(|f| drop(self.sct_failures.with_label_values(&[log, f.word()])));
     }
     /// What the log list says of a log; replaces what it said before.
     pub fn log_info(&self, log: &str, operator: &str, api: &str, state: &str) {
@@ -201,7 +217,7 @@ impl Metrics {
         for gauge in [&self.tree_size, &self.downloaded, &self.verified, &self.backlog] {
             let _ = gauge.remove_label_values(&[log]);
         }
-        for time in [&self.tree_head, &self.last_success] {
+        for time in [&self.tree_head, &self.last_success, &self.growth, &self.read_rate] {
             let _ = time.remove_label_values(&[log]);
         }
         for counter in [&self.processed, &self.unparsable] {
@@ -209,6 +225,7 @@ impl Metrics {
         }
         Outcome::ALL.iter().for_each(|o| drop(self.requests.remove_label_values(&[log, o.word()])));
         Check::ALL.iter().for_each(|c| drop(self.verification_failures.remove_label_values(&[log, c.word()])));
+        SctFailure::ALL.iter().for_each(|f| drop(self.sct_failures.remove_label_values(&[log, f.word()])));
         let mut facts = self.log_facts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some([operator, api, state]) = facts.remove(log) {
             let _ = self.log_info.remove_label_values(&[log, &operator, &api, &state]);
@@ -240,6 +257,11 @@ impl Metrics {
         self.verified.with_label_values(&[&*label(log)]).set(whole(verified));
         self.set_backlog(log);
     }
+    /// How fast a log grows and how fast it is read, entries per second.
+    pub fn rates(&self, log: &str, growth: f64, read: f64) {
+        self.growth.with_label_values(&[&*label(log)]).set(growth);
+        self.read_rate.with_label_values(&[&*label(log)]).set(read);
+    }
     fn set_backlog(&self, log: &str) {
         let log = &[&*label(log)];
         let left = self.tree_size.with_label_values(log).get() - self.downloaded.with_label_values(log).get();
@@ -255,6 +277,14 @@ impl Metrics {
     /// Something the log signed or served did not verify.
     pub fn verification_failure(&self, log: &str, check: Check) {
         self.verification_failures.with_label_values(&[&*label(log), check.word()]).inc();
+    }
+    /// How many promises of logs are in a state; `state` is a word of the books.
+    pub fn promises(&self, state: &str, count: u64) {
+        self.promises.with_label_values(&[&*label(state)]).set(whole(count));
+    }
+    /// An SCT of ours that the log did not sign or did not honour.
+    pub fn sct_failure(&self, log: &str, failure: SctFailure) {
+        self.sct_failures.with_label_values(&[&*label(log), failure.word()]).inc();
     }
     /// Entries that passed the first door, and how many of them could not be parsed.
     pub fn entries(&self, log: &str, processed: u64, unparsable: u64) {
