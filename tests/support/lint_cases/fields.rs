@@ -171,6 +171,12 @@ pub fn common_names() -> Vec<Case> {
         case(R, "pass-two-2021-08-24", at(before).cn("www.example.com").cn("WWW.example.com"), &[]),
         case(
             R,
+            "fail-second-of-two-2021-08-24",
+            at(before).cn("www.example.com").cn("example.com"),
+            &["cn.from_san error example.com"],
+        ),
+        case(
+            R,
             "fail-two-2021-08-25",
             at(after).cn("www.example.com").cn("www.example.com"),
             &["cn.from_san error commonName"],

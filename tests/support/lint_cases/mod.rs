@@ -70,6 +70,7 @@ pub fn all() -> Vec<Case> {
         subjects::forms(),
         subjects::extended(),
         names::oddities(),
+        names::out_of_scope_elsewhere(),
         fields::unroutable(),
         subjects::onions(),
     ]

@@ -1,7 +1,7 @@
 //! Fixtures of the rules about dNSNames.
 
 use super::{Case, case, issued};
-use crate::certgen::{EV, Spec};
+use crate::certgen::{CLIENT_AUTH, EV, POLICIES, Spec};
 
 pub fn names() -> Vec<Case> {
     const R: &str = "name.internal";
@@ -337,6 +337,23 @@ pub fn wildcards() -> Vec<Case> {
             "fail-2012-07-01",
             Spec::new("2012-07-01", "2013-06-30").dns("*.co.uk"),
             &["wc.suffix review *.co.uk"],
+        ),
+    ]
+}
+
+/// What the scope of a public linter would leave out.
+pub fn out_of_scope_elsewhere() -> Vec<Case> {
+    const R: &str = "name.internal";
+    // Issuer and subject are the same bytes.
+    let self_signed = Spec::new("2022-01-01", "2022-06-01").attr(6, "ES").attr(10, "ctwarden test CA").dns("x.corp");
+    let other_purpose = Spec::summer("x.corp").eku(false, &[CLIENT_AUTH]).without(POLICIES);
+    vec![
+        case(R, "fail-self-signed", self_signed, &["name.internal error x.corp"]),
+        case(
+            R,
+            "fail-no-purpose-of-a-server",
+            other_purpose,
+            &["ext.cp error certificatePolicies", "ext.eku error id-kp-serverAuth", "name.internal error x.corp"],
         ),
     ]
 }
