@@ -121,7 +121,17 @@ pub enum Command {
         output: Output,
     },
     /// List the rules with their severities, sections and revocation clocks
-    Rules(Output),
+    Rules {
+        /// Print text for people, JSON for programs or Markdown for documents
+        #[arg(
+            long,
+            value_enum,
+            value_name = "text|json|markdown",
+            default_value = "text",
+            hide_possible_values = true
+        )]
+        format: rules::TableFormat,
+    },
     /// Fill the CA's own record of what it issued
     #[command(subcommand)]
     Issuance(IssuanceCommand),
@@ -290,8 +300,8 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
             Err(lint::LintError::Output(error)) => Err(CliError::Output(error)),
             Err(error) => Err(CliError::Failed(error.to_string())),
         },
-        Command::Rules(output) => {
-            rules::rules(&crate::exam::rules(), output.format, out)?;
+        Command::Rules { format } => {
+            rules::rules(&crate::exam::rules(), format, out)?;
             Ok(Exit::Nothing)
         }
         Command::Issuance(IssuanceCommand::Import { file, table, reading }) => {

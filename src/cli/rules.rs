@@ -4,15 +4,27 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use crate::cli::format::Format;
 use crate::clock::Timestamp;
 use crate::finding::RuleInfo;
 
-/// Prints the rule table: aligned columns, or one JSON array.
-pub fn rules(table: &[&RuleInfo], format: Format, out: &mut dyn Write) -> io::Result<()> {
+/// The form of the rule table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum TableFormat {
+    /// For people: aligned columns.
+    #[default]
+    Text,
+    /// For programs: one JSON array.
+    Json,
+    /// For documents: one table.
+    Markdown,
+}
+
+/// Prints the rule table.
+pub fn rules(table: &[&RuleInfo], format: TableFormat, out: &mut dyn Write) -> io::Result<()> {
     match format {
-        Format::Text => print_text(table, out),
-        Format::Json => {
+        TableFormat::Text => print_text(table, out),
+        TableFormat::Markdown => print_markdown(table, out),
+        TableFormat::Json => {
             let rows: Vec<serde_json::Value> = table.iter().map(|info| row(info)).collect();
             writeln!(out, "{}", serde_json::Value::Array(rows))
         }
@@ -27,13 +39,30 @@ fn row(info: &RuleInfo) -> serde_json::Value {
     })
 }
 
-fn print_text(table: &[&RuleInfo], out: &mut dyn Write) -> io::Result<()> {
-    let in_force = |info: &RuleInfo| match (info.since, info.until) {
+fn in_force(info: &RuleInfo) -> String {
+    match (info.since, info.until) {
         (None, None) => "always".to_string(),
         (Some(since), None) => format!("from {}", since.day()),
         (None, Some(until)) => format!("before {}", until.day()),
         (Some(since), Some(until)) => format!("{} to before {}", since.day(), until.day()),
-    };
+    }
+}
+
+fn print_markdown(table: &[&RuleInfo], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "| rule | what it demands | severity | clock | section | in force | needs |\n|---|---|---|---|---|---|---|"
+    )?;
+    for info in table {
+        let clock = info.clock.item().map_or("none".to_string(), |item| format!("{} ({item})", info.clock.word()));
+        let (severity, section, needs) = (info.severity.word(), info.citation, info.needs.word());
+        let what = info.summary.replace('|', "\\|");
+        writeln!(out, "| `{}` | {what} | {severity} | {clock} | {section} | {} | {needs} |", info.id, in_force(info))?;
+    }
+    Ok(())
+}
+
+fn print_text(table: &[&RuleInfo], out: &mut dyn Write) -> io::Result<()> {
     let heading = ["RULE", "SEVERITY", "CLOCK", "SECTION", "IN FORCE", "NEEDS", "WHAT"].map(str::to_string);
     let mut rows = vec![heading];
     for info in table {
@@ -64,16 +93,33 @@ mod tests {
     fn every_rule_is_a_row() {
         let table: Vec<&RuleInfo> = RULES.iter().map(|rule| &rule.info).collect();
         let mut out = Vec::new();
-        rules(&table, Format::Text, &mut out).expect("memory");
+        rules(&table, TableFormat::Text, &mut out).expect("memory");
         let text = String::from_utf8(out).expect("text");
         assert_eq!(text.lines().count(), RULES.len() + 1);
         let line = text.lines().find(|line| line.starts_with("name.internal ")).expect("a row");
         assert!(line.contains("error") && line.contains("24h") && line.contains("BR 4.2.2"), "{line}");
 
         let mut out = Vec::new();
-        rules(&table, Format::Json, &mut out).expect("memory");
+        rules(&table, TableFormat::Json, &mut out).expect("memory");
         let rows: Vec<serde_json::Value> = serde_json::from_slice(&out).expect("JSON");
         let reverse = rows.iter().find(|row| row["rule"] == "name.reverse_zone").expect("a row");
         assert_eq!((rows.len(), reverse["since"].as_str()), (RULES.len(), Some("2026-03-15")));
+    }
+
+    /// `CTWARDEN_WRITE_FIXTURES=1 cargo test --lib cli::rules` writes the file again.
+    #[test]
+    fn the_table_in_the_repository_is_the_one_of_the_program() {
+        const HEAD: &str = "# The rules on the certificate alone\n\nPrinted by the program. The clock is the time to \
+                            revocation and the item of BR 4.9.1.1 it comes from; a finding may be milder than its rule.\n\n";
+        let table: Vec<&RuleInfo> = RULES.iter().map(|rule| &rule.info).collect();
+        let mut out = HEAD.as_bytes().to_vec();
+        rules(&table, TableFormat::Markdown, &mut out).expect("memory");
+        let text = String::from_utf8(out).expect("text");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lint/RULES.md");
+        if std::env::var_os("CTWARDEN_WRITE_FIXTURES").is_some() {
+            std::fs::write(path, &text).expect("written");
+        }
+        let kept = std::fs::read_to_string(path).expect("src/lint/RULES.md");
+        assert!(kept == text, "src/lint/RULES.md is not what the program prints: write it again");
     }
 }
