@@ -20,7 +20,7 @@ use crate::metrics::{Input, Metrics};
 use crate::notify::mail::{Addressing, Profile};
 use crate::notify::{Folder, Notifier, SetupError, Smtp, SmtpSettings, Tls};
 use crate::pipeline::{self, FollowEnd, Until, Walk};
-use crate::tail::{Caps, FetchError, Fetcher};
+use crate::tail::{Caps, FetchError, Fetcher, Urgency};
 use crate::watch::{Issuer, Watchlist};
 use crate::web::{self, Readiness};
 
@@ -330,7 +330,9 @@ async fn log_list(config: &Config, fetcher: &Fetcher, cache: &Cache) -> Result<L
             let bytes = std::fs::read(path).map_err(|e| e.to_string());
             (name, bytes)
         }
-        ListSource::Url(url) => (url.clone(), fetcher.get(url, LIST_CAPS).await.map_err(|e| e.to_string())),
+        ListSource::Url(url) => {
+            (url.clone(), fetcher.get(url, LIST_CAPS, Urgency::Head).await.map_err(|e| e.to_string()))
+        }
     };
     let refused = |reason: String| DaemonError::LogList { source_name: source_name.clone(), reason };
     let parsed = bytes.and_then(|bytes| match log_list::parse(&bytes) {

@@ -54,7 +54,9 @@ pub fn record_lines(lookup: &Lookup) -> Vec<(String, String)> {
         Lookup::Unavailable { reason } => {
             return vec![("record".into(), format!("the database did not answer: {reason}"))];
         }
-        Lookup::NoSource => return vec![("record".into(), "no issuance source is configured, or it was never fed".into())],
+        Lookup::NoSource => {
+            return vec![("record".into(), "no issuance source is configured, or it was never fed".into())];
+        }
     };
     let mut lines = Vec::new();
     let mut line = |label: &str, text: String| lines.push((label.to_string(), text));

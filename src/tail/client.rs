@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decode::{self, Decoded};
 use super::http::{Caps, FetchError, Fetcher};
+use super::pace::Urgency;
 use super::{TailError, plan};
 use crate::ct::compact_range::{CompactRange, nodes_needed};
 use crate::ct::entries::parse_page;
@@ -32,6 +33,8 @@ pub struct Source {
     /// URL prefix without a trailing slash.
     prefix: String,
     fetcher: Fetcher,
+    /// How urgent the entries are that this client reads.
+    urgency: Urgency,
     /// What get-entries gives at most, learned.
     page: Arc<AtomicU64>,
 }
@@ -39,17 +42,27 @@ pub struct Source {
 impl LogClient {
     /// A client for a log of the list.
     pub fn new(log: Arc<Log>, fetcher: Fetcher) -> LogClient {
-        let page = Arc::new(AtomicU64::new(plan::LARGEST_PAGE));
+        let page = fetcher.limits().page_entries.unwrap_or(plan::LARGEST_PAGE).clamp(1, plan::LARGEST_PAGE);
+        let (page, urgency) = (Arc::new(AtomicU64::new(page)), Urgency::Fresh);
         match &log.api {
             Api::Rfc6962 { url } => {
                 let prefix = url.trim_end_matches('/').to_string();
-                LogClient::Rfc6962(Source { prefix, log, fetcher, page })
+                LogClient::Rfc6962(Source { prefix, log, fetcher, urgency, page })
             }
             Api::StaticCt { monitoring_url, .. } => {
                 let prefix = monitoring_url.trim_end_matches('/').to_string();
-                LogClient::StaticCt(Source { prefix, log, fetcher, page })
+                LogClient::StaticCt(Source { prefix, log, fetcher, urgency, page })
             }
         }
+    }
+
+    /// The same client for entries that were there before we came: they let new ones go first.
+    pub fn for_backlog(&self) -> LogClient {
+        let mut client = self.clone();
+        match &mut client {
+            LogClient::Rfc6962(source) | LogClient::StaticCt(source) => source.urgency = Urgency::Backlog,
+        }
+        client
     }
 
     fn source(&self) -> &Source {
@@ -135,8 +148,10 @@ impl LogClient {
 }
 
 impl Source {
+    /// Small things (heads, proofs, hash tiles, issuers) hold up much when they wait, and entries little.
     async fn get(&self, path: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
-        self.fetcher.get(&format!("{}/{path}", self.prefix), caps).await
+        let urgency = if caps == Caps::SMALL { Urgency::Head } else { self.urgency };
+        self.fetcher.get(&format!("{}/{path}", self.prefix), caps, urgency).await
     }
 
     async fn pages(&self, range: Range<u64>, watchlist: &Arc<Watchlist>) -> Result<Vec<Decoded>, TailError> {

@@ -3,23 +3,21 @@
 //! A response is bounded in bytes on the wire, in bytes after decompression and in time; redirects are not followed;
 //! TLS is verified. A host that asks for less (429, 503, Retry-After) is left alone by every task that reads from it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
 
+use super::gate::Gates;
+use super::pace::{Answer, Lane, Urgency};
 use crate::clock::{Clock, Span, Timestamp};
 
 /// Time to the first byte and between bytes.
 const QUIET: Duration = Duration::from_secs(30);
 /// Time for a whole response.
 const WHOLE: Duration = Duration::from_secs(120);
-/// How long a host that gave no Retry-After is left alone after a 429 or 503.
-const COOL_DOWN: Span = Span::from_seconds(5);
-/// The longest Retry-After that is obeyed: a log must not be able to silence its monitor.
-const LONGEST_COOL_DOWN: Span = Span::from_seconds(600);
+/// The longest ETag that is sent back, in bytes.
+const LONGEST_ETAG: usize = 1024;
 
 /// Why a GET gave nothing. What a caller does differently: ask for something else, ask for less, or try again.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +80,7 @@ impl FetchError {
 }
 
 /// Caps on one response.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
     /// Bytes as they come over the wire.
     pub wire_bytes: usize,
@@ -98,12 +96,32 @@ impl Caps {
     pub const ENTRIES: Caps = Caps { wire_bytes: 64 << 20, body_bytes: 192 << 20 };
 }
 
-/// The HTTP client that all logs share. Clones share connections and cool-downs.
+/// What the configuration says of the reading of one log.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// The most entries that are asked for in one get-entries request, from 1 on.
+    pub page_entries: Option<u64>,
+    /// The most requests per second, above 0.
+    pub requests_per_second: Option<f64>,
+}
+
+/// A body with the word by which its server knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tagged {
+    /// The body, decompressed.
+    pub body: Vec<u8>,
+    /// The ETag, as it was sent.
+    pub etag: Option<String>,
+}
+
+/// The HTTP client that all logs share. Clones share connections and the pace of every host.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     client: Client,
     clock: Clock,
-    resting: Arc<Mutex<HashMap<String, Timestamp>>>,
+    gates: Gates,
+    lane: Lane,
+    limits: Limits,
 }
 
 impl Fetcher {
@@ -124,33 +142,94 @@ impl Fetcher {
             .pool_max_idle_per_host(8)
             .build();
         let client = client.map_err(|e| FetchError::Network { url: "HTTP client".into(), reason: causes(&e) })?;
-        Ok(Fetcher { client, clock, resting: Arc::default() })
+        let lane = Lane { name: "".into(), cap: None };
+        Ok(Fetcher { client, clock, gates: Gates::new(), lane, limits: Limits::default() })
     }
 
-    /// Fetches one URL whole. Waits first while its host is to be left alone.
+    /// The same client for one log, which takes turns with the other logs of its host.
+    pub fn for_log(&self, log: &str, limits: Limits) -> Fetcher {
+        let lane = Lane { name: log.into(), cap: limits.requests_per_second };
+        Fetcher { lane, limits, ..self.clone() }
+    }
+
+    /// What [`Fetcher::for_log`] was told.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Requests per second that the host of this URL is known to allow; `None` when it never asked for less.
+    pub fn rate(&self, url: &str) -> Option<f64> {
+        self.gates.rate(&host(&Url::parse(url).ok()?))
+    }
+
+    /// Fetches one URL whole, when it is its turn.
     ///
     /// # Errors
     /// See [`FetchError`].
-    pub async fn get(&self, url: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
-        let parsed = Url::parse(url).map_err(|e| FetchError::Garbled { url: url.into(), reason: e.to_string() })?;
-        let host = parsed.host_str().unwrap_or_default().to_string();
-        self.rest(&host).await;
-        let network = |e: reqwest::Error| FetchError::Network { url: url.to_string(), reason: causes(&e) };
-        let request = self.client.get(parsed).header(ACCEPT_ENCODING, "gzip");
-        let mut response = request.send().await.map_err(network)?;
-        let status = response.status();
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            let now = self.clock.now();
-            let wait = retry_after(response.headers(), now).unwrap_or(COOL_DOWN).min(LONGEST_COOL_DOWN);
-            self.resting.lock().unwrap_or_else(|e| e.into_inner()).insert(host, now.plus(wait));
+    pub async fn get(&self, url: &str, caps: Caps, urgency: Urgency) -> Result<Vec<u8>, FetchError> {
+        match self.ask(url, caps, urgency, None).await? {
+            Some(tagged) => Ok(tagged.body),
+            None => Err(FetchError::Status { url: url.into(), status: 304, excerpt: String::new() }),
         }
+    }
+
+    /// Fetches one URL whole, unless it is still what this ETag stands for (RFC 9110 13.1.2): then `None`.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn get_changed(&self, url: &str, caps: Caps, etag: Option<&str>) -> Result<Option<Tagged>, FetchError> {
+        self.ask(url, caps, Urgency::Head, etag).await
+    }
+
+    async fn ask(
+        &self,
+        url: &str,
+        caps: Caps,
+        urgency: Urgency,
+        etag: Option<&str>,
+    ) -> Result<Option<Tagged>, FetchError> {
+        let parsed = Url::parse(url).map_err(|e| FetchError::Garbled { url: url.into(), reason: e.to_string() })?;
+        let turn = self.gates.turn(&host(&parsed), &self.lane, urgency).await;
+        let mut request = self.client.get(parsed).header(ACCEPT_ENCODING, "gzip");
+        if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        let mut answer = Answer::Silent;
+        let result = self.receive(url, caps, request, &mut answer).await;
+        turn.end(answer);
+        result
+    }
+
+    async fn receive(
+        &self,
+        url: &str,
+        caps: Caps,
+        request: reqwest::RequestBuilder,
+        answer: &mut Answer,
+    ) -> Result<Option<Tagged>, FetchError> {
+        let network = |e: reqwest::Error, answer: &mut Answer| {
+            if e.is_timeout() {
+                *answer = Answer::Late;
+            }
+            FetchError::Network { url: url.to_string(), reason: causes(&e) }
+        };
+        let mut response = request.send().await.map_err(|e| network(e, answer))?;
+        let status = response.status();
+        *answer = match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Answer::Refused(retry_after(response.headers(), self.clock.now()).map(Span::duration))
+            }
+            s if s.is_server_error() => Answer::Silent,
+            _ => Answer::Served,
+        };
         let too_large = || FetchError::TooLarge { url: url.to_string(), limit_bytes: caps.wire_bytes };
         if response.content_length().is_some_and(|length| length > caps.wire_bytes as u64) {
             return Err(too_large());
         }
         let encoding = response.headers().get(CONTENT_ENCODING).map(|v| v.as_bytes().to_ascii_lowercase());
+        let etag = response.headers().get(ETAG).and_then(|v| v.to_str().ok()).map(str::to_string);
         let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(4 << 20) as usize);
-        while let Some(chunk) = response.chunk().await.map_err(network)? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| network(e, answer))? {
             if body.len() + chunk.len() > caps.wire_bytes {
                 return Err(too_large());
             }
@@ -160,27 +239,24 @@ impl Fetcher {
             }
         }
         match status {
+            StatusCode::NOT_MODIFIED => Ok(None),
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(FetchError::NotFound { url: url.into() }),
-            s if s.is_success() => decode(url, body, encoding.as_deref(), caps),
+            s if s.is_success() => {
+                let etag = etag.filter(|etag| etag.len() <= LONGEST_ETAG);
+                Ok(Some(Tagged { body: decode(url, body, encoding.as_deref(), caps)?, etag }))
+            }
             s => {
                 let excerpt = crate::finding::escape(&body, 200);
                 Err(FetchError::Status { url: url.into(), status: s.as_u16(), excerpt })
             }
         }
     }
+}
 
-    async fn rest(&self, host: &str) {
-        loop {
-            let until = self.resting.lock().unwrap_or_else(|e| e.into_inner()).get(host).copied();
-            let wait = until.map_or(Span::default(), |until| until.since(self.clock.now()));
-            if wait <= Span::default() {
-                return;
-            }
-            // Everyone who waits for a host would otherwise come back in the same millisecond.
-            let jitter = rand::random_range(0..250);
-            tokio::time::sleep(wait.duration() + Duration::from_millis(jitter)).await;
-        }
-    }
+/// Name and port: what has a pace of its own. Logs on several ports of one address are several hosts, as with shards
+/// behind ports of one test machine; real logs are all on 443.
+fn host(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }
 
 fn decode(url: &str, body: Vec<u8>, encoding: Option<&[u8]>, caps: Caps) -> Result<Vec<u8>, FetchError> {
@@ -284,3 +360,6 @@ mod tests {
         assert!(matches!(inflate("u", b"<html>", caps), Err(FetchError::Garbled { .. })));
     }
 }
+
+#[cfg(test)]
+mod wire;

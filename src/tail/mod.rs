@@ -9,7 +9,9 @@
 
 mod client;
 mod decode;
+mod gate;
 mod http;
+mod pace;
 mod plan;
 
 use std::collections::VecDeque;
@@ -19,7 +21,8 @@ use tokio::task::JoinHandle;
 
 pub use client::LogClient;
 pub use decode::Decoded;
-pub use http::{Caps, FetchError, Fetcher};
+pub use http::{Caps, FetchError, Fetcher, Limits, Tagged};
+pub use pace::Urgency;
 
 use crate::clock::{Clock, HOUR, Span, Timestamp};
 use crate::ct::compact_range::CompactRange;
