@@ -92,6 +92,14 @@ async fn begin(
                 Err(error) => return Ok(Err(error)),
             }
         }
+        StartAt::Time(time) => {
+            let client = LogClient::new(Arc::new(log.clone()), fetcher.clone());
+            let edge = async { client.edge_at(time, &client.head().await?).await };
+            match edge.await {
+                Ok(range) => range,
+                Err(error) => return Ok(Err(error)),
+            }
+        }
     };
     let position = Position { start_index: range.size(), downloaded: range.clone(), verified: range };
     let begun = walk.books.begin_log(log.log_id, &log.name, &position, walk.clock.now()).await;

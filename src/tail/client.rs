@@ -29,7 +29,7 @@ pub enum LogClient {
 /// What both kinds need.
 #[derive(Clone, Debug)]
 pub struct Source {
-    log: Arc<Log>,
+    pub(super) log: Arc<Log>,
     /// URL prefix without a trailing slash.
     prefix: String,
     fetcher: Fetcher,
@@ -65,7 +65,7 @@ impl LogClient {
         client
     }
 
-    fn source(&self) -> &Source {
+    pub(super) fn source(&self) -> &Source {
         match self {
             LogClient::Rfc6962(source) | LogClient::StaticCt(source) => source,
         }
@@ -149,7 +149,7 @@ impl LogClient {
 
 impl Source {
     /// Small things (heads, proofs, hash tiles, issuers) hold up much when they wait, and entries little.
-    async fn get(&self, path: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
+    pub(super) async fn get(&self, path: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
         let urgency = if caps == Caps::SMALL { Urgency::Head } else { self.urgency };
         self.fetcher.get(&format!("{}/{path}", self.prefix), caps, urgency).await
     }
@@ -192,7 +192,7 @@ impl Source {
     }
 
     /// A tile of at least this width. Partial tiles may vanish as soon as the tile is full: then that one will do.
-    async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Vec<u8>, FetchError> {
+    pub(super) async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Vec<u8>, FetchError> {
         match self.get(&tile_path(kind, index, width), caps).await {
             Err(FetchError::NotFound { .. }) if width < TILE_WIDTH => {
                 self.get(&tile_path(kind, index, TILE_WIDTH), caps).await
@@ -214,7 +214,7 @@ impl Source {
 
     /// The audit path of the last leaf is the right edge (RFC 6962 2.1.1). get-proof-by-hash gives the path of the
     /// first leaf with that hash, so that a last leaf that stands in the log twice needs get-entry-and-proof.
-    async fn right_edge_by_proof(&self, size: u64) -> Result<CompactRange, TailError> {
+    pub(super) async fn right_edge_by_proof(&self, size: u64) -> Result<CompactRange, TailError> {
         let last = size - 1;
         let path = format!("ct/v1/get-entries?start={last}&end={last}");
         let body = self.get(&path, Caps::ENTRIES).await?;

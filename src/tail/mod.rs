@@ -13,6 +13,7 @@ mod gate;
 mod http;
 mod pace;
 mod plan;
+mod start;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
