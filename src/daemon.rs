@@ -383,7 +383,7 @@ fn chosen(config: &Config, list: LogList) -> Result<Vec<Arc<Log>>, DaemonError> 
         logs.push(Arc::new(log));
     }
     if logs.is_empty() {
-        return Err(refused(format!("no log in it is in one of the states {}", states.join(", "))));
+        return Err(refused(format!("no log in it is in one of the states {} of [logs] states", states.join(", "))));
     }
     Ok(logs)
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use crate::cert::{Certificate, Identifier, ParseError};
 use crate::clock::{Span, Timestamp};
+use crate::conduct;
 use crate::crosscheck;
 use crate::ct::sct::parse_sct_list;
 use crate::evidence;
@@ -58,6 +59,7 @@ pub fn rules() -> Vec<&'static RuleInfo> {
     lint.chain(crosscheck::RULES.iter().copied())
         .chain(evidence::RULES.iter().copied())
         .chain(RULES.iter().copied())
+        .chain(conduct::RULES.iter().copied())
         .collect()
 }
 

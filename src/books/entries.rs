@@ -9,7 +9,7 @@ use super::{Books, BooksError};
 use crate::case::EntryKind;
 use crate::clock::Timestamp;
 use crate::ct::compact_range::CompactRange;
-use crate::ct::key::LogId;
+use crate::ct::key::{LogId, LogKey};
 use crate::ct::sth::SignedTreeHead;
 use crate::watch::{Form, Hit};
 
@@ -24,13 +24,32 @@ pub struct Position {
     pub verified: CompactRange,
 }
 
+/// Which of the two positions in a log moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// The one that follows the head.
+    Live,
+    /// The one that catches up below it.
+    Backlog,
+}
+
+impl Lane {
+    /// The table that holds it.
+    pub(super) const fn table(self) -> &'static str {
+        match self {
+            Lane::Live => "logs",
+            Lane::Backlog => "backlogs",
+        }
+    }
+}
+
 /// What one response held: entries from `start_index` on, already appended to `downloaded`.
 #[derive(Clone, Debug)]
 pub struct NewEntries {
     /// The log.
     pub log_id: LogId,
-    /// The position after these entries.
-    pub downloaded: CompactRange,
+    /// The position after these entries and which one it is; `None` when entries that were lost are read late.
+    pub downloaded: Option<(Lane, CompactRange)>,
     /// Entries of ours among them.
     pub hits: Vec<Hit>,
     /// Entries that are not of the form the standard gives them: (index, reason, bytes).
@@ -44,29 +63,14 @@ pub struct NewEntries {
 pub struct Seal {
     /// The log.
     pub log_id: LogId,
+    /// Which position is verified.
+    pub lane: Lane,
     /// The head.
     pub head: SignedTreeHead,
     /// The compact range of exactly that size.
     pub verified: CompactRange,
     /// When.
     pub seen_at: Timestamp,
-}
-
-/// Something a log must not do, with the evidence as JSON.
-#[derive(Clone, Debug)]
-pub struct Misbehaviour {
-    /// The log.
-    pub log_id: LogId,
-    /// `root_mismatch`, `fork`, `rollback`, `bad_signature`, ...
-    pub kind: &'static str,
-    /// The tree size it is about.
-    pub tree_size: u64,
-    /// One sentence.
-    pub detail: String,
-    /// The signed objects, byte for byte.
-    pub evidence: serde_json::Value,
-    /// When it was observed.
-    pub observed_at: Timestamp,
 }
 
 impl Books {
@@ -143,9 +147,15 @@ impl Books {
                     params![new.log_id.0, index, reason, bytes, new.seen_at.millis()],
                 )?;
             }
+            if let Some((lane, downloaded)) = &new.downloaded {
+                transaction.execute(
+                    &format!("UPDATE {} SET downloaded_size = ?2, downloaded = ?3 WHERE log_id = ?1", lane.table()),
+                    params![new.log_id.0, downloaded.size(), downloaded.to_bytes()],
+                )?;
+            }
             transaction.execute(
-                "UPDATE logs SET downloaded_size = ?2, downloaded = ?3, updated_at = ?4 WHERE log_id = ?1",
-                params![new.log_id.0, new.downloaded.size(), new.downloaded.to_bytes(), new.seen_at.millis()],
+                "UPDATE logs SET updated_at = ?2 WHERE log_id = ?1",
+                params![new.log_id.0, new.seen_at.millis()],
             )?;
             transaction.commit()?;
             Ok(counted.into_iter().map(|((issuer, kind), count)| (issuer, kind, count)).collect())
@@ -161,9 +171,15 @@ impl Books {
         self.write(move |connection| {
             let transaction = connection.transaction()?;
             transaction.execute(
-                "UPDATE logs SET verified_size = ?2, verified = ?3, updated_at = ?4
-                 WHERE log_id = ?1 AND verified_size <= ?2",
-                params![seal.log_id.0, seal.verified.size(), seal.verified.to_bytes(), seal.seen_at.millis()],
+                &format!(
+                    "UPDATE {} SET verified_size = ?2, verified = ?3 WHERE log_id = ?1 AND verified_size <= ?2",
+                    seal.lane.table()
+                ),
+                params![seal.log_id.0, seal.verified.size(), seal.verified.to_bytes()],
+            )?;
+            transaction.execute(
+                "UPDATE logs SET updated_at = ?2 WHERE log_id = ?1",
+                params![seal.log_id.0, seal.seen_at.millis()],
             )?;
             // A log may sign a head a second. The first of each hour and the newest are enough to convict it of a
             // fork; the others would grow by a million rows a day.
@@ -184,60 +200,36 @@ impl Books {
     ///
     /// # Errors
     /// Unusable books.
-    pub async fn rewind(&self, log_id: LogId) -> Result<(), BooksError> {
+    pub async fn rewind(&self, log_id: LogId, lane: Lane) -> Result<(), BooksError> {
         self.write(move |connection| {
-            connection
-                .execute(
-                    "UPDATE logs SET downloaded_size = verified_size, downloaded = verified WHERE log_id = ?1",
-                    params![log_id.0],
-                )
-                .map(|_| ())
+            let sql = format!(
+                "UPDATE {} SET downloaded_size = verified_size, downloaded = verified WHERE log_id = ?1",
+                lane.table()
+            );
+            connection.execute(&sql, params![log_id.0]).map(|_| ())
         })
         .await
     }
 
-    /// Keeps a misbehaviour and the head that shows it. True when it was not known.
+    /// The tree head that was verified at exactly this size earlier, if one is kept.
     ///
     /// # Errors
     /// Unusable books.
-    pub async fn record_misbehaviour(
-        &self,
-        what: Misbehaviour,
-        head: Option<SignedTreeHead>,
-    ) -> Result<bool, BooksError> {
-        self.write(move |connection| {
-            let transaction = connection.transaction()?;
-            let inserted = transaction.execute(
-                "INSERT INTO misbehaviours (log_id, kind, tree_size, detail, evidence, observed_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-                params![
-                    what.log_id.0,
-                    what.kind,
-                    what.tree_size,
-                    what.detail,
-                    what.evidence.to_string(),
-                    what.observed_at.millis()
-                ],
-            )?;
-            if let Some(head) = &head {
-                insert_head(&transaction, what.log_id, head, what.observed_at, "mismatch")?;
-            }
-            transaction.commit()?;
-            Ok(inserted > 0)
-        })
-        .await
-    }
-
-    /// The root that was verified at exactly this size earlier, if one was.
-    ///
-    /// # Errors
-    /// Unusable books.
-    pub async fn verified_root(&self, log_id: LogId, tree_size: u64) -> Result<Option<[u8; 32]>, BooksError> {
-        self.read(move |connection| {
-            let sql = "SELECT root_hash FROM tree_heads WHERE log_id = ?1 AND tree_size = ?2 AND outcome = 'verified'";
-            connection.query_row(sql, params![log_id.0, tree_size], |row| row.get(0)).optional()
-        })
-        .await
+    pub async fn verified_head(&self, key: LogKey, tree_size: u64) -> Result<Option<SignedTreeHead>, BooksError> {
+        let log_id = key.log_id();
+        let row = self
+            .read(move |connection| {
+                let sql = "SELECT signed_at, root_hash, signature FROM tree_heads
+                           WHERE log_id = ?1 AND tree_size = ?2 AND outcome = 'verified'";
+                connection
+                    .query_row(sql, params![log_id.0, tree_size], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                    .optional()
+            })
+            .await?;
+        // A head that no longer verifies is no evidence against anyone.
+        Ok(row.and_then(|(signed_at, root_hash, signature)| {
+            SignedTreeHead::reopen(tree_size, Timestamp::from_millis(signed_at), root_hash, signature, &key).ok()
+        }))
     }
 }
 
@@ -295,7 +287,7 @@ fn insert_hit(transaction: &Transaction<'_>, new: &NewEntries, hit: &Hit) -> rus
     Ok(true)
 }
 
-fn insert_head(
+pub(super) fn insert_head(
     connection: &Connection,
     log_id: LogId,
     head: &SignedTreeHead,

@@ -7,7 +7,9 @@
 //! One thread owns the connection that writes and one the connection that reads; both take closures over a bounded
 //! channel, so that no async task ever blocks on the disk.
 
+mod backlog;
 mod cases;
+mod conduct;
 mod delivery;
 mod entries;
 mod listing;
@@ -19,9 +21,10 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
+pub use backlog::{Backlog, Gap};
 pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
-pub use entries::{Misbehaviour, NewEntries, Position, Seal};
+pub use entries::{Lane, NewEntries, Position, Seal};
 pub use listing::{CaseDetail, CaseLine, LogLine};
 
 const SCHEMA: &str = include_str!("schema.sql");

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::CliError;
 use crate::clock::Timestamp;
 use crate::finding::escape;
 use crate::issuance::{Embedded, ImportSummary, IssuanceError};
@@ -24,7 +25,7 @@ pub enum Outcome {
 /// to `out`: as text, or as one JSON object with `json`.
 ///
 /// # Errors
-/// When `out` cannot be written.
+/// Why nothing can be imported, when that is not a matter of single lines; or `out` cannot be written.
 pub fn import(
     path: &Path,
     table: Option<&str>,
@@ -32,7 +33,7 @@ pub fn import(
     now: Timestamp,
     json: bool,
     out: &mut dyn Write,
-) -> io::Result<Outcome> {
+) -> Result<Outcome, CliError> {
     let result = Embedded::open(data_directory).and_then(|database| database.import_file(path, table, now));
     let file = escape(path.to_string_lossy().as_bytes(), 500);
     let outcome = match &result {
@@ -59,7 +60,11 @@ pub fn import(
         (Err(error), true) => {
             writeln!(out, "{}", json!({"file": file, "imported": false, "error": error.to_string()}))?;
         }
-        (Err(error), false) => writeln!(out, "{error}; nothing was imported")?,
+        (Err(error), false) => {
+            let sentence = format!("{error}; nothing was imported");
+            let usage = outcome == Outcome::Refused;
+            return Err(if usage { CliError::Usage(sentence) } else { CliError::Failed(sentence) });
+        }
     }
     Ok(outcome)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::pace::{Answer, Grant, Lane, Next, Pace, Urgency};
+use super::pace::{Ending, Grant, Next, Pace, Share, Urgency};
 use crate::clock::Stopwatch;
 
 /// The gates of all hosts. Clones share them.
@@ -24,16 +24,16 @@ impl Gates {
     }
 
     /// Waits until a request may be sent to a host (name and port). Dropping the future gives the turn up.
-    pub async fn turn(&self, host: &str, lane: &Lane, urgency: Urgency) -> Turn {
+    pub async fn turn(&self, host: &str, share: &Share, urgency: Urgency) -> Turn {
         let gate = self.gate(host);
         let (go, gone) = oneshot::channel();
         let ticket = {
             let mut state = gate.lock();
-            let ticket = state.pace.ask(lane, urgency);
+            let ticket = state.pace.ask(share, urgency);
             state.waiting.insert(ticket, go);
             ticket
         };
-        let mut turn = Turn { gate, grant: Grant { ticket, epoch: 0 }, answer: Answer::Silent };
+        let mut turn = Turn { gate, grant: Grant { ticket, epoch: 0 }, ending: Ending::Silent };
         turn.gate.pump();
         if let Ok(grant) = gone.await {
             turn.grant = grant;
@@ -104,13 +104,13 @@ impl Gate {
 pub struct Turn {
     gate: Arc<Gate>,
     grant: Grant,
-    answer: Answer,
+    ending: Ending,
 }
 
 impl Turn {
     /// Ends the turn with what became of the request.
-    pub fn end(mut self, answer: Answer) {
-        self.answer = answer;
+    pub fn end(mut self, ending: Ending) {
+        self.ending = ending;
     }
 }
 
@@ -121,7 +121,7 @@ impl Drop for Turn {
         if state.waiting.remove(&self.grant.ticket).is_some() {
             state.pace.withdraw(self.grant.ticket);
         } else {
-            state.pace.ended(self.grant, self.answer, self.gate.since.elapsed());
+            state.pace.ended(self.grant, self.ending, self.gate.since.elapsed());
         }
         let rate = state.pace.rate();
         drop(state);
@@ -136,29 +136,29 @@ impl Drop for Turn {
 mod tests {
     use super::*;
 
-    fn lane(name: &str) -> Lane {
-        Lane { name: name.into(), cap: None }
+    fn share(name: &str) -> Share {
+        Share { name: name.into(), cap: None }
     }
 
     #[tokio::test]
     async fn whoever_gives_up_keeps_nobody_waiting() {
         let gates = Gates::new();
-        let first = gates.turn("a", &lane("x"), Urgency::Fresh).await;
-        first.end(Answer::Refused(Some(Duration::from_millis(200))));
+        let first = gates.turn("a", &share("x"), Urgency::Fresh).await;
+        first.end(Ending::Refused(Some(Duration::from_millis(200))));
         assert!(gates.rate("a").is_some() && gates.rate("b").is_none());
         let watch = Stopwatch::start();
         let given_up = {
-            let (gates, lane) = (gates.clone(), lane("x"));
-            tokio::spawn(async move { gates.turn("a", &lane, Urgency::Head).await })
+            let (gates, share) = (gates.clone(), share("x"));
+            tokio::spawn(async move { gates.turn("a", &share, Urgency::Head).await })
         };
         tokio::task::yield_now().await;
         given_up.abort();
         assert!(given_up.await.is_err_and(|error| error.is_cancelled()));
-        let second = gates.turn("a", &lane("x"), Urgency::Backlog).await;
+        let second = gates.turn("a", &share("x"), Urgency::Backlog).await;
         assert!(watch.elapsed() >= Duration::from_millis(150), "the host rests");
         // Another host does not wait.
         let watch = Stopwatch::start();
-        gates.turn("b", &lane("x"), Urgency::Backlog).await.end(Answer::Served);
+        gates.turn("b", &share("x"), Urgency::Backlog).await.end(Ending::Served);
         assert!(watch.elapsed() < Duration::from_millis(100));
         drop(second);
         let state = gates.gate("a");
@@ -170,17 +170,17 @@ mod tests {
         let gates = Gates::new();
         let mut turns = Vec::new();
         for _ in 0..64 {
-            turns.push(gates.turn("a", &lane("x"), Urgency::Backlog).await);
+            turns.push(gates.turn("a", &share("x"), Urgency::Backlog).await);
         }
         let waits = gates.clone();
-        let waiting = tokio::spawn(async move { waits.turn("a", &lane("y"), Urgency::Backlog).await });
+        let waiting = tokio::spawn(async move { waits.turn("a", &share("y"), Urgency::Backlog).await });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         // The turn is granted by this drop; the one who waited is gone before it can take it.
         turns.pop();
         waiting.abort();
         drop(waiting.await);
-        let last = tokio::time::timeout(Duration::from_secs(5), gates.turn("a", &lane("z"), Urgency::Backlog)).await;
+        let last = tokio::time::timeout(Duration::from_secs(5), gates.turn("a", &share("z"), Urgency::Backlog)).await;
         assert!(last.is_ok(), "the turn was lost");
     }
 }

@@ -2,15 +2,20 @@
 //!
 //! A response is bounded in bytes on the wire, in bytes after decompression and in time; redirects are not followed;
 //! TLS is verified. A host that asks for less (429, 503, Retry-After) is left alone by every task that reads from it.
+//! Bodies are inflated and read on threads of their own, as many at once as there are cores.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
+use tokio::sync::Semaphore;
 
 use super::gate::Gates;
-use super::pace::{Answer, Lane, Urgency};
+use super::inflate::{Coding, InflateError, Inflater};
+use super::pace::{Ending, Share, Urgency};
 use crate::clock::{Clock, Span, Timestamp};
+use crate::finding::escape;
 
 /// Time to the first byte and between bytes.
 const QUIET: Duration = Duration::from_secs(30);
@@ -120,8 +125,36 @@ pub struct Fetcher {
     client: Client,
     clock: Clock,
     gates: Gates,
-    lane: Lane,
+    share: Share,
     limits: Limits,
+    desks: Arc<Desks>,
+}
+
+/// Where bodies are read: as many at once as there are cores, which also bounds how many are inflated at once.
+#[derive(Debug)]
+struct Desks {
+    free: Arc<Semaphore>,
+    idle: Mutex<Vec<Inflater>>,
+}
+
+/// A successful answer as it came over the wire.
+#[derive(Debug)]
+pub struct Answer {
+    url: String,
+    wire: Vec<u8>,
+    coding: Coding,
+    caps: Caps,
+    etag: Option<String>,
+}
+
+impl Answer {
+    /// Inflates and reads it here and now.
+    fn read<T>(&self, inflater: &mut Inflater, work: impl FnOnce(&[u8]) -> T) -> Result<T, FetchError> {
+        inflater.read(&self.wire, self.coding, self.caps.body_bytes, work).map_err(|error| match error {
+            InflateError::TooLarge(limit_bytes) => FetchError::TooLarge { url: self.url.clone(), limit_bytes },
+            InflateError::Broken(_) => FetchError::Garbled { url: self.url.clone(), reason: error.to_string() },
+        })
+    }
 }
 
 impl Fetcher {
@@ -142,14 +175,16 @@ impl Fetcher {
             .pool_max_idle_per_host(8)
             .build();
         let client = client.map_err(|e| FetchError::Network { url: "HTTP client".into(), reason: causes(&e) })?;
-        let lane = Lane { name: "".into(), cap: None };
-        Ok(Fetcher { client, clock, gates: Gates::new(), lane, limits: Limits::default() })
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let desks = Arc::new(Desks { free: Arc::new(Semaphore::new(cores)), idle: Mutex::default() });
+        let share = Share { name: "".into(), cap: None };
+        Ok(Fetcher { client, clock, gates: Gates::new(), share, limits: Limits::default(), desks })
     }
 
     /// The same client for one log, which takes turns with the other logs of its host.
     pub fn for_log(&self, log: &str, limits: Limits) -> Fetcher {
-        let lane = Lane { name: log.into(), cap: limits.requests_per_second };
-        Fetcher { lane, limits, ..self.clone() }
+        let share = Share { name: log.into(), cap: limits.requests_per_second };
+        Fetcher { share, limits, ..self.clone() }
     }
 
     /// What [`Fetcher::for_log`] was told.
@@ -162,23 +197,55 @@ impl Fetcher {
         self.gates.rate(&host(&Url::parse(url).ok()?))
     }
 
-    /// Fetches one URL whole, when it is its turn.
+    /// Fetches a small body, and inflates it here and now.
     ///
     /// # Errors
     /// See [`FetchError`].
     pub async fn get(&self, url: &str, caps: Caps, urgency: Urgency) -> Result<Vec<u8>, FetchError> {
-        match self.ask(url, caps, urgency, None).await? {
-            Some(tagged) => Ok(tagged.body),
-            None => Err(FetchError::Status { url: url.into(), status: 304, excerpt: String::new() }),
-        }
+        self.fetch(url, caps, urgency).await?.read(&mut Inflater::default(), <[u8]>::to_vec)
     }
 
-    /// Fetches one URL whole, unless it is still what this ETag stands for (RFC 9110 13.1.2): then `None`.
+    /// Fetches a small body, unless it is still what this ETag stands for (RFC 9110 13.1.2): then `None`.
     ///
     /// # Errors
     /// See [`FetchError`].
     pub async fn get_changed(&self, url: &str, caps: Caps, etag: Option<&str>) -> Result<Option<Tagged>, FetchError> {
-        self.ask(url, caps, Urgency::Head, etag).await
+        let Some(answer) = self.ask(url, caps, Urgency::Head, etag).await? else { return Ok(None) };
+        let body = answer.read(&mut Inflater::default(), <[u8]>::to_vec)?;
+        Ok(Some(Tagged { body, etag: answer.etag }))
+    }
+
+    /// Inflates an answer and gives its body to `work`, on a thread that may compute.
+    ///
+    /// # Errors
+    /// When the body is too large or not what its headers say, or when `work` panics.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        answer: Answer,
+        work: impl FnOnce(&[u8]) -> T + Send + 'static,
+    ) -> Result<T, FetchError> {
+        let (desks, url) = (Arc::clone(&self.desks), answer.url.clone());
+        // The thread keeps the desk even when nobody waits for it any more.
+        let desk = Arc::clone(&desks.free).acquire_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let idle = desks.idle.lock().unwrap_or_else(|e| e.into_inner()).pop();
+            let mut inflater = idle.unwrap_or_default();
+            let done = answer.read(&mut inflater, work);
+            desks.idle.lock().unwrap_or_else(|e| e.into_inner()).push(inflater);
+            drop(desk);
+            done
+        });
+        done.await.unwrap_or_else(|e| Err(FetchError::Garbled { url, reason: format!("reading it ended early: {e}") }))
+    }
+
+    /// Fetches one URL whole, when it is its turn.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn fetch(&self, url: &str, caps: Caps, urgency: Urgency) -> Result<Answer, FetchError> {
+        // Nothing was asked under a condition, so "not modified" is no answer.
+        let odd = || FetchError::Status { url: url.into(), status: 304, excerpt: String::new() };
+        self.ask(url, caps, urgency, None).await?.ok_or_else(odd)
     }
 
     async fn ask(
@@ -187,17 +254,17 @@ impl Fetcher {
         caps: Caps,
         urgency: Urgency,
         etag: Option<&str>,
-    ) -> Result<Option<Tagged>, FetchError> {
+    ) -> Result<Option<Answer>, FetchError> {
         let parsed = Url::parse(url).map_err(|e| FetchError::Garbled { url: url.into(), reason: e.to_string() })?;
-        let turn = self.gates.turn(&host(&parsed), &self.lane, urgency).await;
+        let turn = self.gates.turn(&host(&parsed), &self.share, urgency).await;
         let mut request = self.client.get(parsed).header(ACCEPT_ENCODING, "gzip");
         if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
             request = request.header(IF_NONE_MATCH, etag);
         }
-        let mut answer = Answer::Silent;
-        let result = self.receive(url, caps, request, &mut answer).await;
-        turn.end(answer);
-        result
+        let mut ending = Ending::Silent;
+        let answer = self.receive(url, caps, request, &mut ending).await;
+        turn.end(ending);
+        answer
     }
 
     async fn receive(
@@ -205,31 +272,31 @@ impl Fetcher {
         url: &str,
         caps: Caps,
         request: reqwest::RequestBuilder,
-        answer: &mut Answer,
-    ) -> Result<Option<Tagged>, FetchError> {
-        let network = |e: reqwest::Error, answer: &mut Answer| {
+        ending: &mut Ending,
+    ) -> Result<Option<Answer>, FetchError> {
+        let network = |e: reqwest::Error, ending: &mut Ending| {
             if e.is_timeout() {
-                *answer = Answer::Late;
+                *ending = Ending::Late;
             }
             FetchError::Network { url: url.to_string(), reason: causes(&e) }
         };
-        let mut response = request.send().await.map_err(|e| network(e, answer))?;
+        let mut response = request.send().await.map_err(|e| network(e, ending))?;
         let status = response.status();
-        *answer = match status {
+        *ending = match status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                Answer::Refused(retry_after(response.headers(), self.clock.now()).map(Span::duration))
+                Ending::Refused(retry_after(response.headers(), self.clock.now()).map(Span::duration))
             }
-            s if s.is_server_error() => Answer::Silent,
-            _ => Answer::Served,
+            s if s.is_server_error() => Ending::Silent,
+            _ => Ending::Served,
         };
         let too_large = || FetchError::TooLarge { url: url.to_string(), limit_bytes: caps.wire_bytes };
         if response.content_length().is_some_and(|length| length > caps.wire_bytes as u64) {
             return Err(too_large());
         }
-        let encoding = response.headers().get(CONTENT_ENCODING).map(|v| v.as_bytes().to_ascii_lowercase());
-        let etag = response.headers().get(ETAG).and_then(|v| v.to_str().ok()).map(str::to_string);
+        let encoding = response.headers().get(CONTENT_ENCODING).cloned();
+        let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_string);
         let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(4 << 20) as usize);
-        while let Some(chunk) = response.chunk().await.map_err(|e| network(e, answer))? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| network(e, ending))? {
             if body.len() + chunk.len() > caps.wire_bytes {
                 return Err(too_large());
             }
@@ -242,55 +309,26 @@ impl Fetcher {
             StatusCode::NOT_MODIFIED => Ok(None),
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(FetchError::NotFound { url: url.into() }),
             s if s.is_success() => {
+                let header = encoding.as_ref().map(|value| value.as_bytes());
+                let unknown = || FetchError::Garbled {
+                    url: url.into(),
+                    reason: format!("unknown Content-Encoding {}", escape(header.unwrap_or_default(), 40)),
+                };
+                let coding = Coding::parse(header).ok_or_else(unknown)?;
                 let etag = etag.filter(|etag| etag.len() <= LONGEST_ETAG);
-                Ok(Some(Tagged { body: decode(url, body, encoding.as_deref(), caps)?, etag }))
+                Ok(Some(Answer { url: url.into(), wire: body, coding, caps, etag }))
             }
             s => {
-                let excerpt = crate::finding::escape(&body, 200);
+                let excerpt = escape(&body, 200);
                 Err(FetchError::Status { url: url.into(), status: s.as_u16(), excerpt })
             }
         }
     }
 }
 
-/// Name and port: what has a pace of its own. Logs on several ports of one address are several hosts, as with shards
-/// behind ports of one test machine; real logs are all on 443.
+/// Name and port: what has a pace of its own.
 fn host(url: &Url) -> String {
     format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
-}
-
-fn decode(url: &str, body: Vec<u8>, encoding: Option<&[u8]>, caps: Caps) -> Result<Vec<u8>, FetchError> {
-    match encoding {
-        None | Some(b"" | b"identity") => Ok(body),
-        Some(b"gzip" | b"x-gzip") => inflate(url, &body, caps),
-        Some(other) => {
-            let reason = format!("unknown Content-Encoding {}", crate::finding::escape(other, 40));
-            Err(FetchError::Garbled { url: url.into(), reason })
-        }
-    }
-}
-
-/// Inflates under the cap. The size in the gzip trailer is the sender's word, taken as a hint only; a body of several
-/// gzip members, for which the hint is wrong, goes through the streaming decoder.
-fn inflate(url: &str, body: &[u8], caps: Caps) -> Result<Vec<u8>, FetchError> {
-    let too_large = || FetchError::TooLarge { url: url.to_string(), limit_bytes: caps.body_bytes };
-    let hint = body.last_chunk::<4>().map_or(0, |tail| u32::from_le_bytes(*tail) as usize);
-    if hint <= caps.body_bytes && hint / 1032 <= body.len() {
-        let mut out = vec![0; hint];
-        if let Ok(length) = libdeflater::Decompressor::new().gzip_decompress(body, &mut out)
-            && length == hint
-        {
-            return Ok(out);
-        }
-    }
-    use std::io::Read;
-    let mut out = Vec::new();
-    let mut decoder = flate2::read::MultiGzDecoder::new(body).take(caps.body_bytes as u64 + 1);
-    match decoder.read_to_end(&mut out) {
-        Ok(_) if out.len() > caps.body_bytes => Err(too_large()),
-        Ok(_) => Ok(out),
-        Err(e) => Err(FetchError::Garbled { url: url.into(), reason: format!("its gzip body is broken: {e}") }),
-    }
 }
 
 /// Retry-After in its three forms: seconds, an HTTP-date that ends in GMT (RFC 9110 10.2.3), and the HTTP-date that
@@ -322,13 +360,6 @@ fn causes(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
     use crate::clock::date;
-    use std::io::Write;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(bytes).expect("write to memory");
-        encoder.finish().expect("finish in memory")
-    }
 
     #[test]
     fn retry_after_in_all_its_forms() {
@@ -343,21 +374,6 @@ mod tests {
         assert_eq!(header("Sat, 21 Nov 2026 23:27:30 UTC"), Some(Span::from_seconds(30)));
         assert_eq!(header("Sat, 21 Nov 2026 20:00:00 GMT"), Some(Span::default()), "the past means now");
         assert_eq!(header("soon"), None);
-    }
-
-    #[test]
-    fn gzip_is_inflated_under_the_cap() {
-        let caps = Caps { wire_bytes: 1 << 20, body_bytes: 100_000 };
-        let text = vec![b'a'; 50_000];
-        assert_eq!(inflate("u", &gzip(&text), caps).expect("fits"), text);
-        assert!(matches!(inflate("u", &gzip(&vec![0; 200_000]), caps), Err(FetchError::TooLarge { .. })));
-        let mut lying = gzip(&vec![0; 200_000]);
-        let end = lying.len();
-        lying[end - 4..].copy_from_slice(&10u32.to_le_bytes());
-        assert!(matches!(inflate("u", &lying, caps), Err(FetchError::TooLarge { .. })));
-        let members = [gzip(b"one "), gzip(b"two")].concat();
-        assert_eq!(inflate("u", &members, caps).expect("members"), b"one two");
-        assert!(matches!(inflate("u", b"<html>", caps), Err(FetchError::Garbled { .. })));
     }
 }
 

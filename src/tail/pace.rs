@@ -57,9 +57,9 @@ impl Urgency {
     }
 }
 
-/// One log among those of a host.
+/// One log among those of a host, which takes turns with the others.
 #[derive(Clone, Debug)]
-pub struct Lane {
+pub struct Share {
     /// Tells the logs of a host apart.
     pub name: Arc<str>,
     /// The configured most requests per second of this log.
@@ -68,7 +68,7 @@ pub struct Lane {
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Ending {
     /// The host served it.
     Served,
     /// The host asked for less; for how long, when it said so.
@@ -102,7 +102,7 @@ pub struct Grant {
 #[derive(Debug, Default)]
 struct Queue {
     /// Logs with their tickets; whose turn is next stands in front.
-    lanes: VecDeque<(Lane, VecDeque<u64>)>,
+    shares: VecDeque<(Share, VecDeque<u64>)>,
     passed_over: u32,
 }
 
@@ -137,12 +137,12 @@ impl Pace {
     }
 
     /// Asks for a request; its ticket.
-    pub fn ask(&mut self, lane: &Lane, urgency: Urgency) -> u64 {
+    pub fn ask(&mut self, share: &Share, urgency: Urgency) -> u64 {
         self.tickets += 1;
-        let lanes = &mut self.queues[urgency as usize].lanes;
-        match lanes.iter_mut().find(|(other, _)| other.name == lane.name) {
+        let shares = &mut self.queues[urgency as usize].shares;
+        match shares.iter_mut().find(|(other, _)| other.name == share.name) {
             Some((_, tickets)) => tickets.push_back(self.tickets),
-            None => lanes.push_back((lane.clone(), VecDeque::from([self.tickets]))),
+            None => shares.push_back((share.clone(), VecDeque::from([self.tickets]))),
         }
         self.tickets
     }
@@ -150,14 +150,14 @@ impl Pace {
     /// Takes back a request that was not sent yet.
     pub fn withdraw(&mut self, ticket: u64) {
         for queue in &mut self.queues {
-            queue.lanes.iter_mut().for_each(|(_, tickets)| tickets.retain(|other| *other != ticket));
-            queue.lanes.retain(|(_, tickets)| !tickets.is_empty());
+            queue.shares.iter_mut().for_each(|(_, tickets)| tickets.retain(|other| *other != ticket));
+            queue.shares.retain(|(_, tickets)| !tickets.is_empty());
         }
     }
 
     /// What is to be done at `now`. Call it again after each request that it lets go.
     pub fn next(&mut self, now: Duration) -> Next {
-        if self.queues.iter().all(|queue| queue.lanes.is_empty()) {
+        if self.queues.iter().all(|queue| queue.shares.is_empty()) {
             return Next::Nothing;
         }
         if now < self.rests_until {
@@ -174,11 +174,12 @@ impl Pace {
         let mut wait: Option<Duration> = None;
         for urgency in self.order() {
             let queue = &self.queues[urgency as usize];
-            let open = |lane: &Lane| self.opens_at.get(&lane.name).map_or(Duration::ZERO, |at| at.saturating_sub(now));
+            let open =
+                |share: &Share| self.opens_at.get(&share.name).map_or(Duration::ZERO, |at| at.saturating_sub(now));
             if self.under_way >= urgency.room() {
                 continue;
             }
-            let shortest = queue.lanes.iter().map(|(lane, _)| open(lane)).enumerate().min_by_key(|(_, wait)| *wait);
+            let shortest = queue.shares.iter().map(|(share, _)| open(share)).enumerate().min_by_key(|(_, wait)| *wait);
             match shortest {
                 Some((at, Duration::ZERO)) => return self.send(urgency, at, now),
                 Some((_, shut)) => wait = Some(wait.map_or(shut, |wait| wait.min(shut))),
@@ -198,16 +199,16 @@ impl Pace {
     fn send(&mut self, urgency: Urgency, at: usize, now: Duration) -> Next {
         for other in Urgency::ALL {
             let queue = &mut self.queues[other as usize];
-            queue.passed_over = if other == urgency || queue.lanes.is_empty() { 0 } else { queue.passed_over + 1 };
+            queue.passed_over = if other == urgency || queue.shares.is_empty() { 0 } else { queue.passed_over + 1 };
         }
-        let lanes = &mut self.queues[urgency as usize].lanes;
-        let Some((lane, mut tickets)) = lanes.remove(at) else { return Next::Nothing };
+        let shares = &mut self.queues[urgency as usize].shares;
+        let Some((share, mut tickets)) = shares.remove(at) else { return Next::Nothing };
         let Some(ticket) = tickets.pop_front() else { return Next::Nothing };
-        if let Some(cap) = lane.cap {
-            self.opens_at.insert(lane.name.clone(), now + Duration::from_secs_f64(1.0 / cap.max(SLOWEST)));
+        if let Some(cap) = share.cap {
+            self.opens_at.insert(share.name.clone(), now + Duration::from_secs_f64(1.0 / cap.max(SLOWEST)));
         }
         if !tickets.is_empty() {
-            lanes.push_back((lane, tickets));
+            shares.push_back((share, tickets));
         }
         if self.rate.is_some() {
             self.tokens -= 1.0;
@@ -217,11 +218,11 @@ impl Pace {
     }
 
     /// A request that was let go ended at `now`.
-    pub fn ended(&mut self, grant: Grant, answer: Answer, now: Duration) {
+    pub fn ended(&mut self, grant: Grant, answer: Ending, now: Duration) {
         self.under_way = self.under_way.saturating_sub(1);
         match answer {
-            Answer::Silent => {}
-            Answer::Served => {
+            Ending::Silent => {}
+            Ending::Served => {
                 if now.saturating_sub(self.served_since) > TALLY {
                     (self.served, self.served_since) = (self.served / 2, now.saturating_sub(TALLY / 2));
                 }
@@ -229,7 +230,7 @@ impl Pace {
                 self.refusals_in_a_row = 0;
                 self.raise(now);
             }
-            Answer::Refused(said) => {
+            Ending::Refused(said) => {
                 if let Some(said) = said {
                     self.rest(now + said.min(LONGEST_REST));
                 }
@@ -240,8 +241,8 @@ impl Pace {
                     self.lower(now);
                 }
             }
-            Answer::Late if grant.epoch == self.epoch => self.lower(now),
-            Answer::Late => {}
+            Ending::Late if grant.epoch == self.epoch => self.lower(now),
+            Ending::Late => {}
         }
     }
 

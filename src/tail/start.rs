@@ -7,7 +7,7 @@ use super::http::Caps;
 use super::{TailError, plan};
 use crate::clock::Timestamp;
 use crate::ct::compact_range::{CompactRange, EdgeNode, nodes_between};
-use crate::ct::entries::parse_page;
+use crate::ct::entries::{LeafBuffer, parse_page};
 use crate::ct::proof;
 use crate::ct::sth::SignedTreeHead;
 use crate::ct::tile::{TILE_WIDTH, TileKind, tile_leaves, tile_path, tile_width};
@@ -55,14 +55,18 @@ impl LogClient {
                 let path = format!("ct/v1/get-entries?start={first}&end={last}");
                 let body = source.get(&path, Caps::ENTRIES).await?;
                 let entries = parse_page(&body).map_err(|e| TailError::Answer(format!("{path}: {e}")))?;
-                let mut readable = entries.iter().flatten().filter_map(|entry| entry.parse().ok());
-                let timestamp = readable.next().map(|leaf| leaf.timestamp);
+                let mut buffer = LeafBuffer::default();
+                let timestamp = entries.iter().flatten().find_map(|entry| {
+                    let leaf = entry.decode_leaf(&mut buffer).ok()?.parse().ok()?;
+                    Some(leaf.timestamp)
+                });
                 (path, timestamp)
             }
             LogClient::StaticCt(source) => {
                 let width = tile_width(0, block, size);
-                let body = source.tile(TileKind::Data, block, width, Caps::ENTRIES).await?;
-                let timestamp = tile_leaves(&body).flatten().next().map(|leaf| leaf.entry.timestamp);
+                let answer = source.tile(TileKind::Data, block, width, Caps::ENTRIES).await?;
+                let first = |body: &[u8]| tile_leaves(body).flatten().next().map(|leaf| leaf.entry.timestamp);
+                let timestamp = source.fetcher.read(answer, first).await?;
                 (tile_path(TileKind::Data, block, width), timestamp)
             }
         };
@@ -104,8 +108,8 @@ impl Source {
         let (level, index) = (node.tile_level, node.tile_index);
         if !tiles.contains_key(&(level, index)) {
             let width = tile_width(level, index, size);
-            let tile = self.tile(TileKind::Hashes(level), index, width, Caps::SMALL).await?;
-            tiles.insert((level, index), tile);
+            let answer = self.tile(TileKind::Hashes(level), index, width, Caps::SMALL).await?;
+            tiles.insert((level, index), self.fetcher.read(answer, <[u8]>::to_vec).await?);
         }
         let hash = tiles.get(&(level, index)).and_then(|tile| node.hash_in(tile));
         hash.ok_or_else(|| TailError::Answer(format!("hash tile {index} of level {level} is short")))
@@ -113,7 +117,8 @@ impl Source {
 
     /// From the audit path of the last entry before it, in the tree that ends there, and a consistency proof.
     async fn edge_by_proofs(&self, start: u64, head: &SignedTreeHead) -> Result<CompactRange, TailError> {
-        let edge = self.right_edge_by_proof(start).await?;
+        let (hash, nodes) = self.last_leaf(start).await?;
+        let edge = CompactRange::from_right_edge(start, hash, &nodes).map_err(|e| TailError::Answer(e.to_string()))?;
         let size = head.tree_size();
         let path = format!("ct/v1/get-sth-consistency?first={start}&second={size}");
         let nodes = match start == size {
