@@ -281,7 +281,7 @@ fn every_rule_has_a_failing_and_a_passing_fixture() {
     let cases = files("tests/fixtures/lint", ".case");
     let mut problems = Vec::new();
     // Rules about logs are broken by a log, not by a certificate: a whole-program test makes one misbehave.
-    let (about_logs, about_certificates): (Vec<_>, Vec<_>) = rules.iter().partition(|rule| rule.id.starts_with("log."));
+    let (about_logs, about_certificates): (Vec<&&_>, Vec<&&_>) = rules.iter().partition(|rule| rule.id.starts_with("log."));
     let programs = files("tests", ".rs");
     for rule in about_logs {
         let (word, all) =
