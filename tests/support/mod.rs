@@ -2,7 +2,9 @@
 #![allow(dead_code)]
 
 pub mod disk;
+pub mod faulty;
 pub mod files;
+pub mod issuer;
 pub mod mime;
 pub mod monitor;
 pub mod smtp;
