@@ -4,4 +4,6 @@
 pub mod issuer;
 pub mod mime;
 pub mod monitor;
+pub mod proxy;
+pub mod scene;
 pub mod smtp;
