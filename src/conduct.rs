@@ -1,5 +1,7 @@
 //! What a log must not do: the kinds of misbehaviour, each with its row in the rule table, and the evidence of one.
 
+pub mod verify;
+
 use serde_json::Value;
 
 use crate::clock::Timestamp;

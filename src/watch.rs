@@ -5,7 +5,7 @@
 //! authorityKeyIdentifier. Only what is selected is parsed ([`Watchlist::judge`]). What cannot be read far enough to
 //! tell is selected: fail safe.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
@@ -151,9 +151,10 @@ pub struct Hit {
 #[derive(Clone, Debug, Default)]
 pub struct Watchlist {
     issuers: Vec<Issuer>,
-    by_key: HashMap<KeyHash, usize>,
-    names: HashSet<Vec<u8>>,
-    key_ids: HashSet<Vec<u8>>,
+    // Ordered, not hashed: a few comparisons cost less than hashing the key, and this is asked for every entry.
+    by_key: BTreeMap<KeyHash, usize>,
+    names: BTreeSet<Vec<u8>>,
+    key_ids: BTreeSet<Vec<u8>>,
     all_issuers: bool,
 }
 

@@ -58,8 +58,12 @@ pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
         });
         let (examinations, verdicts): (Vec<Examination>, Vec<_>) = match judged.await {
             Ok(judged) => judged.into_iter().unzip(),
-            // Rules are run under catch_unwind, so that this is the end of the runtime, not of a rule.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                // Rules are run under catch_unwind, so that this is not the panic of a rule.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going away and this task with it: there is nothing left to do and nothing to say.
+                Err(_) => std::future::pending().await,
+            },
         };
         let opened = walk.books.commit_examinations(examinations, walk.outbox_recipients(), walk.clock.now()).await;
         let opened = walk.storage(opened)?;

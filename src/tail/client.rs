@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decode::{self, Decoded};
-use super::http::{Caps, FetchError, Fetcher};
+use super::http::{Answer, Caps, FetchError, Fetcher};
 use super::{TailError, plan};
 use crate::ct::compact_range::{CompactRange, nodes_needed};
-use crate::ct::entries::parse_page;
+use crate::ct::entries::{LeafBuffer, parse_page};
 use crate::ct::leaf::leaf_hash;
 use crate::ct::log_list::{Api, Log};
 use crate::ct::proof;
@@ -179,6 +179,10 @@ impl Source {
         self.fetcher.get(&format!("{}/{path}", self.prefix), caps).await
     }
 
+    async fn fetch(&self, path: &str, caps: Caps) -> Result<Answer, FetchError> {
+        self.fetcher.fetch(&format!("{}/{path}", self.prefix), caps).await
+    }
+
     fn page(&self) -> u64 {
         self.page.load(Ordering::Relaxed).min(self.bearable.load(Ordering::Relaxed))
     }
@@ -191,12 +195,15 @@ impl Source {
         while next < range.end {
             let asked = next..range.end.min(next.saturating_add(self.page()));
             let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
-            let body = match self.get(&path, Caps::ENTRIES).await {
+            let (watchlist, wanted, start) = (watchlist.clone(), asked.end - asked.start, asked.start);
+            let read = async {
+                let answer = self.fetch(&path, Caps::ENTRIES).await?;
+                self.fetcher.read(answer, move |body| decode::page(body, start, wanted, &watchlist)).await
+            };
+            let page = match read.await {
                 // What is too large or too slow is asked for in halves, never the same page for ever.
-                Err(error @ (FetchError::TooLarge { .. } | FetchError::Network { .. }))
-                    if asked.end - asked.start > 1 =>
-                {
-                    self.bearable.store((asked.end - asked.start).div_ceil(2), Ordering::Relaxed);
+                Err(error @ (FetchError::TooLarge { .. } | FetchError::Network { .. })) if wanted > 1 => {
+                    self.bearable.store(wanted.div_ceil(2), Ordering::Relaxed);
                     match error {
                         FetchError::TooLarge { .. } => continue,
                         other => return Err(other.into()),
@@ -204,8 +211,6 @@ impl Source {
                 }
                 other => other?,
             };
-            let (watchlist, wanted) = (watchlist.clone(), asked.end - asked.start);
-            let page = compute(move || decode::page(&body, asked.start, wanted, &watchlist)).await?;
             let page = page.map_err(|e| TailError::Answer(format!("{path}: {e}")))?;
             let got = page.leaf_hashes.len() as u64;
             if got == 0 {
@@ -225,10 +230,11 @@ impl Source {
     async fn data_tile(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
         let width = u64::from(TILE_WIDTH);
         let index = range.start / width;
-        let body = self.tile(TileKind::Data, index, tile_width(0, index, head), Caps::ENTRIES).await?;
+        let answer = self.tile(TileKind::Data, index, tile_width(0, index, head), Caps::ENTRIES).await?;
         let watchlist = watchlist.clone();
         let (from, to) = (range.start, range.end);
-        let decoded = compute(move || decode::tile(&body, index * width, from, to, &watchlist)).await?;
+        let read = move |body: &[u8]| decode::tile(body, index * width, from, to, &watchlist);
+        let decoded = self.fetcher.read(answer, read).await?;
         let path = || tile_path(TileKind::Data, index, TILE_WIDTH);
         let mut decoded = decoded.map_err(|e| TailError::Answer(format!("{}: {e}", path())))?;
         // What cannot be read can still be audited: the hash tile knows its hashes.
@@ -247,18 +253,19 @@ impl Source {
     async fn leaf_hashes(&self, range: Range<u64>, head: u64) -> Result<Vec<Hash>, TailError> {
         let width = u64::from(TILE_WIDTH);
         let index = range.start / width;
-        let tile = self.tile(TileKind::Hashes(0), index, tile_width(0, index, head), Caps::SMALL).await?;
-        let (hashes, _) = tile.as_chunks::<32>();
+        let answer = self.tile(TileKind::Hashes(0), index, tile_width(0, index, head), Caps::SMALL).await?;
         let wanted = (range.start - index * width) as usize..(range.end - index * width) as usize;
+        let read = move |tile: &[u8]| tile.as_chunks::<32>().0.get(wanted).map(<[Hash]>::to_vec);
+        let hashes: Option<Vec<Hash>> = self.fetcher.read(answer, read).await?;
         let short = || TailError::Answer(format!("{}: too short", tile_path(TileKind::Hashes(0), index, TILE_WIDTH)));
-        Ok(hashes.get(wanted).ok_or_else(short)?.to_vec())
+        hashes.ok_or_else(short)
     }
 
     /// A tile of at least this width. Partial tiles may vanish as soon as the tile is full: then that one will do.
-    async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Vec<u8>, FetchError> {
-        match self.get(&tile_path(kind, index, width), caps).await {
+    async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Answer, FetchError> {
+        match self.fetch(&tile_path(kind, index, width), caps).await {
             Err(FetchError::NotFound { .. }) if width < TILE_WIDTH => {
-                self.get(&tile_path(kind, index, TILE_WIDTH), caps).await
+                self.fetch(&tile_path(kind, index, TILE_WIDTH), caps).await
             }
             other => other,
         }
@@ -267,10 +274,11 @@ impl Source {
     async fn right_edge_by_tiles(&self, size: u64) -> Result<CompactRange, TailError> {
         let mut nodes = Vec::new();
         for node in nodes_needed(size) {
-            let tile = self.tile(node.tile_kind(), node.tile_index, node.tile_width, Caps::SMALL).await?;
+            let answer = self.tile(node.tile_kind(), node.tile_index, node.tile_width, Caps::SMALL).await?;
             let short =
                 || TailError::Answer(format!("hash tile {} of level {} is short", node.tile_index, node.tile_level));
-            nodes.push(node.hash_in(&tile).ok_or_else(short)?);
+            let hash = self.fetcher.read(answer, move |tile| node.hash_in(tile)).await?;
+            nodes.push(hash.ok_or_else(short)?);
         }
         CompactRange::from_nodes(size, &nodes).map_err(|e| TailError::Answer(e.to_string()))
     }
@@ -284,7 +292,10 @@ impl Source {
         let body = self.get(&path, Caps::ENTRIES).await?;
         let answer = |e: String| TailError::Answer(format!("{path}: {e}"));
         let hash = match parse_page(&body).map_err(|e| answer(e.to_string()))?.first() {
-            Some(Ok(entry)) => entry.leaf_hash(),
+            Some(Ok(entry)) => {
+                let mut buffer = LeafBuffer::default();
+                entry.decode_leaf(&mut buffer).map_err(|e| answer(e.to_string()))?.leaf_hash()
+            }
             Some(Err(e)) => return Err(answer(e.to_string())),
             None => return Err(answer("no entries".to_string())),
         };
@@ -303,9 +314,4 @@ impl Source {
             .map_err(|e| TailError::Answer(e.to_string()))?;
         CompactRange::from_right_edge(size, hash, &nodes).map_err(|e| TailError::Answer(e.to_string()))
     }
-}
-
-/// Runs a computation on a thread that may block, away from the tasks that wait for sockets.
-async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, TailError> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| TailError::Answer(format!("decoding ended early: {e}")))
 }

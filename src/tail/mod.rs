@@ -8,8 +8,9 @@
 //! that is evidence, and the reading goes on.
 
 mod client;
-mod decode;
+pub mod decode;
 mod http;
+pub mod inflate;
 mod plan;
 
 use std::collections::VecDeque;
@@ -19,7 +20,7 @@ use tokio::task::JoinHandle;
 
 pub use client::LogClient;
 pub use decode::Decoded;
-pub use http::{Caps, FetchError, Fetcher};
+pub use http::{Answer, Caps, FetchError, Fetcher};
 
 use crate::clock::{Clock, HOUR, Span, Timestamp};
 use crate::conduct::{Kind, Misconduct};
