@@ -118,7 +118,7 @@ impl Daemon {
         let tables = tables(&config, &metrics)?;
         let (notifier, recipients) = notifier(&config)?;
         let fetcher = Fetcher::new(&config.logs.contact, clock.clone()).map_err(DaemonError::Http)?;
-        let list = log_list(&config, &fetcher, &cache).await?;
+        let list = log_list(&config, &fetcher, &cache, &metrics).await?;
         metrics.input_loaded(Input::LogList, list.timestamp.unwrap_or(clock.now()));
         let logs = chosen(&config, list)?;
         for incident in cache.take_incidents() {
@@ -327,7 +327,12 @@ pub fn notifier(config: &Config) -> Result<(Notifier, Vec<Addressing>), DaemonEr
 }
 
 /// The log list from its file or URL; from a URL that does not answer, the last good one.
-async fn log_list(config: &Config, fetcher: &Fetcher, cache: &Cache) -> Result<LogList, DaemonError> {
+async fn log_list(
+    config: &Config,
+    fetcher: &Fetcher,
+    cache: &Cache,
+    metrics: &Metrics,
+) -> Result<LogList, DaemonError> {
     let (source_name, bytes) = match &config.logs.list {
         ListSource::File(path) => {
             let name = path.display().to_string();
@@ -353,6 +358,7 @@ async fn log_list(config: &Config, fetcher: &Fetcher, cache: &Cache) -> Result<L
         Err(reason) => {
             let last_good = if from_url { cache.get(Kind::LogList, key) } else { None };
             let Some(Ok(list)) = last_good.map(|bytes| log_list::parse(&bytes)) else { return Err(refused(reason)) };
+            metrics.input_refresh_failed(Input::LogList);
             tracing::warn!(list = source_name, reason, "the log list could not be fetched; the last good one is used");
             list
         }
