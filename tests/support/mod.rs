@@ -7,4 +7,6 @@ pub mod files;
 pub mod issuer;
 pub mod mime;
 pub mod monitor;
+pub mod proxy;
+pub mod scene;
 pub mod smtp;
