@@ -13,6 +13,7 @@
 pub mod case;
 pub mod cert;
 pub mod clock;
+pub mod conduct;
 pub mod ct;
 pub mod finding;
 pub mod record;
@@ -22,6 +23,7 @@ pub mod crosscheck;
 pub mod evidence;
 pub mod exam;
 pub mod lint;
+pub mod promise;
 pub mod watch;
 
 // Edges: I/O.

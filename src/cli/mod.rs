@@ -4,6 +4,7 @@ pub mod alert;
 pub mod books;
 pub mod config;
 pub mod demo;
+pub mod evidence;
 pub mod format;
 pub mod issuance;
 pub mod lint;
@@ -93,7 +94,7 @@ pub enum Command {
         #[arg(long)]
         until_caught_up: bool,
     },
-    /// Print an example of the configuration, or check one
+    /// Print an example of the configuration, check one, or have the daemon read it again
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Show how far each log has been read
@@ -126,6 +127,9 @@ pub enum Command {
     Issuance(IssuanceCommand),
     /// Send a test mail to every recipient
     TestAlert(Reading),
+    /// Export what shows that a log misbehaved, or verify such a file
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
 }
 
 /// `ctwarden config`.
@@ -139,6 +143,8 @@ pub enum ConfigCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Check the configuration and have the running daemon read it again, as SIGHUP does
+    Reload(Reading),
 }
 
 /// `ctwarden cases`.
@@ -150,6 +156,32 @@ pub enum CasesCommand {
     Show {
         /// CASE-YYYY-NNNN, or the number alone
         id: String,
+    },
+}
+
+/// `ctwarden evidence`.
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// Print the newest evidence of one kind against one log
+    Export {
+        /// The log's name, as `ctwarden logs` prints it
+        #[arg(value_name = "LOG")]
+        log: String,
+        /// fork, rollback, root_mismatch, bad_signature, ...
+        #[arg(value_name = "KIND")]
+        kind: String,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        config: ConfigFile,
+    },
+    /// Verify an evidence file by the log's own signatures: 0 proven, 1 only stated
+    Verify {
+        /// The evidence
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        output: Output,
     },
 }
 
@@ -244,6 +276,9 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
     match command {
         Command::Config(ConfigCommand::Example) => config::example(out),
         Command::Config(ConfigCommand::Check { file }) => config::check(&file, out),
+        Command::Config(ConfigCommand::Reload(reading)) => {
+            config::reload(&load(&reading.config)?, reading.output.format, out)
+        }
         Command::Demo { limit } => demo::demo(limit),
         Command::Run { config, until_caught_up } => run::run(load(&config)?, until_caught_up),
         Command::Logs(reading) => books::logs(&load(&reading.config)?, reading.output.format, out),
@@ -273,6 +308,10 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
                 issuance::Outcome::Failed => Exit::Failed,
             })
         }
+        Command::Evidence(EvidenceCommand::Export { log, kind, config }) => {
+            evidence::export(&load(&config)?, &log, &kind, out)
+        }
+        Command::Evidence(EvidenceCommand::Verify { file, output }) => evidence::check(&file, output.format, out),
         Command::TestAlert(reading) => alert::test(&load(&reading.config)?, reading.output.format, out),
     }
 }

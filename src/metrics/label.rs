@@ -51,8 +51,21 @@ words!(
         Fork => "fork",
         /// A tree head smaller than an earlier one, for longer than front ends may lag.
         Rollback => "rollback",
-        /// A tree head from the future or older than the one before.
+        /// A tree head from the future, or none within the maximum merge delay.
         Timestamp => "timestamp",
+        /// An entry that states another index than its own.
+        LeafIndex => "leaf_index",
+    }
+);
+words!(
+    /// What is wrong with an SCT: label `reason` of `ctwarden_sct_failures_total`.
+    SctFailure {
+        /// The log did not sign it for the certificate that carries it.
+        Signature => "signature",
+        /// The entry is not in the log although the maximum merge delay is over.
+        NotHonoured => "not_honoured",
+        /// The entry came into the log after the maximum merge delay.
+        MergedLate => "merged_late",
     }
 );
 words!(

@@ -32,7 +32,7 @@ pub fn json(notice: &Notice) -> Value {
     json_within(notice, Limits { items: usize::MAX, characters: usize::MAX })
 }
 
-/// [`json`] as a file: indented, small enough to mail (`omitted` counts what is left out, offending names stay
+/// [`json()`] as a file: indented, small enough to mail (`omitted` counts what is left out, offending names stay
 /// longest), and pure ASCII whatever the notice holds. Outside of strings JSON is ASCII anyway; inside, `\uXXXX` means
 /// the same character (RFC 8259 7).
 pub(super) fn file(notice: &Notice) -> String {
@@ -123,7 +123,7 @@ impl Limits {
 
 /// The object of `ctwarden lint --format json`, with the evidence.
 fn finding(finding: &Finding, limits: Limits) -> Value {
-    let mut value = finding.report();
+    let mut value = json!(finding.report());
     for (_, field) in value.as_object_mut().into_iter().flatten() {
         if let Value::String(text) = field {
             *text = limits.cut(text);

@@ -1,5 +1,7 @@
 //! The bytes of one response -> leaf hashes and candidates. No I/O; runs on threads that may compute.
 
+use std::ops::Range;
+
 use crate::ct::Hash;
 use crate::ct::entries::{EntryError, LeafBuffer, PageEntry, fold_page};
 use crate::ct::leaf::{ExtraData, LeafEntry, TimestampedEntry, leaf_hash, leaf_hash_of_entry, leaf_index};
@@ -18,8 +20,16 @@ pub struct Decoded {
     pub leaf_hashes: Vec<Hash>,
     /// Entries to look at.
     pub candidates: Vec<Candidate>,
+    /// Whether there is an entry among them whose hash could not be found out, so that no root can fit.
+    pub broken: bool,
     /// Entries that are not of the form the standard gives them: (index, reason, bytes).
     pub malformed: Vec<(u64, String, Vec<u8>)>,
+    /// Entries that state another index than their own.
+    pub misplaced: Vec<u64>,
+    /// The first entry of a tile from which on nothing could be read.
+    pub unread_from: Option<u64>,
+    /// Entries that the log does not serve, and what it said: nothing but their hashes is known.
+    pub lost: Option<(Range<u64>, String)>,
 }
 
 impl Decoded {
@@ -36,6 +46,7 @@ impl Decoded {
             Err(e) => {
                 // Its hash cannot be known; any value makes the root differ, which is the truth.
                 self.leaf_hashes.push(leaf_hash(&[]));
+                self.broken = true;
                 return self.malformed(index, e, &[]);
             }
         };
@@ -111,6 +122,8 @@ pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchl
             Some(Err(e)) => {
                 // Nothing says where the next entry would begin: the rest of the tile is unreadable.
                 let rest = &body[body.len() - before..];
+                decoded.broken = true;
+                decoded.unread_from = Some(index.max(from));
                 for lost in index.max(from)..to {
                     decoded.leaf_hashes.push(leaf_hash(&[]));
                     decoded.malformed(lost, e, if lost == index.max(from) { rest } else { &[] });
@@ -128,6 +141,7 @@ pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchl
             Ok(stated) => {
                 let stated = stated.map_or("none".to_string(), |stated| stated.to_string());
                 decoded.malformed(index, format!("leaf_index is {stated} at position {index}"), leaf.entry_bytes);
+                decoded.misplaced.push(index);
             }
             Err(e) => decoded.malformed(index, e, leaf.entry_bytes),
         }
