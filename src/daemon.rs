@@ -13,6 +13,7 @@ use crate::cache::{Cache, Kind};
 use crate::clock::{Clock, Span, Timestamp};
 use crate::config::{Config, IssuanceSource, IssuerSource, ListSource, MailProfile, MailTls, MailTransport};
 use crate::ct::log_list::{self, Log, LogList};
+use crate::evidence;
 use crate::exam;
 use crate::issuance::{Embedded, IssuanceDb, IssuanceError};
 use crate::lint::{SuffixList, Tables};
@@ -132,6 +133,7 @@ impl Daemon {
             watchlist,
             tables,
             grace: config.issuance.grace,
+            terms: evidence::Policy::default(),
             notifier,
             recipients,
             metrics,

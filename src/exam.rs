@@ -85,6 +85,8 @@ pub struct Policy<'a> {
     pub watchlist: &'a Watchlist,
     /// TLDs, suffixes.
     pub tables: &'a Tables,
+    /// The CA's own terms.
+    pub terms: &'a evidence::Policy,
     /// How long after logging the CA's record may lack a certificate before that is a finding.
     pub grace: Span,
 }
@@ -114,8 +116,8 @@ pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> V
     if examinee.standing == Standing::Ours && !certificate.is_ca() {
         let presented = presented(certificate);
         let context = crosscheck::Context { first_seen: examinee.first_logged_at, now, grace: policy.grace };
-        verdicts.extend(crosscheck::run(&presented, examinee.lookup, &context));
-        verdicts.extend(evidence::run(&presented, examinee.lookup, issued));
+        verdicts.extend(crosscheck::run(&presented, examinee.lookup, &context, policy.terms));
+        verdicts.extend(evidence::run(&presented, examinee.lookup, issued, policy.terms));
     }
     verdicts
 }

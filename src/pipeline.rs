@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::books::{Books, BooksError};
 use crate::cache::Cache;
 use crate::clock::{Clock, Span};
+use crate::evidence;
 use crate::issuance::IssuanceDb;
 use crate::lint::Tables;
 use crate::metrics::Metrics;
@@ -39,6 +40,8 @@ pub struct Walk {
     pub tables: Tables,
     /// How long after logging the CA's record may lack a certificate.
     pub grace: Span,
+    /// The CA's own terms.
+    pub terms: evidence::Policy,
     /// Where messages go.
     pub notifier: Notifier,
     /// To whom, one per recipient.

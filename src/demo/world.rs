@@ -222,8 +222,8 @@ mod tests {
         let context = Context { first_seen: now.minus(grace), now, grace };
         let mut verdicts: Vec<(&'static RuleInfo, Verdict)> = Vec::new();
         verdicts.extend(lint::run(&certificate, Issued::at(now), &lint::Tables::embedded()));
-        verdicts.extend(crosscheck::run(&presented, &lookup, &context));
-        verdicts.extend(evidence::run(&presented, &lookup, Issued::at(now)));
+        verdicts.extend(crosscheck::run(&presented, &lookup, &context, &evidence::Policy::default()));
+        verdicts.extend(evidence::run(&presented, &lookup, Issued::at(now), &evidence::Policy::default()));
         verdicts
             .into_iter()
             .filter(|(_, verdict)| matches!(verdict, Verdict::Fail(_)))

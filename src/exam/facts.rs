@@ -54,7 +54,9 @@ pub fn record_lines(lookup: &Lookup) -> Vec<(String, String)> {
         Lookup::Unavailable { reason } => {
             return vec![("record".into(), format!("the database did not answer: {reason}"))];
         }
-        Lookup::NoSource => return vec![("record".into(), "no issuance source is configured, or it was never fed".into())],
+        Lookup::NoSource => {
+            return vec![("record".into(), "no issuance source is configured, or it was never fed".into())];
+        }
     };
     let mut lines = Vec::new();
     let mut line = |label: &str, text: String| lines.push((label.to_string(), text));
@@ -89,7 +91,7 @@ pub fn record_lines(lookup: &Lookup) -> Vec<(String, String)> {
         };
         line("validation", format!("{}: {basis}", authorisation.name));
     }
-    for approval in record.approvals.iter().take(10) {
+    for approval in record.approvals.iter().flatten().take(10) {
         line("approval", format!("{} by {} {}", approval.step, approval.person, approval.decided_at));
     }
     for (_, text) in &mut lines {

@@ -87,7 +87,7 @@ fn a_record_is_found_by_issuer_key_and_serial_however_they_were_written() {
     );
     assert_eq!(order.names, Some(vec!["www.a.eus".to_string()]));
     assert_eq!((found.as_of, found.signed_at), (NOW, date(2026, 11, 21)));
-    assert_eq!(found.approvals[0].person, "op5");
+    assert_eq!(found.approvals.expect("fed")[0].person, "op5");
     let row = &found.authorisations.expect("rows")[0];
     assert!(matches!(&row.basis, Basis::Confirmation(c) if c.dcv_id == 4 && c.adn == "a.eus"));
     assert_eq!(row.caa.as_ref().and_then(|caa| caa.ttl).map(|ttl| ttl.seconds()), Some(300));
@@ -349,7 +349,7 @@ fn files_that_cannot_be_used_say_which_and_what_to_do() {
     std::fs::remove_file(&path).expect("removed");
     drop(Embedded::open(directory.path()).expect("made anew"));
     Connection::open(&path).and_then(|c| c.execute_batch("PRAGMA user_version = 9")).expect("changed");
-    assert!(refusal().contains("has schema 9, this program knows 1"), "{}", refusal());
+    assert!(refusal().contains("has schema 9, this program knows 2"), "{}", refusal());
     let blocked = Embedded::open(&path).expect_err("a file is no directory");
     assert!(matches!(blocked, IssuanceError::File { .. }), "{blocked:?}");
 }

@@ -106,7 +106,7 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
         siblings: hit.siblings,
         lookup,
     };
-    let policy = Policy { watchlist: &walk.watchlist, tables: &walk.tables, grace: walk.grace };
+    let policy = Policy { watchlist: &walk.watchlist, tables: &walk.tables, terms: &walk.terms, grace: walk.grace };
     let verdicts = exam::examine(&examinee, policy, now);
     let (findings, not_evaluable) = exam::outcome(&verdicts);
     let certificate = ders.first().and_then(|(form, der)| exam::parse(*form, der).ok());
