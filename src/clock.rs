@@ -116,6 +116,10 @@ impl Span {
     pub const fn days(self) -> i64 {
         self.0.div_euclid(86_400_000)
     }
+    /// The sum of two spans; saturates.
+    pub const fn plus(self, other: Span) -> Span {
+        Span(self.0.saturating_add(other.0))
+    }
     /// The same as a [`std::time::Duration`]; a negative span is zero.
     pub fn duration(self) -> std::time::Duration {
         std::time::Duration::from_millis(self.0.max(0) as u64)

@@ -166,6 +166,7 @@ impl Daemon {
     /// Unusable books; with [`Until::CaughtUp`] also what could not be finished.
     pub async fn run(self, until: Until, shutdown: impl Future<Output = ()>) -> Result<(), DaemonError> {
         let (stop_web, web_stopped) = tokio::sync::oneshot::channel::<()>();
+        let address = self.address().unwrap_or(self.config.web_listen);
         let title = format!("ctwarden {} ({})", env!("CARGO_PKG_VERSION"), env!("CTWARDEN_COMMIT"));
         let router = web::router(self.walk.metrics.clone(), self.readiness.clone(), title);
         let web = tokio::spawn(web::serve(self.listener, router, async {
@@ -185,7 +186,7 @@ impl Daemon {
             });
         }
         self.readiness.set_ready();
-        tracing::info!(logs = self.logs.len(), web = %self.config.web_listen, "following");
+        tracing::info!(logs = self.logs.len(), web = %address, "following");
         let work = async {
             let mut unreachable = Vec::new();
             loop {
@@ -208,7 +209,10 @@ impl Daemon {
         };
         let result = tokio::select! {
             result = work => result,
-            () = shutdown => Ok(()),
+            () = shutdown => match until {
+                Until::Stopped => Ok(()),
+                Until::CaughtUp => Err(DaemonError::Unfinished("it was told to stop".to_string())),
+            },
         };
         let _ = stop_web.send(());
         let _ = tokio::time::timeout(Duration::from_secs(5), web).await;
@@ -383,7 +387,7 @@ fn chosen(config: &Config, list: LogList) -> Result<Vec<Arc<Log>>, DaemonError> 
         logs.push(Arc::new(log));
     }
     if logs.is_empty() {
-        return Err(refused(format!("no log in it is in one of the states {}", states.join(", "))));
+        return Err(refused(format!("no log in it is in one of the states {} of [logs] states", states.join(", "))));
     }
     Ok(logs)
 }

@@ -185,13 +185,34 @@ impl Finding {
         self.evidence.push(Evidence { source: Cow::Borrowed(source), text: text.into() });
         self
     }
-    /// The JSON object of `ctwarden lint --format json`: rule, severity, citation, clock, subject, detail.
-    pub fn report(&self) -> serde_json::Value {
-        serde_json::json!({
-            "rule": self.rule, "severity": self.severity.word(), "citation": self.citation,
-            "clock": self.clock.word(), "subject": self.subject, "detail": self.detail,
-        })
+    /// The JSON object of `ctwarden lint --format json`.
+    pub fn report(&self) -> FindingReport<'_> {
+        FindingReport {
+            rule: &self.rule,
+            severity: self.severity.word(),
+            citation: &self.citation,
+            clock: self.clock.word(),
+            subject: &self.subject,
+            detail: &self.detail,
+        }
     }
+}
+
+/// A finding as programs read it; the fields in this order.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct FindingReport<'a> {
+    /// Rule identifier.
+    pub rule: &'a str,
+    /// `critical`, `error`, `warning`, `review` or `notice`.
+    pub severity: &'static str,
+    /// The section, as printed.
+    pub citation: &'a str,
+    /// `24h`, `5d` or `none`.
+    pub clock: &'static str,
+    /// What it is about.
+    pub subject: &'a str,
+    /// Why.
+    pub detail: &'a str,
 }
 
 /// What a rule needs to be judged.

@@ -13,6 +13,7 @@
 pub mod case;
 pub mod cert;
 pub mod clock;
+pub mod conduct;
 pub mod ct;
 pub mod finding;
 pub mod record;

@@ -48,6 +48,8 @@ pub struct Metrics {
     downloaded: IntGaugeVec,
     verified: IntGaugeVec,
     backlog: IntGaugeVec,
+    growth: GaugeVec,
+    read_rate: GaugeVec,
     requests: IntCounterVec,
     verification_failures: IntCounterVec,
     processed: IntCounterVec,
@@ -94,7 +96,10 @@ impl Builder<'_> {
         self.registered(IntGaugeVec::new(opts, labels))
     }
     fn time(&self, name: &str) -> GaugeVec {
-        let (opts, labels) = Self::row(name, Kind::Time);
+        self.float(name, Kind::Time)
+    }
+    fn float(&self, name: &str, kind: Kind) -> GaugeVec {
+        let (opts, labels) = Self::row(name, kind);
         self.registered(GaugeVec::new(opts, labels))
     }
     fn histogram(&self, name: &str, buckets: &[f64]) -> HistogramVec {
@@ -122,6 +127,8 @@ impl Metrics {
             downloaded: b.gauge("ctwarden_log_downloaded_entries"),
             verified: b.gauge("ctwarden_log_verified_entries"),
             backlog: b.gauge("ctwarden_log_backlog_entries"),
+            growth: b.float("ctwarden_log_growth_entries_per_second", Kind::Rate),
+            read_rate: b.float("ctwarden_log_read_entries_per_second", Kind::Rate),
             requests: b.counter("ctwarden_log_requests_total"),
             verification_failures: b.counter("ctwarden_log_verification_failures_total"),
             processed: b.counter("ctwarden_entries_processed_total"),
@@ -173,7 +180,7 @@ impl Metrics {
         for gauge in [&self.tree_size, &self.downloaded, &self.verified, &self.backlog] {
             gauge.with_label_values(&[log]);
         }
-        for time in [&self.tree_head, &self.last_success] {
+        for time in [&self.tree_head, &self.last_success, &self.growth, &self.read_rate] {
             time.with_label_values(&[log]);
         }
         for counter in [&self.processed, &self.unparsable] {
@@ -201,7 +208,7 @@ impl Metrics {
         for gauge in [&self.tree_size, &self.downloaded, &self.verified, &self.backlog] {
             let _ = gauge.remove_label_values(&[log]);
         }
-        for time in [&self.tree_head, &self.last_success] {
+        for time in [&self.tree_head, &self.last_success, &self.growth, &self.read_rate] {
             let _ = time.remove_label_values(&[log]);
         }
         for counter in [&self.processed, &self.unparsable] {
@@ -239,6 +246,11 @@ impl Metrics {
         self.downloaded.with_label_values(&[&*label(log)]).set(whole(downloaded));
         self.verified.with_label_values(&[&*label(log)]).set(whole(verified));
         self.set_backlog(log);
+    }
+    /// How fast a log grows and how fast it is read, entries per second.
+    pub fn rates(&self, log: &str, growth: f64, read: f64) {
+        self.growth.with_label_values(&[&*label(log)]).set(growth);
+        self.read_rate.with_label_values(&[&*label(log)]).set(read);
     }
     fn set_backlog(&self, log: &str) {
         let log = &[&*label(log)];

@@ -1,12 +1,14 @@
 //! The walk, and nothing else: three loops, each ending in a durable door.
 //!
-//! [`follow`] (one per log) turns bytes into hits and ends in door 1; [`examine`] turns hits and the CA's record into
-//! findings and ends in door 2; [`deliver`] turns the outbox into messages and ends in door 3. A crash anywhere repeats
+//! [`follow()`] (one per log) turns bytes into hits and ends in door 1; [`examine()`] turns hits and the CA's record into
+//! findings and ends in door 2; [`deliver()`] turns the outbox into messages and ends in door 3. A crash anywhere repeats
 //! work and loses nothing.
 
 mod deliver;
 mod examine;
 mod follow;
+mod rates;
+mod reading;
 
 use std::sync::Arc;
 

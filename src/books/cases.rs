@@ -10,6 +10,9 @@ use crate::clock::Timestamp;
 use crate::finding::{CaseKey, Finding, KeyHash, Serial};
 use crate::watch::{Form, Standing};
 
+/// Forms of one kind, precertificate or certificate, that are examined of one hit.
+const FORMS_EXAMINED: u32 = 4;
+
 /// A hit that waits for its examination.
 #[derive(Clone, Debug)]
 pub struct PendingHit {
@@ -27,7 +30,7 @@ pub struct PendingHit {
     pub first_logged_at: Timestamp,
     /// When the monitor first read it.
     pub first_seen_at: Timestamp,
-    /// The precertificate if one was seen in full, and the certificate if one was seen: what is judged.
+    /// Every form in which it was seen, a few of each kind at most: what is judged.
     pub ders: Vec<(EntryKind, Form, Vec<u8>)>,
     /// How many different TBSCertificates carry this issuer key and serial.
     pub siblings: u64,
@@ -79,17 +82,25 @@ impl Books {
             let mut statement = connection.prepare_cached(
                 "SELECT hit_id, issuer_key_hash, serial, standing, issuer, remark, first_logged_at, first_seen_at,
                         (SELECT count(*) FROM hits AS h WHERE h.issuer_key_hash = hits.issuer_key_hash
-                           AND h.serial = hits.serial), examined, version
+                           AND h.serial = hits.serial AND (h.hit_id = hits.hit_id OR EXISTS
+                             (SELECT 1 FROM sightings AS s WHERE s.hit_id = h.hit_id AND NOT s.doubted))),
+                        examined, version
                  FROM hits WHERE examine_at IS NOT NULL AND examine_at <= ?1 ORDER BY examine_at LIMIT ?2",
             )?;
             let rows = statement.query_map(params![now.millis(), limit as i64], pending)?;
             let mut hits = rows.collect::<rusqlite::Result<Vec<PendingHit>>>()?;
             let mut ders = connection.prepare_cached(
-                "SELECT s.kind, c.form, c.der FROM sightings AS s JOIN certificates AS c ON c.sha256 = s.certificate_sha256
-                 WHERE s.hit_id = ?1 GROUP BY c.sha256 ORDER BY s.kind DESC, c.form LIMIT 4",
+                // Some of each kind: a log can make up any number of precertificates that differ in their signature, and
+                // they must not crowd out the certificate.
+                "SELECT kind, form, der FROM
+                   (SELECT s.kind, c.form, c.der,
+                           row_number() OVER (PARTITION BY s.kind ORDER BY c.form, min(s.seen_at), c.sha256) AS place
+                    FROM sightings AS s JOIN certificates AS c ON c.sha256 = s.certificate_sha256
+                    WHERE s.hit_id = ?1 GROUP BY s.kind, c.sha256)
+                 WHERE place <= ?2 ORDER BY kind, form",
             )?;
             for hit in &mut hits {
-                let rows = ders.query_map(params![hit.hit_id], |row| {
+                let rows = ders.query_map(params![hit.hit_id, FORMS_EXAMINED], |row| {
                     let form = if row.get::<_, String>(1)? == "tbs" { Form::Tbs } else { Form::Certificate };
                     Ok((entry_kind(&row.get::<_, String>(0)?), form, row.get(2)?))
                 })?;
@@ -175,25 +186,11 @@ fn commit_one(
             examination.version,
             examination.examine_again_at.map(Timestamp::millis)
         ])?;
-    let known = load(transaction, &examination.key)?;
+    let known = load(transaction, About::Certificate, &examination.key)?;
     let Some(change) = case::fold(known.as_ref(), &examination.findings) else { return Ok(None) };
     let sightings = sightings(transaction, &examination.key)?;
-    let (number, aware_at, subject_line) = write_case(transaction, examination, known.as_ref(), &change, now)?;
-    for finding in &change.new_findings {
-        transaction
-            .prepare_cached(
-                "INSERT INTO case_findings (case_number, rule, subject, event_number, finding, found_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
-                number.0,
-                finding.rule,
-                finding.subject,
-                change.event_number,
-                json(finding)?,
-                now.millis()
-            ])?;
-    }
+    let whom = (About::Certificate, &examination.key, examination.certificate.issuer.as_str());
+    let (number, aware_at, subject_line) = write_case(transaction, whom, known.as_ref(), &change, now)?;
     let offending: HashSet<&str> = change.all_findings.iter().map(|f| f.subject.as_str()).collect();
     let mut certificate = examination.certificate.clone();
     for san in &mut certificate.sans {
@@ -217,63 +214,121 @@ fn commit_one(
         not_evaluable: examination.not_evaluable.clone(),
         subject_line,
     };
-    let text = json(&notice)?;
+    write_event(transaction, number, &notice, recipients, now)?;
+    Ok(Some(Opened { notice, new_findings: change.new_findings, first_logged_at }))
+}
+
+/// What a case is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    Certificate,
+    Log,
+}
+
+impl About {
+    const fn word(self) -> &'static str {
+        match self {
+            About::Certificate => "certificate",
+            About::Log => "log",
+        }
+    }
+}
+
+/// The event of a change, and the messages about it.
+pub(super) fn write_event(
+    transaction: &Transaction<'_>,
+    number: CaseNumber,
+    notice: &Notice,
+    recipients: &[(String, String)],
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let text = json(notice)?;
     transaction
         .prepare_cached(
             "INSERT INTO case_events (case_number, event_number, kind, happened_at, notice) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![number.0, notice.event_number, notice.event.word(), now.millis(), text])?;
     let key = format!("{}.{}.{}", notice.case, notice.event.word(), notice.event_number);
-    super::delivery::enqueue(transaction, &key, &text, recipients, now)?;
-    Ok(Some(Opened { notice, new_findings: change.new_findings, first_logged_at }))
+    super::delivery::enqueue(transaction, &key, &text, recipients, now)
 }
 
-fn write_case(
+/// The case after a change, with its new findings. `whom`: what it is about, its key, and the name in the subject line.
+pub(super) fn write_case(
     transaction: &Transaction<'_>,
-    examination: &Examination,
+    whom: (About, &CaseKey, &str),
     known: Option<&CaseState>,
     change: &Change,
     now: Timestamp,
 ) -> rusqlite::Result<(CaseNumber, Timestamp, String)> {
-    if let Some(case) = known {
-        let due = change.clock.span().map(|span| case.aware_at.plus(span).millis());
+    let (about, key, shown) = whom;
+    let (number, aware_at, subject_line) = match known {
+        Some(case) => {
+            let due = change.clock.span().map(|span| case.aware_at.plus(span).millis());
+            let sql = "UPDATE cases SET severity = ?2, clock = ?3, due_at = ?4, events = ?5 WHERE case_number = ?1";
+            let events = change.event_number;
+            transaction.prepare_cached(sql)?.execute(params![
+                case.number.0,
+                change.severity.word(),
+                change.clock.word(),
+                due,
+                events
+            ])?;
+            (case.number, case.aware_at, case.subject_line.clone())
+        }
+        None => {
+            let due = change.clock.span().map(|span| now.plus(span));
+            transaction
+                .prepare_cached(
+                    "INSERT INTO cases (about, issuer_key_hash, serial, state, opened_at, subject_line, severity, clock,
+                                        due_at, events)
+                     VALUES (?1, ?2, ?3, 'new', ?4, '', ?5, ?6, ?7, ?8)",
+                )?
+                .execute(params![
+                    about.word(),
+                    key.issuer_key_hash.0,
+                    key.serial.0,
+                    now.millis(),
+                    change.severity.word(),
+                    change.clock.word(),
+                    due.map(Timestamp::millis),
+                    change.event_number
+                ])?;
+            let number = CaseNumber(transaction.last_insert_rowid());
+            let subject_line = case::subject_line(&case::case_name(number, now), change, shown, due);
+            transaction
+                .prepare_cached("UPDATE cases SET subject_line = ?2 WHERE case_number = ?1")?
+                .execute(params![number.0, subject_line])?;
+            (number, now, subject_line)
+        }
+    };
+    for finding in &change.new_findings {
         transaction
             .prepare_cached(
-                "UPDATE cases SET severity = ?2, clock = ?3, due_at = ?4, events = ?5 WHERE case_number = ?1",
+                // A finding that is worse than it was takes the place of the milder one.
+                "INSERT INTO case_findings (case_number, rule, subject, event_number, finding, found_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (case_number, rule, subject)
+                 DO UPDATE SET event_number = excluded.event_number, finding = excluded.finding,
+                               found_at = excluded.found_at",
             )?
-            .execute(params![case.number.0, change.severity.word(), change.clock.word(), due, change.event_number])?;
-        return Ok((case.number, case.aware_at, case.subject_line.clone()));
+            .execute(params![
+                number.0,
+                finding.rule,
+                finding.subject,
+                change.event_number,
+                json(finding)?,
+                now.millis()
+            ])?;
     }
-    let due = change.clock.span().map(|span| now.plus(span));
-    transaction
-        .prepare_cached(
-            "INSERT INTO cases (issuer_key_hash, serial, state, opened_at, subject_line, severity, clock, due_at, events)
-             VALUES (?1, ?2, 'new', ?3, '', ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            examination.key.issuer_key_hash.0,
-            examination.key.serial.0,
-            now.millis(),
-            change.severity.word(),
-            change.clock.word(),
-            due.map(Timestamp::millis),
-            change.event_number
-        ])?;
-    let number = CaseNumber(transaction.last_insert_rowid());
-    let name = case::case_name(number, now);
-    let subject_line = case::subject_line(&name, change, &examination.certificate.issuer, due);
-    transaction
-        .prepare_cached("UPDATE cases SET subject_line = ?2 WHERE case_number = ?1")?
-        .execute(params![number.0, subject_line])?;
-    Ok((number, now, subject_line))
+    Ok((number, aware_at, subject_line))
 }
 
-fn load(transaction: &Transaction<'_>, key: &CaseKey) -> rusqlite::Result<Option<CaseState>> {
+pub(super) fn load(transaction: &Transaction<'_>, about: About, key: &CaseKey) -> rusqlite::Result<Option<CaseState>> {
     let row = transaction
         .prepare_cached(
-            "SELECT case_number, opened_at, subject_line, events FROM cases WHERE issuer_key_hash = ?1 AND serial = ?2",
+            "SELECT case_number, opened_at, subject_line, events FROM cases
+             WHERE about = ?1 AND issuer_key_hash = ?2 AND serial = ?3",
         )?
-        .query_row(params![key.issuer_key_hash.0, key.serial.0], |row| {
+        .query_row(params![about.word(), key.issuer_key_hash.0, key.serial.0], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, u32>(3)?))
         })
         .optional()?;
@@ -292,8 +347,11 @@ pub(super) fn findings(connection: &rusqlite::Connection, number: CaseNumber) ->
 
 pub(super) fn sightings(connection: &rusqlite::Connection, key: &CaseKey) -> rusqlite::Result<Vec<Sighting>> {
     let mut statement = connection.prepare_cached(
-        "SELECT l.name, s.idx, s.kind, s.logged_at, s.seen_at, s.idx >= l.start_index AND s.idx < l.verified_size
+        "SELECT l.name, s.idx, s.kind, s.logged_at, s.seen_at,
+                NOT s.doubted AND ((s.idx >= l.start_index AND s.idx < l.verified_size)
+                OR (s.idx >= coalesce(b.start_index, 0) AND s.idx < coalesce(b.verified_size, 0)))
          FROM sightings AS s JOIN hits AS h ON h.hit_id = s.hit_id JOIN logs AS l ON l.log_id = s.log_id
+         LEFT JOIN backlogs AS b ON b.log_id = s.log_id
          WHERE h.issuer_key_hash = ?1 AND h.serial = ?2 ORDER BY s.seen_at, l.name, s.idx LIMIT 200",
     )?;
     let rows = statement.query_map(params![key.issuer_key_hash.0, key.serial.0], |row| {

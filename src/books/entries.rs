@@ -9,9 +9,12 @@ use super::{Books, BooksError};
 use crate::case::EntryKind;
 use crate::clock::Timestamp;
 use crate::ct::compact_range::CompactRange;
-use crate::ct::key::LogId;
+use crate::ct::key::{LogId, LogKey};
 use crate::ct::sth::SignedTreeHead;
-use crate::watch::{Form, Hit};
+use crate::watch::{Form, Hit, Standing};
+
+/// Malformed entries of one log that are kept as evidence: a log that never keeps to the form must not fill the disk.
+const MOST_MALFORMED: usize = 10_000;
 
 /// Where we stand in a log: two positions, never one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,13 +27,32 @@ pub struct Position {
     pub verified: CompactRange,
 }
 
+/// Which of the two positions in a log moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// The one that follows the head.
+    Live,
+    /// The one that catches up below it.
+    Backlog,
+}
+
+impl Lane {
+    /// The table that holds it.
+    pub(super) const fn table(self) -> &'static str {
+        match self {
+            Lane::Live => "logs",
+            Lane::Backlog => "backlogs",
+        }
+    }
+}
+
 /// What one response held: entries from `start_index` on, already appended to `downloaded`.
 #[derive(Clone, Debug)]
 pub struct NewEntries {
     /// The log.
     pub log_id: LogId,
-    /// The position after these entries.
-    pub downloaded: CompactRange,
+    /// The position after these entries and which one it is; `None` when entries that were lost are read late.
+    pub downloaded: Option<(Lane, CompactRange)>,
     /// Entries of ours among them.
     pub hits: Vec<Hit>,
     /// Entries that are not of the form the standard gives them: (index, reason, bytes).
@@ -44,29 +66,14 @@ pub struct NewEntries {
 pub struct Seal {
     /// The log.
     pub log_id: LogId,
+    /// Which position is verified.
+    pub lane: Lane,
     /// The head.
     pub head: SignedTreeHead,
     /// The compact range of exactly that size.
     pub verified: CompactRange,
     /// When.
     pub seen_at: Timestamp,
-}
-
-/// Something a log must not do, with the evidence as JSON.
-#[derive(Clone, Debug)]
-pub struct Misbehaviour {
-    /// The log.
-    pub log_id: LogId,
-    /// `root_mismatch`, `fork`, `rollback`, `bad_signature`, ...
-    pub kind: &'static str,
-    /// The tree size it is about.
-    pub tree_size: u64,
-    /// One sentence.
-    pub detail: String,
-    /// The signed objects, byte for byte.
-    pub evidence: serde_json::Value,
-    /// When it was observed.
-    pub observed_at: Timestamp,
 }
 
 impl Books {
@@ -123,7 +130,8 @@ impl Books {
         .await
     }
 
-    /// Door 1. Returns the hits that were new, by issuer and kind, for the counters.
+    /// Door 1. Returns the hits that were new, by issuer and kind, for the counters: the same certificate in a second
+    /// log is no new hit.
     ///
     /// # Errors
     /// Unusable books; then neither the position nor a hit was written.
@@ -136,16 +144,29 @@ impl Books {
                     *counted.entry((hit.issuer.clone(), hit.kind)).or_insert(0) += 1;
                 }
             }
-            for (index, reason, bytes) in &new.malformed {
+            let room = match new.malformed.is_empty() {
+                true => 0,
+                false => {
+                    let sql = "SELECT count(*) FROM malformed WHERE log_id = ?1";
+                    MOST_MALFORMED.saturating_sub(transaction.query_row(sql, params![new.log_id.0], |row| row.get(0))?)
+                }
+            };
+            for (index, reason, bytes) in new.malformed.iter().take(room) {
                 transaction.execute(
                     "INSERT INTO malformed (log_id, idx, reason, bytes, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)
                      ON CONFLICT DO NOTHING",
                     params![new.log_id.0, index, reason, bytes, new.seen_at.millis()],
                 )?;
             }
+            if let Some((lane, downloaded)) = &new.downloaded {
+                transaction.execute(
+                    &format!("UPDATE {} SET downloaded_size = ?2, downloaded = ?3 WHERE log_id = ?1", lane.table()),
+                    params![new.log_id.0, downloaded.size(), downloaded.to_bytes()],
+                )?;
+            }
             transaction.execute(
-                "UPDATE logs SET downloaded_size = ?2, downloaded = ?3, updated_at = ?4 WHERE log_id = ?1",
-                params![new.log_id.0, new.downloaded.size(), new.downloaded.to_bytes(), new.seen_at.millis()],
+                "UPDATE logs SET updated_at = ?2 WHERE log_id = ?1",
+                params![new.log_id.0, new.seen_at.millis()],
             )?;
             transaction.commit()?;
             Ok(counted.into_iter().map(|((issuer, kind), count)| (issuer, kind, count)).collect())
@@ -161,9 +182,15 @@ impl Books {
         self.write(move |connection| {
             let transaction = connection.transaction()?;
             transaction.execute(
-                "UPDATE logs SET verified_size = ?2, verified = ?3, updated_at = ?4
-                 WHERE log_id = ?1 AND verified_size <= ?2",
-                params![seal.log_id.0, seal.verified.size(), seal.verified.to_bytes(), seal.seen_at.millis()],
+                &format!(
+                    "UPDATE {} SET verified_size = ?2, verified = ?3 WHERE log_id = ?1 AND verified_size <= ?2",
+                    seal.lane.table()
+                ),
+                params![seal.log_id.0, seal.verified.size(), seal.verified.to_bytes()],
+            )?;
+            transaction.execute(
+                "UPDATE logs SET updated_at = ?2 WHERE log_id = ?1",
+                params![seal.log_id.0, seal.seen_at.millis()],
             )?;
             // A log may sign a head a second. The first of each hour and the newest are enough to convict it of a
             // fork; the others would grow by a million rows a day.
@@ -180,122 +207,131 @@ impl Books {
         .await
     }
 
-    /// Moves the downloaded position back to the verified one, so that a range is read again.
+    /// Moves the downloaded position back to the verified one, so that a range is read again. What was seen in that
+    /// range is doubted until it is seen there again; it is examined and told all the same.
     ///
     /// # Errors
     /// Unusable books.
-    pub async fn rewind(&self, log_id: LogId) -> Result<(), BooksError> {
+    pub async fn rewind(&self, log_id: LogId, lane: Lane) -> Result<(), BooksError> {
         self.write(move |connection| {
-            connection
-                .execute(
-                    "UPDATE logs SET downloaded_size = verified_size, downloaded = verified WHERE log_id = ?1",
-                    params![log_id.0],
-                )
-                .map(|_| ())
-        })
-        .await
-    }
-
-    /// Keeps a misbehaviour and the head that shows it. True when it was not known.
-    ///
-    /// # Errors
-    /// Unusable books.
-    pub async fn record_misbehaviour(
-        &self,
-        what: Misbehaviour,
-        head: Option<SignedTreeHead>,
-    ) -> Result<bool, BooksError> {
-        self.write(move |connection| {
-            let transaction = connection.transaction()?;
-            let inserted = transaction.execute(
-                "INSERT INTO misbehaviours (log_id, kind, tree_size, detail, evidence, observed_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-                params![
-                    what.log_id.0,
-                    what.kind,
-                    what.tree_size,
-                    what.detail,
-                    what.evidence.to_string(),
-                    what.observed_at.millis()
-                ],
+            let (table, transaction) = (lane.table(), connection.transaction()?);
+            transaction.execute(
+                &format!(
+                    "UPDATE sightings SET doubted = 1 WHERE log_id = ?1
+                     AND idx >= (SELECT verified_size FROM {table} WHERE log_id = ?1)
+                     AND idx < (SELECT downloaded_size FROM {table} WHERE log_id = ?1)"
+                ),
+                params![log_id.0],
             )?;
-            if let Some(head) = &head {
-                insert_head(&transaction, what.log_id, head, what.observed_at, "mismatch")?;
-            }
-            transaction.commit()?;
-            Ok(inserted > 0)
+            transaction.execute(
+                &format!("UPDATE {table} SET downloaded_size = verified_size, downloaded = verified WHERE log_id = ?1"),
+                params![log_id.0],
+            )?;
+            transaction.commit()
         })
         .await
     }
 
-    /// The root that was verified at exactly this size earlier, if one was.
+    /// The tree head that was verified at exactly this size earlier, if one is kept.
     ///
     /// # Errors
     /// Unusable books.
-    pub async fn verified_root(&self, log_id: LogId, tree_size: u64) -> Result<Option<[u8; 32]>, BooksError> {
-        self.read(move |connection| {
-            let sql = "SELECT root_hash FROM tree_heads WHERE log_id = ?1 AND tree_size = ?2 AND outcome = 'verified'";
-            connection.query_row(sql, params![log_id.0, tree_size], |row| row.get(0)).optional()
-        })
-        .await
+    pub async fn verified_head(&self, key: LogKey, tree_size: u64) -> Result<Option<SignedTreeHead>, BooksError> {
+        let log_id = key.log_id();
+        let row = self
+            .read(move |connection| {
+                let sql = "SELECT signed_at, root_hash, signature FROM tree_heads
+                           WHERE log_id = ?1 AND tree_size = ?2 AND outcome = 'verified'";
+                connection
+                    .query_row(sql, params![log_id.0, tree_size], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                    .optional()
+            })
+            .await?;
+        // A head that no longer verifies is no evidence against anyone.
+        Ok(row.and_then(|(signed_at, root_hash, signature)| {
+            SignedTreeHead::reopen(tree_size, Timestamp::from_millis(signed_at), root_hash, signature, &key).ok()
+        }))
     }
 }
 
-/// Inserts a hit with its sighting; true when this sighting was not known.
+/// Inserts a hit with its sighting; true when the hit was never seen before as a (pre)certificate.
 fn insert_hit(transaction: &Transaction<'_>, new: &NewEntries, hit: &Hit) -> rusqlite::Result<bool> {
-    let seen_at = new.seen_at.millis();
-    let known = transaction
-        .prepare_cached("SELECT 1 FROM sightings WHERE log_id = ?1 AND idx = ?2")?
-        .exists(params![new.log_id.0, hit.index])?;
-    if known {
-        return Ok(false);
-    }
+    let (seen_at, kind) = (new.seen_at.millis(), hit.kind.word());
     let digest: [u8; 32] = sha2::Sha256::digest(&hit.der).into();
     let form = if hit.form == Form::Certificate { "certificate" } else { "tbs" };
     transaction
         .prepare_cached("INSERT INTO certificates (sha256, form, der) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
         .execute(params![digest, form, hit.der])?;
-    let hit_id: i64 = transaction
-        .prepare_cached(
-            "INSERT INTO hits (issuer_key_hash, serial, core_sha256, standing, issuer, remark, first_logged_at,
-                               first_seen_at, examine_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
-             ON CONFLICT (issuer_key_hash, serial, core_sha256)
-             DO UPDATE SET first_logged_at = min(first_logged_at, excluded.first_logged_at)
-             RETURNING hit_id",
-        )?
-        .query_row(
-            params![
-                hit.key.issuer_key_hash.0,
-                hit.key.serial.0,
-                hit.core_sha256,
-                hit.standing.word(),
-                hit.issuer,
-                hit.remark,
-                hit.logged_at.millis(),
-                seen_at
-            ],
-            |row| row.get(0),
-        )?;
-    // The first precertificate and the first certificate of a hit are each examined; more sightings say nothing new.
-    let seen_kind = transaction
-        .prepare_cached("SELECT 1 FROM sightings WHERE hit_id = ?1 AND kind = ?2")?
-        .exists(params![hit_id, hit.kind.word()])?;
-    if !seen_kind {
+    let (hit_id, promoted) = hold_hit(transaction, new, hit)?;
+    let exists = |sql: &str, value: &dyn rusqlite::ToSql| {
+        transaction.prepare_cached(sql)?.exists(rusqlite::params![hit_id, value])
+    };
+    let seen_kind = exists("SELECT 1 FROM sightings WHERE hit_id = ?1 AND kind = ?2", &kind)?;
+    let seen_form = exists("SELECT 1 FROM sightings WHERE hit_id = ?1 AND certificate_sha256 = ?2", &digest)?;
+    // Every form is examined once: two certificates of one serial may differ in nothing but their SCTs. More
+    // sightings of the same octets say nothing new.
+    if !seen_form || promoted {
         transaction
             .prepare_cached("UPDATE hits SET examine_at = ?2, version = version + 1 WHERE hit_id = ?1")?
             .execute(params![hit_id, seen_at])?;
     }
+    // What is read a second time at the same place confirms the first reading; what is read there instead of it is a
+    // sighting of its own, because only a root can say which of the two is in the log.
     transaction
         .prepare_cached(
             "INSERT INTO sightings (log_id, idx, hit_id, kind, logged_at, seen_at, certificate_sha256)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (log_id, idx, certificate_sha256) DO UPDATE SET doubted = 0, hit_id = excluded.hit_id",
         )?
-        .execute(params![new.log_id.0, hit.index, hit_id, hit.kind.word(), hit.logged_at.millis(), seen_at, digest])?;
-    Ok(true)
+        .execute(params![new.log_id.0, hit.index, hit_id, kind, hit.logged_at.millis(), seen_at, digest])?;
+    Ok(!seen_kind)
 }
 
-fn insert_head(
+/// The row of a hit, made or brought up to date, and whether it became ours with this sighting: an issuer may be
+/// added to the configuration after certificates of it were kept as somebody else's.
+fn hold_hit(transaction: &Transaction<'_>, new: &NewEntries, hit: &Hit) -> rusqlite::Result<(i64, bool)> {
+    let key = params![hit.key.issuer_key_hash.0, hit.key.serial.0, hit.core_sha256];
+    let held: Option<(i64, String)> = transaction
+        .prepare_cached(
+            "SELECT hit_id, standing FROM hits WHERE issuer_key_hash = ?1 AND serial = ?2 AND core_sha256 = ?3",
+        )?
+        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((hit_id, standing)) = held else {
+        let hit_id = transaction
+            .prepare_cached(
+                "INSERT INTO hits (issuer_key_hash, serial, core_sha256, standing, issuer, remark, first_logged_at,
+                                   first_seen_at, examine_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) RETURNING hit_id",
+            )?
+            .query_row(
+                params![
+                    hit.key.issuer_key_hash.0,
+                    hit.key.serial.0,
+                    hit.core_sha256,
+                    hit.standing.word(),
+                    hit.issuer,
+                    hit.remark,
+                    hit.logged_at.millis(),
+                    new.seen_at.millis()
+                ],
+                |row| row.get(0),
+            )?;
+        return Ok((hit_id, false));
+    };
+    transaction
+        .prepare_cached("UPDATE hits SET first_logged_at = min(first_logged_at, ?2) WHERE hit_id = ?1")?
+        .execute(params![hit_id, hit.logged_at.millis()])?;
+    let promoted = hit.standing == Standing::Ours && standing != Standing::Ours.word();
+    if promoted {
+        transaction
+            .prepare_cached("UPDATE hits SET standing = ?2, issuer = ?3 WHERE hit_id = ?1")?
+            .execute(params![hit_id, hit.standing.word(), hit.issuer])?;
+    }
+    Ok((hit_id, promoted))
+}
+
+pub(super) fn insert_head(
     connection: &Connection,
     log_id: LogId,
     head: &SignedTreeHead,

@@ -19,10 +19,18 @@ pub struct LogLine {
     pub log: String,
     /// Where following began.
     pub start_index: u64,
-    /// Entries below this were read.
+    /// The index up to which entries were read, less those of the backlog that are still to be read.
     pub downloaded: u64,
-    /// Entries below this were proven to be under a signed root.
+    /// The same for entries proven to be under a signed root.
     pub verified: u64,
+    /// Entries below a proven head that are still to be read beside the new ones.
+    pub backlog: u64,
+    /// Entries that the log does not serve.
+    pub lost: u64,
+    /// Entries per second that the log grew of late.
+    pub growth_rate: f64,
+    /// Entries per second that were read of late.
+    pub read_rate: f64,
     /// The newest verified tree head: size.
     pub tree_size: Option<u64>,
     /// The newest verified tree head: its timestamp, milliseconds.
@@ -73,9 +81,10 @@ pub struct CaseDetail {
 
 const CASE_COLUMNS: &str = "SELECT case_number, state, severity, clock, opened_at, due_at, issuer_key_hash, serial,
     (SELECT group_concat(DISTINCT rule) FROM case_findings AS f WHERE f.case_number = cases.case_number),
-    (SELECT count(*) FROM outbox WHERE delivered_at IS NOT NULL AND message_key LIKE 'CASE-____-' || printf('%04d', case_number) || '.%'),
-    (SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND message_key LIKE 'CASE-____-' || printf('%04d', case_number) || '.%')
-    FROM cases";
+    (SELECT count(*) FROM outbox WHERE delivered_at IS NOT NULL AND message_key >= name || '.' AND message_key < name || '/'),
+    (SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND message_key >= name || '.' AND message_key < name || '/')
+    FROM (SELECT *, strftime('CASE-%Y-', opened_at / 1000, 'unixepoch') || printf('%04d', case_number) AS name FROM cases)
+    AS cases";
 
 fn case_line(row: &rusqlite::Row<'_>) -> rusqlite::Result<CaseLine> {
     let opened_at = Timestamp::from_millis(row.get(4)?);
@@ -102,12 +111,17 @@ impl Books {
     pub async fn list_logs(&self) -> Result<Vec<LogLine>, BooksError> {
         self.read(|connection| {
             let mut statement = connection.prepare(
-                "SELECT log_id, name, start_index, downloaded_size, verified_size, updated_at,
+                "SELECT log_id, name, coalesce(b.start_index, logs.start_index),
+                   logs.downloaded_size - coalesce(b.goal_size - b.downloaded_size, 0),
+                   logs.verified_size - coalesce(b.goal_size - b.verified_size, 0), updated_at,
                    (SELECT count(*) FROM sightings AS s WHERE s.log_id = logs.log_id),
                    (SELECT count(*) FROM misbehaviours AS m WHERE m.log_id = logs.log_id),
                    (SELECT max(signed_at) FROM tree_heads AS t WHERE t.log_id = logs.log_id AND outcome = 'verified'),
-                   (SELECT max(tree_size) FROM tree_heads AS t WHERE t.log_id = logs.log_id AND outcome = 'verified')
-                 FROM logs ORDER BY name",
+                   (SELECT max(tree_size) FROM tree_heads AS t WHERE t.log_id = logs.log_id AND outcome = 'verified'),
+                   coalesce(b.goal_size - b.downloaded_size, 0), growth_rate, read_rate,
+                   (SELECT coalesce(sum(end_index - start_index), 0) FROM gaps AS g
+                    WHERE g.log_id = logs.log_id AND filled_at IS NULL)
+                 FROM logs LEFT JOIN backlogs AS b USING (log_id) ORDER BY name",
             )?;
             let rows = statement.query_map([], |row| {
                 Ok(LogLine {
@@ -121,6 +135,10 @@ impl Books {
                     misbehaviours: row.get(7)?,
                     tree_head_at: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_millis),
                     tree_size: row.get(9)?,
+                    backlog: row.get(10)?,
+                    growth_rate: row.get(11)?,
+                    read_rate: row.get(12)?,
+                    lost: row.get(13)?,
                 })
             })?;
             rows.collect()

@@ -7,7 +7,9 @@
 //! One thread owns the connection that writes and one the connection that reads; both take closures over a bounded
 //! channel, so that no async task ever blocks on the disk.
 
+mod backlog;
 mod cases;
+mod conduct;
 mod delivery;
 mod entries;
 mod listing;
@@ -19,9 +21,10 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
+pub use backlog::{Backlog, Gap};
 pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
-pub use entries::{Misbehaviour, NewEntries, Position, Seal};
+pub use entries::{Lane, NewEntries, Position, Seal};
 pub use listing::{CaseDetail, CaseLine, LogLine};
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -133,12 +136,18 @@ impl Books {
     /// # Errors
     /// [`BooksError::Unusable`] when there are none yet.
     pub fn open_read_only(path: &Path) -> Result<Books, BooksError> {
-        if !path.exists() {
+        let none = || {
             let reason = "there are no books yet: `ctwarden run` makes them".to_string();
-            return Err(BooksError::Unusable { path: path.to_path_buf(), reason });
+            Err(BooksError::Unusable { path: path.to_path_buf(), reason })
+        };
+        if !path.exists() {
+            return none();
         }
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        version(path, &reader)?;
+        // The file is there a moment before its tables are.
+        if version(path, &reader)? == 0 {
+            return none();
+        }
         let reader = desk("books-reader", reader);
         Ok(Books { path: path.to_path_buf(), writer: reader.clone(), reader })
     }

@@ -10,7 +10,36 @@ CREATE TABLE logs (
   downloaded      BLOB NOT NULL,
   verified_size   INTEGER NOT NULL,
   verified        BLOB NOT NULL,
+  growth_rate     REAL NOT NULL DEFAULT 0, -- entries per second that the log grew of late
+  read_rate       REAL NOT NULL DEFAULT 0, -- entries per second that were read of late
   updated_at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A log that is far behind is read from two places: `logs` holds the position from a proven tree head on, and this the
+-- part below that head, which is read beside it. The row goes when the two have met.
+CREATE TABLE backlogs (
+  log_id          BLOB PRIMARY KEY REFERENCES logs,
+  start_index     INTEGER NOT NULL,
+  downloaded_size INTEGER NOT NULL,
+  downloaded      BLOB NOT NULL,
+  verified_size   INTEGER NOT NULL,
+  verified        BLOB NOT NULL,
+  goal_size       INTEGER NOT NULL,
+  goal_root       BLOB NOT NULL,
+  goal_signed_at  INTEGER NOT NULL,
+  goal_signature  BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Entries below a signed tree head that the log does not serve. They are asked for again, for ever.
+CREATE TABLE gaps (
+  log_id      BLOB NOT NULL REFERENCES logs,
+  start_index INTEGER NOT NULL,
+  end_index   INTEGER NOT NULL,
+  missed_at   INTEGER NOT NULL,
+  next_try_at INTEGER NOT NULL,
+  attempts    INTEGER NOT NULL DEFAULT 0,
+  filled_at   INTEGER,
+  PRIMARY KEY (log_id, start_index)
 ) STRICT, WITHOUT ROWID;
 
 -- Every signed tree head that decided something, byte for byte: evidence.
@@ -66,7 +95,7 @@ CREATE TABLE hits (
   first_seen_at   INTEGER NOT NULL,
   examine_at      INTEGER,
   examined        INTEGER NOT NULL DEFAULT 0,
-  version         INTEGER NOT NULL DEFAULT 0, -- counts what there is to examine: grows with each new kind of sighting
+  version         INTEGER NOT NULL DEFAULT 0, -- counts what there is to examine: grows with each new form that is seen
   UNIQUE (issuer_key_hash, serial, core_sha256)
 ) STRICT;
 CREATE INDEX hits_due ON hits (examine_at) WHERE examine_at IS NOT NULL;
@@ -79,12 +108,15 @@ CREATE TABLE sightings (
   logged_at          INTEGER NOT NULL,
   seen_at            INTEGER NOT NULL,
   certificate_sha256 BLOB NOT NULL REFERENCES certificates,
-  PRIMARY KEY (log_id, idx)
+  doubted            INTEGER NOT NULL DEFAULT 0, -- 1: the root did not fit and the second reading gave something else
+  PRIMARY KEY (log_id, idx, certificate_sha256)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sightings_of_hit ON sightings (hit_id);
 
+-- About a certificate (issuer key, serial), or about a log (its log_id, the kind of misbehaviour as text).
 CREATE TABLE cases (
   case_number     INTEGER PRIMARY KEY AUTOINCREMENT,
+  about           TEXT NOT NULL CHECK (about IN ('certificate', 'log')),
   issuer_key_hash BLOB NOT NULL,
   serial          BLOB NOT NULL,
   state           TEXT NOT NULL,
@@ -94,7 +126,7 @@ CREATE TABLE cases (
   clock           TEXT NOT NULL,
   due_at          INTEGER,
   events          INTEGER NOT NULL,
-  UNIQUE (issuer_key_hash, serial)
+  UNIQUE (about, issuer_key_hash, serial)
 ) STRICT;
 
 CREATE TABLE case_findings (

@@ -1,6 +1,7 @@
 use super::*;
 use crate::case::{CertificateFacts, EntryKind};
 use crate::clock::{Span, Timestamp, date};
+use crate::conduct::{Accused, Kind, Misconduct};
 use crate::ct::compact_range::CompactRange;
 use crate::ct::key::{LogId, LogKey};
 use crate::ct::signer::LogSigner;
@@ -40,7 +41,7 @@ fn hit(index: u64, serial: u8, kind: EntryKind) -> Hit {
 }
 
 fn entries(size: u64, hits: Vec<Hit>) -> NewEntries {
-    NewEntries { log_id: LOG, downloaded: range(size), hits, malformed: vec![], seen_at: now() }
+    NewEntries { log_id: LOG, downloaded: Some((Lane::Live, range(size))), hits, malformed: vec![], seen_at: now() }
 }
 
 fn examination(hit: &PendingHit, rules: &[&'static str]) -> Examination {
@@ -100,7 +101,8 @@ async fn both_positions_survive_a_restart() {
     let (directory, books) = begun().await;
     books.commit_entries(entries(300, vec![])).await.expect("door 1");
     let signer = LogSigner::generate();
-    let seal = Seal { log_id: LOG, head: head(256, &signer, now()), verified: range(256), seen_at: now() };
+    let seal =
+        Seal { log_id: LOG, lane: Lane::Live, head: head(256, &signer, now()), verified: range(256), seen_at: now() };
     books.commit_seal(seal).await.expect("seal");
     drop(books);
     let books = Books::open(&directory.path().join("books.sqlite")).expect("open again");
@@ -109,7 +111,7 @@ async fn both_positions_survive_a_restart() {
     let again = Position { start_index: 9, downloaded: range(9), verified: range(9) };
     books.begin_log(LOG, "renamed", &again, now()).await.expect("begin");
     assert_eq!(books.position(LOG).await.expect("read").expect("kept").downloaded.size(), 300);
-    books.rewind(LOG).await.expect("rewind");
+    books.rewind(LOG, Lane::Live).await.expect("rewind");
     assert_eq!(books.position(LOG).await.expect("read").expect("kept").downloaded, range(256));
 }
 
@@ -185,7 +187,8 @@ async fn heads_are_kept_by_the_hour_and_misbehaviour_once() {
         let at = now().plus(Span::from_seconds(minute * 60));
         let size = minute as u64 + 1;
         books.commit_entries(entries(size, vec![])).await.expect("door 1");
-        let seal = Seal { log_id: LOG, head: head(size, &signer, at), verified: range(size), seen_at: at };
+        let seal =
+            Seal { log_id: LOG, lane: Lane::Live, head: head(size, &signer, at), verified: range(size), seen_at: at };
         books.commit_seal(seal).await.expect("seal");
     }
     let kept = books
@@ -196,19 +199,21 @@ async fn heads_are_kept_by_the_hour_and_misbehaviour_once() {
         .expect("heads");
     let kept: Vec<u64> = kept;
     assert_eq!(kept, [1, 60, 61, 120]);
-    assert_eq!(books.verified_root(LOG, 61).await.expect("root"), Some(range(61).root()));
-    let what = Misbehaviour {
-        log_id: LOG,
-        kind: "fork",
-        tree_size: 61,
-        detail: "two heads".into(),
-        evidence: serde_json::json!({}),
-        observed_at: now(),
-    };
-    assert!(books.record_misbehaviour(what.clone(), Some(head(61, &signer, now()))).await.expect("record"));
-    assert!(!books.record_misbehaviour(what, None).await.expect("record"));
+    let accused = Accused { log_id: LOG, name: "log.test/a".into(), operator: "Tests".into(), key_der: vec![1] };
+    let heads = vec![head(61, &signer, now())];
+    let detail = "two heads".to_string();
+    let fork = Misconduct { kind: Kind::Fork, tree_size: 61, detail, heads, more: serde_json::Value::Null };
+    let told = books.commit_misconduct(accused.clone(), fork.clone(), people(), now()).await.expect("record");
+    let told = told.expect("the first is news");
+    assert_eq!((told.findings[0].rule.as_ref(), told.due, told.certificate), ("log.fork", None, None));
+    assert_eq!(books.due_messages(now(), 10).await.expect("outbox").len(), 2, "both people are told");
+    let again = Misconduct { tree_size: 62, ..fork };
+    assert_eq!(books.commit_misconduct(accused, again, people(), now()).await.expect("record"), None);
+    let evidence = books.evidence("log.test/a", Kind::Fork).await.expect("read").expect("the newest");
+    assert!(evidence.contains("\"tree_size\":62"), "{evidence}");
+    assert_eq!(books.evidence("log.test/a", Kind::Rollback).await.expect("read"), None);
     let line = books.list_logs().await.expect("logs").remove(0);
-    assert_eq!((line.misbehaviours, line.verified, line.tree_size), (1, 120, Some(120)));
+    assert_eq!((line.misbehaviours, line.verified, line.tree_size), (2, 120, Some(120)));
 }
 
 #[tokio::test]
@@ -245,4 +250,137 @@ fn newer_foreign_and_missing_books_are_named() {
     assert!(matches!(lock_directory(directory.path()), Err(BooksError::InUse(_))));
     drop(lock);
     lock_directory(directory.path()).expect("free again");
+}
+
+#[tokio::test]
+async fn a_second_reading_that_differs_loses_neither_and_only_the_confirmed_one_counts() {
+    let (_directory, books) = begun().await;
+    let garbled = Hit { core_sha256: [0xee; 32], der: vec![0xee], ..hit(3, 1, EntryKind::Precertificate) };
+    books.commit_entries(entries(10, vec![garbled.clone()])).await.expect("door 1");
+    books.rewind(LOG, Lane::Live).await.expect("rewind");
+    let phantom = books.due_hits(now(), 10).await.expect("due");
+    assert_eq!((phantom.len(), phantom[0].ders.len()), (1, 1), "doubted is not forgotten");
+    // At the same place stands something else now.
+    books.commit_entries(entries(10, vec![hit(3, 1, EntryKind::Precertificate)])).await.expect("door 1");
+    let due = books.due_hits(now(), 10).await.expect("due");
+    assert_eq!(due.len(), 2, "the true entry is a hit");
+    let of = |core: u8| due.iter().find(|hit| hit.ders[0].2[0] == core).expect("both");
+    assert_eq!((of(1).siblings, of(0xee).siblings), (1, 2), "what the log took back does not accuse the true one");
+    // Read once more as it was at first: it counts again.
+    books.commit_entries(entries(10, vec![garbled])).await.expect("door 1");
+    let due = books.due_hits(now(), 10).await.expect("due");
+    assert!(due.iter().all(|hit| hit.siblings == 2));
+}
+
+#[tokio::test]
+async fn every_form_is_examined_and_the_same_octets_never_twice() {
+    let (_directory, books) = begun().await;
+    let with_scts = |at: u64, scts: u8| Hit { der: vec![1, scts], ..hit(at, 1, EntryKind::Certificate) };
+    let made_up = (0..9).map(|n| Hit { der: vec![0x70, n], ..hit(20 + u64::from(n), 1, EntryKind::Precertificate) });
+    let first = books.commit_entries(entries(30, made_up.chain([with_scts(40, 1)]).collect())).await.expect("door 1");
+    assert_eq!(first.iter().map(|(_, _, count)| *count).collect::<Vec<_>>(), [1, 1], "one of each kind is new");
+    let due = books.due_hits(now(), 10).await.expect("due").remove(0);
+    let certificates = |hit: &PendingHit| hit.ders.iter().filter(|(kind, ..)| *kind == EntryKind::Certificate).count();
+    assert_eq!((certificates(&due), due.ders.len()), (1, 5), "precertificates do not crowd the certificate out");
+    books.commit_examinations(vec![examination(&due, &[])], people(), now()).await.expect("door 2");
+    assert_eq!(books.next_examination().await.expect("next"), None);
+    let second = books.commit_entries(entries(50, vec![with_scts(41, 1), with_scts(42, 2)])).await.expect("door 1");
+    assert!(second.is_empty(), "no new hit, but a second certificate");
+    let due = books.due_hits(now(), 10).await.expect("due").remove(0);
+    assert_eq!(certificates(&due), 2);
+}
+
+#[tokio::test]
+async fn a_hit_becomes_ours_when_its_issuer_is_configured_later() {
+    let (_directory, books) = begun().await;
+    let foreign = Hit { standing: Standing::Trial, issuer: "CN=Tests".into(), ..hit(3, 1, EntryKind::Precertificate) };
+    books.commit_entries(entries(10, vec![foreign.clone()])).await.expect("door 1");
+    let due = books.due_hits(now(), 10).await.expect("due").remove(0);
+    books.commit_examinations(vec![examination(&due, &[])], people(), now()).await.expect("door 2");
+    books.commit_entries(entries(20, vec![Hit { index: 12, ..foreign.clone() }])).await.expect("door 1");
+    assert_eq!(books.next_examination().await.expect("next"), None);
+    let ours = Hit { index: 15, standing: Standing::Ours, issuer: "Tests CA".into(), ..foreign.clone() };
+    books.commit_entries(entries(30, vec![ours])).await.expect("door 1");
+    books.commit_entries(entries(40, vec![Hit { index: 35, ..foreign }])).await.expect("door 1");
+    let due = books.due_hits(now(), 10).await.expect("due").remove(0);
+    assert_eq!((due.standing, due.issuer.as_str()), (Standing::Ours, "Tests CA"));
+}
+
+#[tokio::test]
+async fn a_log_cannot_fill_the_books_with_its_faults() {
+    let (_directory, books) = begun().await;
+    let malformed = |from: u64| (from..from + 6_000).map(|at| (at, "cut".to_string(), vec![])).collect();
+    for from in [0, 6_000] {
+        let new = NewEntries { malformed: malformed(from), ..entries(from + 6_000, vec![]) };
+        books.commit_entries(new).await.expect("door 1");
+    }
+    let kept = books.read(|c| c.query_row("SELECT count(*) FROM malformed", [], |row| row.get::<_, i64>(0))).await;
+    assert_eq!(kept.expect("count"), 10_000);
+}
+
+#[tokio::test]
+async fn a_message_for_somebody_who_was_removed_goes_to_those_who_are_left() {
+    let (_directory, books) = begun().await;
+    books.commit_entries(entries(10, vec![hit(3, 1, EntryKind::Precertificate)])).await.expect("door 1");
+    let due = books.due_hits(now(), 10).await.expect("due");
+    books.commit_examinations(vec![examination(&due[0], &["name.internal"])], people(), now()).await.expect("door 2");
+    let waiting = books.due_messages(now(), 10).await.expect("outbox");
+    let new = ["b@ca.eus", "c@ca.eus"].map(|to| ("mail".to_string(), to.to_string())).to_vec();
+    books.commit_delivery(waiting[0].outbox_id, Delivery::Redirected(new), now()).await.expect("door 3");
+    let waiting = books.due_messages(now(), 10).await.expect("outbox");
+    let told: Vec<&str> = waiting.iter().map(|item| item.recipient.as_str()).collect();
+    assert_eq!(told, ["b@ca.eus", "c@ca.eus"], "nobody twice, and somebody new");
+    assert_eq!(waiting[0].notice, waiting[1].notice);
+    assert_eq!(books.list_cases(1).await.expect("cases")[0].waiting, 2);
+}
+
+#[tokio::test]
+async fn a_log_read_from_two_places_is_one_again_when_they_meet() {
+    let (_directory, books) = begun().await;
+    books.commit_entries(entries(10, vec![])).await.expect("door 1");
+    let signer = LogSigner::generate();
+    let key = LogKey::from_spki_der(&signer.spki_der()).expect("key");
+    let log_id = key.log_id();
+    let start = Position { start_index: 0, downloaded: range(10), verified: range(4) };
+    books.begin_log(log_id, "log.test/b", &start, now()).await.expect("begin");
+    assert!(books.backlog(key.clone()).await.expect("read").is_none());
+    books.split(head(100, &signer, now()), range(100), now()).await.expect("split");
+    let backlog = books.backlog(key.clone()).await.expect("read").expect("a backlog");
+    assert_eq!((backlog.position, backlog.goal.tree_size()), (start, 100));
+    let live = books.position(log_id).await.expect("read").expect("live");
+    assert_eq!((live.start_index, live.verified), (100, range(100)));
+    let behind = NewEntries { log_id, downloaded: Some((Lane::Backlog, range(60))), ..entries(60, vec![]) };
+    books.commit_entries(behind).await.expect("door 1");
+    let ahead = NewEntries { log_id, downloaded: Some((Lane::Live, range(130))), ..entries(130, vec![]) };
+    books.commit_entries(ahead).await.expect("door 1");
+    let line = books.list_logs().await.expect("logs").remove(1);
+    assert_eq!((line.start_index, line.downloaded, line.backlog), (0, 90, 40));
+    books.join(log_id).await.expect("join");
+    let whole = books.position(log_id).await.expect("read").expect("one");
+    assert_eq!((whole.start_index, whole.downloaded.size()), (0, 130));
+    assert!(books.backlog(key).await.expect("read").is_none());
+}
+
+#[tokio::test]
+async fn lost_entries_are_asked_for_again_ever_more_rarely() {
+    let (_directory, books) = begun().await;
+    let gap = Gap { start: 256, end: 512, attempts: 0 };
+    books.note_gap(LOG, gap, now()).await.expect("note");
+    assert_eq!(books.due_gap(LOG, now()).await.expect("read"), None, "not at once");
+    let mut at = now().plus(Span::from_seconds(60));
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        let due = books.due_gap(LOG, at).await.expect("read").expect("due");
+        books.gap_asked(LOG, due, false, at).await.expect("note");
+        let asked = at;
+        while books.due_gap(LOG, at).await.expect("read").is_none() {
+            at = at.plus(Span::from_seconds(30));
+        }
+        waits.push(at.since(asked).seconds());
+    }
+    assert_eq!((waits[0], waits[1], waits[11]), (60, 120, 21_600));
+    assert_eq!(books.list_logs().await.expect("logs")[0].lost, 256);
+    let due = books.due_gap(LOG, at).await.expect("read").expect("due");
+    books.gap_asked(LOG, due, true, at).await.expect("note");
+    assert_eq!(books.list_logs().await.expect("logs")[0].lost, 0);
 }

@@ -33,7 +33,8 @@ pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
                 serde_json::json!({
                     "log": line.log, "log_id": line.log_id, "start": line.start_index, "tree_size": line.tree_size,
                     "downloaded": line.downloaded, "verified": line.verified, "sightings": line.sightings,
-                    "misbehaviours": line.misbehaviours, "tree_head_at": line.tree_head_at.map(|at| at.to_string()),
+                    "backlog": line.backlog, "lost": line.lost, "growth_per_second": line.growth_rate,
+                    "read_per_second": line.read_rate, "misbehaviours": line.misbehaviours, "tree_head_at": line.tree_head_at.map(|at| at.to_string()),
                     "updated_at": line.updated_at.to_string(),
                 })
             )?;
@@ -51,6 +52,15 @@ pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
         let (log, downloaded, verified) = (&line.log, line.downloaded, line.verified);
         let (sightings, misbehaviours) = (line.sightings, line.misbehaviours);
         writeln!(out, "{log:width$}  {downloaded:>13}  {verified:>13}  {sightings:>8}  {misbehaviours:>5}  {head}")?;
+        if line.backlog > 0 {
+            writeln!(out, "  {} entries below the head are still to be read", line.backlog)?;
+        }
+        if line.read_rate < line.growth_rate && line.tree_size.is_some_and(|size| size > line.downloaded) {
+            writeln!(out, "  cannot keep up: growth {:.1}/s, achieved {:.1}/s", line.growth_rate, line.read_rate)?;
+        }
+        if line.lost > 0 {
+            writeln!(out, "  {} entries are not served by the log; they are asked for again", line.lost)?;
+        }
     }
     Ok(Exit::Nothing)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::CliError;
 use crate::clock::Timestamp;
 use crate::finding::escape;
 use crate::issuance::{Embedded, ImportSummary, IssuanceError};
@@ -24,7 +25,7 @@ pub enum Outcome {
 /// to `out`: as text, or as one JSON object with `json`.
 ///
 /// # Errors
-/// When `out` cannot be written.
+/// Why nothing can be imported, when that is not a matter of single lines; or `out` cannot be written.
 pub fn import(
     path: &Path,
     table: Option<&str>,
@@ -32,7 +33,7 @@ pub fn import(
     now: Timestamp,
     json: bool,
     out: &mut dyn Write,
-) -> io::Result<Outcome> {
+) -> Result<Outcome, CliError> {
     let result = Embedded::open(data_directory).and_then(|database| database.import_file(path, table, now));
     let file = escape(path.to_string_lossy().as_bytes(), 500);
     let outcome = match &result {
@@ -59,7 +60,11 @@ pub fn import(
         (Err(error), true) => {
             writeln!(out, "{}", json!({"file": file, "imported": false, "error": error.to_string()}))?;
         }
-        (Err(error), false) => writeln!(out, "{error}; nothing was imported")?,
+        (Err(error), false) => {
+            let sentence = format!("{error}; nothing was imported");
+            let usage = outcome == Outcome::Refused;
+            return Err(if usage { CliError::Usage(sentence) } else { CliError::Failed(sentence) });
+        }
     }
     Ok(outcome)
 }
@@ -135,10 +140,15 @@ mod tests {
         let (_, text) = told(&path, None, directory, true);
         assert!(text.contains(r#""column":"kind""#) && text.contains(r#""imported":false"#), "{text}");
 
-        assert_eq!(told(&path, Some("nosuch"), directory, false).0, Outcome::Refused);
-        let (outcome, text) = told(&directory.join("missing.ndjson"), None, directory, false);
-        assert_eq!(outcome, Outcome::Failed);
-        assert!(text.contains("DIR/missing.ndjson") && text.ends_with("nothing was imported\n"), "{text}");
+        let refused = |path: &Path, table| {
+            let mut out = Vec::new();
+            import(path, table, directory, date(2026, 11, 22), false, &mut out).expect_err("one sentence")
+        };
+        assert!(
+            matches!(refused(&path, Some("nosuch")), CliError::Usage(text) if text.ends_with("nothing was imported"))
+        );
+        let missing = refused(&directory.join("missing.ndjson"), None);
+        assert!(matches!(missing, CliError::Failed(text) if text.contains("missing.ndjson")));
         assert!(told(&directory.join("missing.ndjson"), None, directory, true).1.contains(r#""error":"#));
     }
 

@@ -1,13 +1,16 @@
 //! `ctwarden lint FILE...`: the rules on certificates in files.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::cert::{Certificate, pem};
 use crate::cli::format::Format;
 use crate::clock::{Clock, Timestamp};
-use crate::finding::{Finding, Issued, Severity, escape};
+use crate::finding::{Finding, FindingReport, Issued, Severity, escape};
 use crate::lint::{Tables, findings, unparsable};
 
 /// Largest file that is read, in octets.
@@ -110,12 +113,25 @@ fn print_text(path: &Path, report: &Report, out: &mut dyn Write) -> io::Result<(
     Ok(())
 }
 
+/// What programs read about one certificate; the fields in this order.
+#[derive(Serialize)]
+struct Object<'a> {
+    file: Cow<'a, str>,
+    index: usize,
+    sha256: Option<&'a str>,
+    findings: Vec<FindingReport<'a>>,
+    error: Option<&'a str>,
+}
+
 fn print_json(path: &Path, report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let findings: Vec<serde_json::Value> = report.findings.iter().map(Finding::report).collect();
-    let object = serde_json::json!({
-        "file": path.to_string_lossy(), "index": report.index, "sha256": report.sha256,
-        "findings": findings, "error": report.error,
-    });
+    let object = Object {
+        file: path.to_string_lossy(),
+        index: report.index,
+        sha256: report.sha256.as_deref(),
+        findings: report.findings.iter().map(Finding::report).collect(),
+        error: report.error.as_deref(),
+    };
+    let object = serde_json::to_string(&object)?;
     writeln!(out, "{object}")
 }
 

@@ -4,6 +4,7 @@ pub mod alert;
 pub mod books;
 pub mod config;
 pub mod demo;
+pub mod evidence;
 pub mod format;
 pub mod issuance;
 pub mod lint;
@@ -126,6 +127,9 @@ pub enum Command {
     Issuance(IssuanceCommand),
     /// Send a test mail to every recipient
     TestAlert(Reading),
+    /// Export what shows that a log misbehaved, or verify such a file
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
 }
 
 /// `ctwarden config`.
@@ -150,6 +154,32 @@ pub enum CasesCommand {
     Show {
         /// CASE-YYYY-NNNN, or the number alone
         id: String,
+    },
+}
+
+/// `ctwarden evidence`.
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// Print the newest evidence of one kind against one log
+    Export {
+        /// The log's name, as `ctwarden logs` prints it
+        #[arg(value_name = "LOG")]
+        log: String,
+        /// fork, rollback, root_mismatch, bad_signature, ...
+        #[arg(value_name = "KIND")]
+        kind: String,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        config: ConfigFile,
+    },
+    /// Verify an evidence file by the log's own signatures: 0 proven, 1 only stated
+    Verify {
+        /// The evidence
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        output: Output,
     },
 }
 
@@ -273,6 +303,10 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
                 issuance::Outcome::Failed => Exit::Failed,
             })
         }
+        Command::Evidence(EvidenceCommand::Export { log, kind, config }) => {
+            evidence::export(&load(&config)?, &log, &kind, out)
+        }
+        Command::Evidence(EvidenceCommand::Verify { file, output }) => evidence::check(&file, output.format, out),
         Command::TestAlert(reading) => alert::test(&load(&reading.config)?, reading.output.format, out),
     }
 }

@@ -1,7 +1,7 @@
 //! A page of get-entries (RFC 6962 4.6).
 //!
-//! The hot path: the text is borrowed, the leaf is decoded and hashed, and the extra_data, which is twice as large and
-//! needed for hits alone, stays text until somebody asks.
+//! The hot path: the texts are found by a scanner and borrowed, the leaf is decoded into a buffer that is used again, and
+//! the extra_data, which is twice as large and needed for hits alone, stays text until somebody asks.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::leaf::{LeafError, TimestampedEntry, parse_merkle_tree_leaf};
+use super::scan::scan_page;
 use super::sth::escape_error;
 use super::{Hash, sha256};
 
@@ -44,47 +45,83 @@ pub enum EntryError {
     NotObject,
 }
 
-/// One entry of a page.
+/// One entry of a page. Its texts are borrowed from the body and decoded when they are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageEntry<'a> {
-    /// A zero octet and the leaf_input: in this form it is hashed without another copy.
-    prefixed: Vec<u8>,
-    extra_data: Result<Cow<'a, str>, EntryError>,
+    leaf_input: Cow<'a, [u8]>,
+    extra_data: Result<Cow<'a, [u8]>, EntryError>,
 }
 
-impl<'a> PageEntry<'a> {
+/// Room for one decoded leaf, to be used for the next one again.
+#[derive(Clone, Debug, Default)]
+pub struct LeafBuffer(Vec<u8>);
+
+/// A decoded leaf_input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaf<'b> {
+    /// A zero octet and the leaf_input: in this form it is hashed without another copy.
+    prefixed: &'b [u8],
+}
+
+impl<'b> Leaf<'b> {
     /// The MerkleTreeLeaf.
-    pub fn leaf_input(&self) -> &[u8] {
+    pub fn leaf_input(&self) -> &'b [u8] {
         &self.prefixed[1..]
     }
     /// The leaf's hash in the tree.
     pub fn leaf_hash(&self) -> Hash {
-        sha256(&[&self.prefixed])
+        sha256(&[self.prefixed])
     }
     /// The leaf, read. An entry whose leaf cannot be read still has its place in the tree.
-    pub fn parse(&self) -> Result<TimestampedEntry<'_>, LeafError> {
+    pub fn parse(&self) -> Result<TimestampedEntry<'b>, LeafError> {
         parse_merkle_tree_leaf(self.leaf_input())
-    }
-    /// The extra_data as the log wrote it, for keeping as evidence; empty when it is not text.
-    pub fn extra_text(&self) -> &str {
-        self.extra_data.as_deref().unwrap_or_default()
-    }
-    /// Decodes the extra_data, for [`super::leaf::ExtraData::parse`].
-    pub fn decode_extra(&self) -> Result<Vec<u8>, EntryError> {
-        match &self.extra_data {
-            Ok(text) => {
-                base64_simd::STANDARD.decode_to_vec(text.as_bytes()).map_err(|_| EntryError::Base64("extra_data"))
-            }
-            Err(error) => Err(*error),
-        }
     }
 }
 
-/// Reads a page. An entry that cannot be decoded is an error in its place and costs no other.
-pub fn parse_page(body: &[u8]) -> Result<Vec<Result<PageEntry<'_>, EntryError>>, PageError> {
+impl PageEntry<'_> {
+    /// Decodes the leaf_input into `buffer`, which grows to the largest leaf that it has held.
+    pub fn decode_leaf<'b>(&self, buffer: &'b mut LeafBuffer) -> Result<Leaf<'b>, EntryError> {
+        let prefixed = &mut buffer.0;
+        prefixed.clear();
+        // The decoder reserves what it needs and no more: without this every leaf that is a little larger allocates.
+        prefixed.reserve(1 + self.leaf_input.len() / 4 * 3);
+        prefixed.push(0);
+        let decoded = base64_simd::STANDARD.decode_append(&self.leaf_input, prefixed);
+        decoded.map_err(|_| EntryError::Base64("leaf_input"))?;
+        Ok(Leaf { prefixed })
+    }
+    /// The extra_data as the log wrote it, for keeping as evidence; empty when it is not text.
+    pub fn extra_text(&self) -> &str {
+        self.extra_data.as_deref().ok().and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+    }
+    /// Decodes the extra_data, for [`super::leaf::ExtraData::parse`].
+    pub fn decode_extra(&self) -> Result<Vec<u8>, EntryError> {
+        let text = self.extra_data.as_deref().map_err(|error| *error)?;
+        base64_simd::STANDARD.decode_to_vec(text).map_err(|_| EntryError::Base64("extra_data"))
+    }
+}
+
+/// What a page holds, in order. An entry that is not of the form is an error in its place and costs no other.
+pub type PageEntries<'a> = Vec<Result<PageEntry<'a>, EntryError>>;
+
+/// Reads a page.
+pub fn parse_page(body: &[u8]) -> Result<PageEntries<'_>, PageError> {
+    // An entry has about 6,000 bytes; where they have fewer the list grows.
+    let mut entries = Vec::with_capacity((body.len() / 4096).min(MAX_PAGE_ENTRIES));
+    let scanned = scan_page(body, MAX_PAGE_ENTRIES, |leaf_input, extra_data| {
+        entries.push(Ok(PageEntry { leaf_input: leaf_input.into(), extra_data: Ok(extra_data.into()) }));
+    });
+    match scanned {
+        Some(()) => Ok(entries),
+        None => parse_json(body),
+    }
+}
+
+/// Reads a page of any shape.
+fn parse_json(body: &[u8]) -> Result<PageEntries<'_>, PageError> {
     let page: Page<'_> = serde_json::from_slice(body).map_err(|error| PageError::Malformed(escape_error(&error)))?;
     match page.entries {
-        Entries::Read(entries) => Ok(entries.into_iter().map(RawEntry::decode).collect()),
+        Entries::Read(entries) => Ok(entries.into_iter().map(RawEntry::entry).collect()),
         Entries::TooMany => Err(PageError::TooMany),
     }
 }
@@ -152,25 +189,22 @@ struct RawEntry<'a> {
 
 const NOT_OBJECT: RawEntry<'static> = RawEntry { object: false, leaf_input: None, extra_data: None };
 
-fn text<'a>(value: Option<Text<'a>>, member: &'static str) -> Result<Cow<'a, str>, EntryError> {
+fn text<'a>(value: Option<Text<'a>>, member: &'static str) -> Result<Cow<'a, [u8]>, EntryError> {
     match value {
-        Some(Text::Is(text)) => Ok(text),
+        Some(Text::Is(Cow::Borrowed(text))) => Ok(text.as_bytes().into()),
+        Some(Text::Is(Cow::Owned(text))) => Ok(text.into_bytes().into()),
         Some(Text::Not) => Err(EntryError::NotText(member)),
         None => Err(EntryError::Missing(member)),
     }
 }
 
 impl<'a> RawEntry<'a> {
-    fn decode(self) -> Result<PageEntry<'a>, EntryError> {
+    fn entry(self) -> Result<PageEntry<'a>, EntryError> {
         if !self.object {
             return Err(EntryError::NotObject);
         }
-        let leaf = text(self.leaf_input, "leaf_input")?;
-        let mut prefixed = Vec::with_capacity(1 + leaf.len() / 4 * 3);
-        prefixed.push(0);
-        let decoded = base64_simd::STANDARD.decode_append(leaf.as_bytes(), &mut prefixed);
-        decoded.map_err(|_| EntryError::Base64("leaf_input"))?;
-        Ok(PageEntry { prefixed, extra_data: text(self.extra_data, "extra_data") })
+        let leaf_input = text(self.leaf_input, "leaf_input")?;
+        Ok(PageEntry { leaf_input, extra_data: text(self.extra_data, "extra_data") })
     }
 }
 
@@ -260,6 +294,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawEntry<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::case::EntryKind;
     use crate::clock::Timestamp;
@@ -274,11 +310,13 @@ mod tests {
         let page = encode_page([(leaf.as_slice(), extra.as_slice()); 3].into_iter());
         let entries = parse_page(page.as_bytes()).expect("our own page");
         assert_eq!(entries.len(), 3);
+        let mut buffer = LeafBuffer::default();
         for entry in entries {
             let entry = entry.expect("our own entry");
-            assert_eq!(entry.leaf_input(), leaf);
-            assert_eq!(entry.leaf_hash(), leaf_hash(&leaf));
-            assert_eq!(entry.parse().map(|leaf| leaf.entry.kind()), Ok(EntryKind::Certificate));
+            let decoded = entry.decode_leaf(&mut buffer).expect("our own leaf");
+            assert_eq!(decoded.leaf_input(), leaf);
+            assert_eq!(decoded.leaf_hash(), leaf_hash(&leaf));
+            assert_eq!(decoded.parse().map(|leaf| leaf.entry.kind()), Ok(EntryKind::Certificate));
             assert_eq!(entry.decode_extra(), Ok(extra.clone()));
             assert!(matches!(entry.extra_data, Ok(Cow::Borrowed(_))));
         }
@@ -293,7 +331,12 @@ mod tests {
             {"leaf_input":"AA=="}]}"#;
         let entries = parse_page(body).expect("a page");
         let (missing, base64) = (EntryError::Missing("leaf_input"), EntryError::Base64("leaf_input"));
-        let errors: Vec<Option<EntryError>> = entries.iter().map(|entry| entry.as_ref().err().copied()).collect();
+        let mut buffer = LeafBuffer::default();
+        let errors = entries.iter().map(|entry| match entry {
+            Ok(entry) => entry.decode_leaf(&mut buffer).err(),
+            Err(error) => Some(*error),
+        });
+        let errors: Vec<Option<EntryError>> = errors.collect();
         let not = Some(EntryError::NotObject);
         let text = Some(EntryError::NotText("leaf_input"));
         assert_eq!(
@@ -305,7 +348,8 @@ mod tests {
         assert_eq!(extra(11), Err(EntryError::NotText("extra_data")));
         assert_eq!(extra(12), Err(EntryError::Base64("extra_data")));
         assert_eq!(extra(13), Err(EntryError::Missing("extra_data")));
-        assert_eq!(entries[12].as_ref().map(|entry| entry.leaf_input()), Ok([0].as_slice()));
+        let escaped = entries[12].as_ref().expect("an entry").decode_leaf(&mut buffer);
+        assert_eq!(escaped.map(|leaf| leaf.leaf_input()), Ok([0].as_slice()));
     }
 
     #[test]
@@ -329,15 +373,79 @@ mod tests {
         let page = parse_page(&body).expect("a page");
         let entry = page[0].as_ref().expect("an entry");
         let extra = entry.decode_extra().expect("extra data");
-        let kind = entry.parse().expect("a leaf").entry.kind();
+        let mut buffer = LeafBuffer::default();
+        let leaf = entry.decode_leaf(&mut buffer).expect("base64");
+        let kind = leaf.parse().expect("a leaf").entry.kind();
         assert!(!ExtraData::parse(kind, &extra).expect("a chain").chain.is_empty());
         let hash = "hash-nCs3mfIydh9x4CKyQ-2Bu2xtmpxmFggA5MLymHwNQSlLg-3D";
         let path = directory.join(format!("get-proof-by-hash-tree-size-961984011-{hash}"));
         let found = proof::parse_proof_by_hash(&read(path)).expect("a proof");
         assert_eq!(found.leaf_index, 10_000);
         let path = &found.audit_path;
-        assert_eq!(proof::verify_inclusion(head.root(), 10_000, entry.leaf_input(), path), Ok(()));
-        assert_eq!(proof::verify_inclusion_of_hash(head.root(), 10_000, entry.leaf_hash(), path), Ok(()));
-        assert!(proof::verify_inclusion(head.root(), 10_001, entry.leaf_input(), path).is_err());
+        assert_eq!(proof::verify_inclusion(head.root(), 10_000, leaf.leaf_input(), path), Ok(()));
+        assert_eq!(proof::verify_inclusion_of_hash(head.root(), 10_000, leaf.leaf_hash(), path), Ok(()));
+        assert!(proof::verify_inclusion(head.root(), 10_001, leaf.leaf_input(), path).is_err());
+    }
+
+    /// Pages as logs write them and as they do not: white space, member order, escapes, members too few and too many.
+    fn page_like() -> impl Strategy<Value = String> {
+        let space = || prop_oneof![4 => Just(""), 1 => Just(" "), 1 => Just("\n\t"), 1 => Just("\u{a0}")];
+        let text = prop_oneof![
+            8 => "[A-Za-z0-9+/]{0,40}={0,2}",
+            1 => r#"[A-Za-z0-9+/]{0,8}(\\\\|\\/|\\u0041|\\x|\u{7f}|\u{e9}|\t)[A-Za-z0-9+/]{0,8}"#,
+        ];
+        let value = prop_oneof![12 => text.prop_map(|text| format!("\"{text}\"")), 1 => Just("7".to_string())];
+        let name = prop_oneof![6 => Just("leaf_input"), 6 => Just("extra_data"), 1 => Just("leaf_inpu\\u0074")];
+        let members =
+            (space(), name, space(), value).prop_map(|(a, name, b, value)| format!("{a}\"{name}\"{b}:{value}"));
+        let entry = prop_oneof![
+            6 => proptest::collection::vec(members.clone(), 2),
+            1 => proptest::collection::vec(members, 0..4),
+        ];
+        let entry = entry.prop_map(|members| format!("{{{}}}", members.join(",")));
+        let entries = proptest::collection::vec((entry, space()), 0..5);
+        (space(), entries, space()).prop_map(|(before, entries, after)| {
+            let entries: Vec<String> = entries.into_iter().map(|(entry, space)| entry + space).collect();
+            format!("{before}{{\"entries\":[{}]{after}}}{after}", entries.join(","))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_scanner_and_the_json_parser_read_every_page_alike(page in page_like()) {
+            prop_assert_eq!(parse_page(page.as_bytes()), parse_json(page.as_bytes()));
+        }
+
+        #[test]
+        fn they_read_every_damaged_page_alike(
+            page in page_like(),
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4), 1..4),
+        ) {
+            let mut page = page.into_bytes();
+            for (at, byte, how) in damage {
+                let at = at.index(page.len());
+                let likely = b"\"\\{}[]:, \n\0"[usize::from(byte) % 11];
+                match how {
+                    0 => page[at] = byte,
+                    1 => page[at] = likely,
+                    2 => page.insert(at, likely),
+                    _ => drop(page.remove(at)),
+                }
+                // Never empty, whatever was removed.
+                page.push(b' ');
+            }
+            prop_assert_eq!(parse_page(&page), parse_json(&page));
+        }
+    }
+
+    /// The property tests above say something: a page as logs write it does not reach the JSON parser.
+    #[test]
+    fn an_ordinary_page_is_scanned() {
+        let page = encode_page([(b"leaf".as_slice(), b"extra".as_slice()); 40].into_iter());
+        for page in [page.clone(), page.replace(",", ", ") + "\n"] {
+            let mut count = 0;
+            assert_eq!(scan_page(page.as_bytes(), 40, |_, _| count += 1), Some(()));
+            assert_eq!((count, parse_page(page.as_bytes())), (40, parse_json(page.as_bytes())));
+        }
     }
 }

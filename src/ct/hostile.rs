@@ -34,8 +34,10 @@ fn through_all(bytes: &[u8], key: &LogKey) {
     let _ = proof::parse_proof_by_hash(bytes);
     let _ = proof::parse_entry_and_proof(bytes);
     if let Ok(page) = entries::parse_page(bytes) {
+        let mut buffer = entries::LeafBuffer::default();
         for entry in page.iter().flatten() {
-            let _ = (entry.parse().is_ok(), entry.leaf_hash(), entry.decode_extra().is_ok());
+            let _ = entry.decode_leaf(&mut buffer).map(|leaf| (leaf.parse().is_ok(), leaf.leaf_hash()));
+            let _ = (entry.extra_text(), entry.decode_extra().is_ok());
         }
     }
     if let Ok(list) = log_list::parse(bytes) {

@@ -21,10 +21,10 @@ const MAX_NAME_BYTES: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogListError {
     /// Not JSON.
-    #[error("log list is not JSON: {0}; is this the log_list.json of version 3?")]
+    #[error("is not JSON ({0})")]
     Json(String),
     /// No list of operators.
-    #[error("log list has no \"operators\" array; is this the log_list.json of version 3?")]
+    #[error("has no \"operators\" array, as the log_list.json of version 3 has")]
     Schema,
 }
 

@@ -17,6 +17,7 @@ pub mod log_list;
 pub mod log_url;
 pub mod note;
 pub mod proof;
+mod scan;
 pub mod sct;
 pub mod signer;
 pub mod sth;

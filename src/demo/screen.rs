@@ -183,9 +183,14 @@ pub fn block(title: Option<&str>, notice: &Notice) -> String {
             ),
         );
     }
+    // Two findings often rest on one fact.
     let facts = notice.findings.iter().flat_map(|finding| &finding.evidence);
-    for fact in facts.take(SHOWN) {
-        line("", &format!("{}: {}", fact.source, fact.text));
+    let mut shown: Vec<String> = Vec::new();
+    for fact in facts.map(|fact| format!("{}: {}", fact.source, fact.text)) {
+        if shown.len() < SHOWN && !shown.contains(&fact) {
+            line("", &fact);
+            shown.push(fact);
+        }
     }
     for (label, text) in notice.record.iter().take(SHOWN) {
         line("", &format!("record, {label}: {text}"));

@@ -51,8 +51,10 @@ words!(
         Fork => "fork",
         /// A tree head smaller than an earlier one, for longer than front ends may lag.
         Rollback => "rollback",
-        /// A tree head from the future or older than the one before.
+        /// A tree head from the future, or none within the maximum merge delay.
         Timestamp => "timestamp",
+        /// An entry that states another index than its own.
+        LeafIndex => "leaf_index",
     }
 );
 words!(

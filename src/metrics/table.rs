@@ -9,6 +9,8 @@ pub enum Kind {
     Gauge,
     /// Seconds since the Unix epoch with their fraction; 0 means never.
     Time,
+    /// Entries per second with their fraction.
+    Rate,
     /// Seconds in fixed buckets.
     Histogram,
 }
@@ -41,6 +43,8 @@ pub static TABLE: &[MetricInfo] = &[
     row("ctwarden_log_downloaded_entries", Kind::Gauge, &["log"], "Entries read and examined, counted from the start of the log."),
     row("ctwarden_log_verified_entries", Kind::Gauge, &["log"], "Entries whose hashes were proven to be under a signed tree head."),
     row("ctwarden_log_backlog_entries", Kind::Gauge, &["log"], "Entries of the newest tree head that are not read yet."),
+    row("ctwarden_log_growth_entries_per_second", Kind::Rate, &["log"], "How fast the log grew over the last ten seconds or more in which it was read."),
+    row("ctwarden_log_read_entries_per_second", Kind::Rate, &["log"], "How fast the log was read in the same time: less than its growth means that it cannot keep up."),
     row("ctwarden_log_requests_total", Kind::Counter, &["log", "outcome"], "Requests to the log by outcome."),
     row("ctwarden_log_verification_failures_total", Kind::Counter, &["log", "check"], "Proofs, hashes and signatures of the log that did not verify."),
     row("ctwarden_entries_processed_total", Kind::Counter, &["log"], "Entries read from the log and durably behind the position."),

@@ -123,7 +123,7 @@ impl Limits {
 
 /// The object of `ctwarden lint --format json`, with the evidence.
 fn finding(finding: &Finding, limits: Limits) -> Value {
-    let mut value = finding.report();
+    let mut value = json!(finding.report());
     for (_, field) in value.as_object_mut().into_iter().flatten() {
         if let Value::String(text) = field {
             *text = limits.cut(text);

@@ -8,7 +8,7 @@ use crate::books::{BooksError, Examination, Opened, PendingHit};
 use crate::case::EntryKind;
 use crate::clock::{Span, Timestamp};
 use crate::exam::{self, Examinee, Policy};
-use crate::finding::{RuleInfo, Severity, Verdict};
+use crate::finding::{KeyHash, RuleInfo, Severity, Verdict};
 use crate::issuance::Query;
 use crate::record::Lookup;
 use crate::watch::{Form, Standing};
@@ -58,8 +58,12 @@ pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
         });
         let (examinations, verdicts): (Vec<Examination>, Vec<_>) = match judged.await {
             Ok(judged) => judged.into_iter().unzip(),
-            // Rules are run under catch_unwind, so that this is the end of the runtime, not of a rule.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                // Rules are run under catch_unwind, so that this is not the panic of a rule.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going away and this task with it: there is nothing left to do and nothing to say.
+                Err(_) => std::future::pending().await,
+            },
         };
         let opened = walk.books.commit_examinations(examinations, walk.outbox_recipients(), walk.clock.now()).await;
         let opened = walk.storage(opened)?;
@@ -98,12 +102,16 @@ type Verdicts = Vec<(&'static RuleInfo, Verdict)>;
 
 fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Examination, Verdicts) {
     let ders: Vec<(Form, Vec<u8>)> = hit.ders.iter().map(|(_, form, der)| (*form, der.clone())).collect();
+    // The log's word on when it logged is not taken beyond what we saw with our own eyes: an entry dated far ahead would
+    // otherwise have a grace that never ends.
+    let first_logged_at = hit.first_logged_at.min(hit.first_seen_at);
+    let issuer_known = hit.key.issuer_key_hash != KeyHash::default();
     let examinee = Examinee {
         standing: hit.standing,
         remark: &hit.remark,
         ders: &ders,
-        first_logged_at: hit.first_logged_at,
-        siblings: hit.siblings,
+        first_logged_at,
+        siblings: issuer_known.then_some(hit.siblings),
         lookup,
     };
     let policy = Policy { watchlist: &walk.watchlist, tables: &walk.tables, terms: &walk.terms, grace: walk.grace };
@@ -112,7 +120,7 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
     let certificate = ders.first().and_then(|(form, der)| exam::parse(*form, der).ok());
     // The record counts for certificates of ours alone; nobody else's can be in it.
     let ours = hit.standing == Standing::Ours;
-    let grace_ends = hit.first_logged_at.plus(walk.grace);
+    let grace_ends = first_logged_at.plus(walk.grace);
     let examine_again_at = match lookup {
         Lookup::Unavailable { .. } if ours => Some(now.plus(DATABASE_RETRY)),
         Lookup::Unknown { .. } if ours && now < grace_ends => Some(grace_ends),

@@ -1,27 +1,33 @@
 //! One log: bytes -> hits; door 1.
+//!
+//! A log that is far behind is read from two places: from a proven tree head on, so that what is issued now is seen
+//! now, and below that head from where the reading stands. Both are audited: the backlog ends when its root is the one
+//! that the head signed, and then the log is one again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Walk;
-use crate::books::{BooksError, Misbehaviour, NewEntries, Position, Seal};
-use crate::cache::Kind;
-use crate::clock::{Span, Stopwatch};
+use super::rates::Rates;
+use super::reading::{Reading, outcome};
+use crate::books::{Backlog, BooksError, Lane, Position, Seal};
+use crate::conduct::{Kind, Misconduct};
 use crate::config::StartAt;
 use crate::ct::compact_range::CompactRange;
 use crate::ct::log_list::Log;
+use crate::ct::sth::SignedTreeHead;
 use crate::metrics::{Check, Outcome};
-use crate::tail::{Decoded, FetchError, Fetcher, LogClient, Misconduct, Step, Tail, TailError};
-use crate::watch::{Candidate, ChainHead, Hit, Standing};
+use crate::tail::{Fetcher, Goal, LogClient, Step, Tail, TailError};
 
 /// Pause between two looks at a head that has not moved.
 const POLL: Duration = Duration::from_secs(5);
 /// Pauses after failures: from, to.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Failures in a row after which a run that is to end gives a log up.
-const PATIENCE: u32 = 6;
-/// How often a log that catches up says how far it is.
-const PROGRESS: Duration = Duration::from_secs(10);
+const PATIENCE: u32 = 8;
+/// From how many entries on a backlog is read beside the head: less than a minute's reading is not worth two places.
+const FAR_BEHIND: u64 = 20_000;
 
 /// How long a log is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,84 +60,121 @@ pub async fn follow(
     until: Until,
 ) -> Result<FollowEnd, BooksError> {
     walk.metrics.declare_log(&log.name);
+    let client = LogClient::new(log.clone(), fetcher);
+    let reading = Arc::new(Reading { walk, log, client, left: Default::default(), missing: Default::default() });
     let mut failures = 0;
-    let position = loop {
-        match begin(&walk, &log, &fetcher, start).await? {
-            Ok(position) => break position,
+    let (position, backlog) = loop {
+        match begin(&reading, start).await? {
+            Ok(begun) => break begun,
             Err(error) => {
                 failures += 1;
-                if let Some(end) = failed(&walk, &log, &error, failures, until).await {
+                if let Some(end) = failed(&reading, &error, failures, until).await {
                     return Ok(end);
                 }
             }
         }
     };
-    let (clock, watchlist) = (walk.clock.clone(), walk.watchlist.clone());
-    let tail = Tail::new(log.clone(), fetcher, watchlist, clock, position.downloaded, position.verified);
-    Follower { walk, log, tail, first_head: None, progress: Progress::new() }.run(until).await
+    let live = Follower::new(reading.clone(), Lane::Live, Goal::Live, position);
+    let Some(Backlog { position, goal }) = backlog else { return live.run(until).await };
+    reading.left.0.store(goal.tree_size() - position.downloaded.size(), Ordering::Relaxed);
+    reading.left.1.store(goal.tree_size() - position.verified.size(), Ordering::Relaxed);
+    tracing::info!(
+        log = reading.log.name,
+        entries = goal.tree_size() - position.downloaded.size(),
+        from = goal.tree_size(),
+        "far behind: new entries are read at once, the backlog beside them"
+    );
+    let behind = Follower::new(reading, Lane::Backlog, Goal::Until(goal), position);
+    let (live, behind) = tokio::try_join!(live.run(until), behind.run(until))?;
+    Ok(if live == FollowEnd::CaughtUp { behind } else { live })
 }
 
-/// The position in the books, or a first one.
-async fn begin(
-    walk: &Walk,
-    log: &Log,
-    fetcher: &Fetcher,
-    start: StartAt,
-) -> Result<Result<Position, TailError>, BooksError> {
-    if let Some(position) = walk.storage(walk.books.position(log.log_id).await)? {
-        walk.metrics.positions(&log.name, position.downloaded.size(), position.verified.size());
-        return Ok(Ok(position));
+type Begun = (Position, Option<Backlog>);
+
+/// The positions in the books, or first ones.
+async fn begin(reading: &Reading, start: StartAt) -> Result<Result<Begun, TailError>, BooksError> {
+    let (walk, log) = (&reading.walk, &reading.log);
+    let known = walk.storage(walk.books.position(log.log_id).await)?;
+    let backlog = walk.storage(walk.books.backlog(log.key.clone()).await)?;
+    if let (Some(position), Some(backlog)) = (&known, backlog) {
+        return Ok(Ok((position.clone(), Some(backlog))));
     }
-    let range = match start {
-        StartAt::Beginning => CompactRange::empty(),
-        StartAt::End => {
-            let client = LogClient::new(Arc::new(log.clone()), fetcher.clone());
-            let edge = async { client.right_edge(&client.head().await?).await };
-            match edge.await {
-                Ok(range) => range,
-                Err(error) => return Ok(Err(error)),
-            }
+    let head = match reading.client.head().await {
+        Ok(head) => Some(head),
+        // A log whose head cannot be believed is read all the same: Tail says so, again and again.
+        Err(TailError::TreeHead { .. }) => None,
+        Err(error) => return Ok(Err(error)),
+    };
+    let position = match (known, start, &head) {
+        (Some(position), _, _) => position,
+        (None, StartAt::End, Some(head)) => match reading.client.right_edge(head).await {
+            Ok(edge) => Position { start_index: edge.size(), downloaded: edge.clone(), verified: edge },
+            Err(error) => return Ok(Err(error)),
+        },
+        (None, StartAt::End, None) => {
+            return Ok(Err(TailError::Answer("there is no tree head to begin at".to_string())));
+        }
+        (None, StartAt::Beginning, _) => {
+            Position { start_index: 0, downloaded: CompactRange::empty(), verified: CompactRange::empty() }
         }
     };
-    let position = Position { start_index: range.size(), downloaded: range.clone(), verified: range };
-    let begun = walk.books.begin_log(log.log_id, &log.name, &position, walk.clock.now()).await;
-    walk.storage(begun)?;
-    Ok(Ok(position))
+    walk.storage(walk.books.begin_log(log.log_id, &log.name, &position, walk.clock.now()).await)?;
+    reading.show_positions(position.downloaded.size(), position.verified.size());
+    let Some(head) = head.filter(|head| head.tree_size().saturating_sub(position.downloaded.size()) > FAR_BEHIND)
+    else {
+        return Ok(Ok((position, None)));
+    };
+    // Without a proof of the right edge the log is read from one place, in order.
+    let Ok(edge) = reading.client.right_edge(&head).await else { return Ok(Ok((position, None))) };
+    walk.storage(walk.books.split(head.clone(), edge.clone(), walk.clock.now()).await)?;
+    let live = Position { start_index: edge.size(), downloaded: edge.clone(), verified: edge };
+    Ok(Ok((live, Some(Backlog { position, goal: head }))))
 }
 
 /// Counts and reports a failure and waits; the end of the log when patience is over.
-async fn failed(walk: &Walk, log: &Log, error: &TailError, failures: u32, until: Until) -> Option<FollowEnd> {
-    walk.metrics.request(&log.name, outcome(error), walk.clock.now());
+async fn failed(reading: &Reading, error: &TailError, failures: u32, until: Until) -> Option<FollowEnd> {
+    reading.answered(outcome(error));
     if until == Until::CaughtUp && failures >= PATIENCE {
         return Some(FollowEnd::Unreachable(error.to_string()));
     }
-    let longest = PAUSE.0.saturating_mul(1 << failures.min(6)).min(PAUSE.1);
+    let longest = PAUSE.0.saturating_mul(1 << failures.min(6)).min(PAUSE.1) / 2;
     let pause = longest.mul_f64(rand::random_range(0.5..1.0));
-    tracing::warn!(log = log.name, %error, failures, pause_seconds = pause.as_secs_f64(), "the log could not be read");
+    let pause_seconds = pause.as_secs_f64();
+    tracing::warn!(log = reading.log.name, %error, failures, pause_seconds, "the log could not be read");
     tokio::time::sleep(pause).await;
     None
 }
 
-fn outcome(error: &TailError) -> Outcome {
-    match error {
-        TailError::Fetch(FetchError::Status { status: 429, .. }) => Outcome::RateLimited,
-        TailError::Fetch(FetchError::Status { status: 500.., .. }) => Outcome::ServerError,
-        TailError::Fetch(FetchError::NotFound { .. } | FetchError::Status { .. }) => Outcome::ClientError,
-        TailError::Fetch(FetchError::Network { .. }) => Outcome::Network,
-        TailError::Fetch(FetchError::TooLarge { .. } | FetchError::Garbled { .. }) => Outcome::Malformed,
-        TailError::Answer(_) | TailError::TreeHead { .. } => Outcome::Malformed,
-    }
+/// What comes after a step.
+enum After {
+    /// The next one, at once.
+    ReadOn,
+    /// A pause: everything below this size has been read. The text says why there is no more.
+    Pause(u64, String),
 }
 
+/// One of the positions in a log, moving.
 struct Follower {
-    walk: Arc<Walk>,
-    log: Arc<Log>,
+    reading: Arc<Reading>,
+    lane: Lane,
     tail: Tail,
+    goal: Option<u64>,
     first_head: Option<u64>,
-    progress: Progress,
+    rates: Rates,
 }
 
 impl Follower {
+    fn new(reading: Arc<Reading>, lane: Lane, goal: Goal, position: Position) -> Follower {
+        let Position { downloaded, verified, .. } = position;
+        let size = match &goal {
+            Goal::Live => None,
+            Goal::Until(head) => Some(head.tree_size()),
+        };
+        let (client, watchlist) = (reading.client.clone(), reading.walk.watchlist.clone());
+        let tail = Tail::new(client, watchlist, reading.walk.clock.clone(), goal, downloaded, verified);
+        Follower { reading, lane, tail, goal: size, first_head: None, rates: Rates::new() }
+    }
+
     async fn run(mut self, until: Until) -> Result<FollowEnd, BooksError> {
         let mut failures = 0;
         loop {
@@ -139,185 +182,139 @@ impl Follower {
                 Ok(step) => step,
                 Err(error) => {
                     failures += 1;
-                    if let Some(end) = failed(&self.walk, &self.log, &error, failures, until).await {
+                    if let Some(end) = failed(&self.reading, &error, failures, until).await {
                         return Ok(end);
                     }
                     continue;
                 }
             };
-            failures = 0;
-            self.walk.metrics.request(&self.log.name, Outcome::Ok, self.walk.clock.now());
-            let at_head = self.take(step).await?;
-            if let Some(size) = at_head {
-                if until == Until::CaughtUp && self.first_head.is_some_and(|first| size >= first) {
+            // Without a head that the log signed nobody knows how much there is to read.
+            let unsigned = matches!(&step, Step::Misbehaved(misconduct) if misconduct.heads.is_empty());
+            self.reading.answered(if unsigned { Outcome::Malformed } else { Outcome::Ok });
+            let After::Pause(size, why) = self.take(step).await? else {
+                failures = 0;
+                continue;
+            };
+            if self.goal.is_some() {
+                let walk = &self.reading.walk;
+                walk.storage(walk.books.join(self.reading.log.log_id).await)?;
+                self.reading.left.0.store(0, Ordering::Relaxed);
+                self.reading.left.1.store(0, Ordering::Relaxed);
+                tracing::info!(log = self.reading.log.name, entries = size, "the backlog is read");
+                return Ok(FollowEnd::CaughtUp);
+            }
+            match until {
+                Until::Stopped => failures = 0,
+                Until::CaughtUp if self.first_head.is_some_and(|first| size >= first) => {
                     return Ok(FollowEnd::CaughtUp);
                 }
-                tokio::time::sleep(POLL).await;
+                Until::CaughtUp => failures += 1,
             }
+            if failures >= PATIENCE {
+                return Ok(FollowEnd::Unreachable(why));
+            }
+            self.reading.ask_for_lost(size).await?;
+            tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Puts one step through door 1. At a head that was read up to: its size.
-    async fn take(&mut self, step: Step) -> Result<Option<u64>, BooksError> {
-        let (now, name) = (self.walk.clock.now(), self.log.name.clone());
+    /// Puts one step through door 1.
+    async fn take(&mut self, step: Step) -> Result<After, BooksError> {
+        let (walk, log) = (self.reading.walk.clone(), self.reading.log.clone());
         match step {
             Step::Entries { decoded, downloaded } => {
-                self.saw_target();
-                self.entries(decoded, downloaded).await?;
-                Ok(None)
+                let (count, size) = (decoded.leaf_hashes.len() as u64, downloaded.size());
+                let head = self.tail.target().cloned();
+                if let Some(head) = &head {
+                    self.saw(head);
+                }
+                self.reading.commit(decoded, Some((self.lane, downloaded))).await?;
+                self.show();
+                let head = head.map_or(size, |head| head.tree_size());
+                if let Some((growth, read)) = self.rates.report(&log.name, count, size, head)
+                    && self.lane == Lane::Live
+                {
+                    walk.metrics.rates(&log.name, growth, read);
+                    walk.storage(walk.books.note_rates(log.log_id, growth, read).await)?;
+                }
+                Ok(After::ReadOn)
             }
             Step::Sealed { head, verified } => {
                 let size = head.tree_size();
-                self.first_head.get_or_insert(size);
-                self.walk.metrics.tree_head(&name, size, head.timestamp());
-                let seal = Seal { log_id: self.log.log_id, head, verified, seen_at: now };
-                self.walk.storage(self.walk.books.commit_seal(seal).await)?;
-                self.walk.metrics.positions(&name, size, size);
-                Ok(Some(size))
+                self.saw(&head);
+                let seal = Seal { log_id: log.log_id, lane: self.lane, head, verified, seen_at: walk.clock.now() };
+                walk.storage(walk.books.commit_seal(seal).await)?;
+                self.show();
+                Ok(After::Pause(size, "there are no new entries".to_string()))
             }
             Step::Reread { head } => {
+                let tree_size = head.tree_size();
                 tracing::warn!(
-                    log = name,
-                    tree_size = head.tree_size(),
-                    "the entries do not have the root that the log signed; they are read once more"
+                    log = log.name,
+                    tree_size,
+                    "the entries do not have the signed root; they are read again"
                 );
-                self.walk.metrics.verification_failure(&name, Check::Root);
-                self.walk.storage(self.walk.books.rewind(self.log.log_id).await)?;
-                Ok(None)
+                walk.metrics.verification_failure(&log.name, Check::Root);
+                walk.storage(walk.books.rewind(log.log_id, self.lane).await)?;
+                Ok(After::ReadOn)
             }
             Step::Misbehaved(misconduct) => {
-                let size = misconduct.tree_size;
-                self.misbehaved(misconduct).await?;
-                Ok(Some(size))
+                if let Some(head) = misconduct.heads.first() {
+                    self.first_head.get_or_insert(head.tree_size());
+                }
+                let (size, why) = (self.tail.downloaded_size(), misconduct.detail.clone());
+                let misconduct = self.with_witness(misconduct).await?;
+                self.reading.misbehaved(misconduct).await?;
+                Ok(if self.tail.target().is_some() { After::ReadOn } else { After::Pause(size, why) })
             }
-            Step::Idle => Ok(Some(self.tail.downloaded_size())),
+            Step::Smaller { head } => {
+                let size = self.tail.downloaded_size();
+                self.first_head.get_or_insert(size);
+                self.compare_smaller(head).await?;
+                Ok(After::Pause(size, "it answers with fewer entries than it had".to_string()))
+            }
         }
     }
 
-    fn saw_target(&mut self) {
-        if let Some(head) = self.tail.target() {
+    fn saw(&mut self, head: &SignedTreeHead) {
+        if self.lane == Lane::Live {
             self.first_head.get_or_insert(head.tree_size());
-            self.walk.metrics.tree_head(&self.log.name, head.tree_size(), head.timestamp());
+            self.reading.saw_head(head);
         }
     }
 
-    async fn entries(&mut self, decoded: Decoded, downloaded: CompactRange) -> Result<(), BooksError> {
-        let (count, unparsable) = (decoded.leaf_hashes.len() as u64, decoded.malformed.len() as u64);
-        let size = downloaded.size();
-        let mut hits = Vec::new();
-        for candidate in decoded.candidates {
-            hits.extend(self.hit(candidate).await);
-        }
-        let malformed = decoded.malformed;
-        for (index, reason, _) in malformed.iter().take(3) {
-            tracing::warn!(
-                log = self.log.name,
-                index,
-                reason,
-                "an entry is not of the form that the standard gives it"
-            );
-        }
-        let seen_at = self.walk.clock.now();
-        let new = NewEntries { log_id: self.log.log_id, downloaded, hits, malformed, seen_at };
-        let new_hits = self.walk.storage(self.walk.books.commit_entries(new).await)?;
-        self.walk.metrics.entries(&self.log.name, count, unparsable);
-        for (issuer, kind, number) in &new_hits {
-            // Issuers that are not configured come from certificates: their names must not become labels.
-            let known = self.walk.watchlist.issuers().iter().any(|known| known.name == *issuer);
-            (0..*number).for_each(|_| self.walk.metrics.hit(if known { issuer } else { "other" }, *kind));
-        }
-        if !new_hits.is_empty() {
-            self.walk.hits_waiting.notify_one();
-        }
-        let head = self.tail.target().map_or(size, |head| head.tree_size());
-        self.walk.metrics.positions(&self.log.name, size, self.tail.verified_size());
-        self.progress.report(&self.log.name, count, size, head);
-        Ok(())
-    }
-
-    /// Judges a candidate, with its issuer's certificate where that can make a difference.
-    async fn hit(&self, candidate: Candidate) -> Option<Hit> {
-        let sent = match &candidate.issuer {
-            ChainHead::Certificate(der) => Some(der.as_slice()),
-            ChainHead::Fingerprint(_) | ChainHead::Absent => None,
-        };
-        let hit = self.walk.watchlist.judge(&candidate, sent);
-        let undecided =
-            hit.as_ref().is_some_and(|hit| hit.standing != Standing::Ours && hit.kind.word() == "certificate");
-        let (ChainHead::Fingerprint(fingerprint), true) = (&candidate.issuer, undecided) else { return hit };
-        match self.issuer(fingerprint).await {
-            Some(der) => self.walk.watchlist.judge(&candidate, Some(&der)),
-            None => hit,
-        }
-    }
-
-    async fn issuer(&self, fingerprint: &[u8; 32]) -> Option<Vec<u8>> {
-        if let Some(der) = self.walk.cache.get(Kind::Issuer, fingerprint) {
-            return Some(der);
-        }
-        for attempt in 0..3 {
-            match self.tail.client().issuer(fingerprint).await {
-                Ok(der) => {
-                    self.walk.cache.put(Kind::Issuer, fingerprint, &der);
-                    return Some(der);
-                }
-                Err(error) => {
-                    tracing::warn!(log = self.log.name, %error, "an issuer certificate could not be fetched");
-                    tokio::time::sleep(Duration::from_millis(200 << attempt)).await;
-                }
+    fn show(&self) {
+        let (downloaded, verified) = (self.tail.downloaded_size(), self.tail.verified_size());
+        match self.goal {
+            None => self.reading.show_positions(downloaded, verified),
+            Some(goal) => {
+                self.reading.left.0.store(goal.saturating_sub(downloaded), Ordering::Relaxed);
+                self.reading.left.1.store(goal.saturating_sub(verified), Ordering::Relaxed);
             }
         }
-        None
     }
 
-    async fn misbehaved(&mut self, misconduct: Misconduct) -> Result<(), BooksError> {
-        let check = match misconduct.kind {
-            "bad_signature" => Check::Signature,
-            "fork" => Check::Fork,
-            "rollback" => Check::Rollback,
-            "future_head" => Check::Timestamp,
-            _ => Check::Root,
+    /// Two heads convict where one only accuses: the verified head that a fork or a rollback contradicts is added.
+    async fn with_witness(&self, mut misconduct: Misconduct) -> Result<Misconduct, BooksError> {
+        let size = match misconduct.kind {
+            Kind::Fork => misconduct.tree_size,
+            Kind::Rollback | Kind::RootMismatch => self.tail.verified_size(),
+            _ => return Ok(misconduct),
         };
-        self.walk.metrics.verification_failure(&self.log.name, check);
-        let Misconduct { kind, tree_size, detail, evidence, head } = misconduct;
-        let observed_at = self.walk.clock.now();
-        let what =
-            Misbehaviour { log_id: self.log.log_id, kind, tree_size, detail: detail.clone(), evidence, observed_at };
-        if self.walk.storage(self.walk.books.record_misbehaviour(what, head).await)? {
-            tracing::error!(
-                log = self.log.name,
-                kind,
-                tree_size,
-                detail,
-                "the log misbehaves; the evidence is in the books"
-            );
-        }
-        Ok(())
-    }
-}
-
-/// Says now and then how far a log that catches up is.
-struct Progress {
-    since: Stopwatch,
-    entries: u64,
-}
-
-impl Progress {
-    fn new() -> Progress {
-        Progress { since: Stopwatch::start(), entries: 0 }
+        let walk = &self.reading.walk;
+        let witness = walk.storage(walk.books.verified_head(self.reading.log.key.clone(), size).await)?;
+        misconduct.heads.extend(witness);
+        Ok(misconduct)
     }
 
-    fn report(&mut self, log: &str, count: u64, done: u64, head: u64) {
-        self.entries += count;
-        let left = head.saturating_sub(done);
-        if self.since.elapsed() < PROGRESS {
-            return;
-        }
-        let rate = self.entries as f64 / self.since.seconds();
-        if left > 0 {
-            let time_left = Span::from_seconds((left as f64 / rate.max(0.001)) as i64);
-            tracing::info!(log, done, left, entries_per_second = rate.round(), %time_left, "catching up");
-        }
-        *self = Progress::new();
+    /// A head smaller than what was read is a fork when another root was verified at its size.
+    async fn compare_smaller(&self, head: SignedTreeHead) -> Result<(), BooksError> {
+        let walk = &self.reading.walk;
+        let size = head.tree_size();
+        let kept = walk.storage(walk.books.verified_head(self.reading.log.key.clone(), size).await)?;
+        let Some(kept) = kept.filter(|kept| kept.root_hash() != head.root_hash()) else { return Ok(()) };
+        let detail = format!("two signed tree heads of size {size} have different roots");
+        let (kind, more) = (Kind::Fork, serde_json::Value::Null);
+        self.reading.misbehaved(Misconduct { kind, tree_size: size, detail, heads: vec![head, kept], more }).await
     }
 }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decode::{self, Decoded};
-use super::http::{Caps, FetchError, Fetcher};
+use super::http::{Answer, Caps, FetchError, Fetcher};
 use super::{TailError, plan};
 use crate::ct::compact_range::{CompactRange, nodes_needed};
-use crate::ct::entries::parse_page;
+use crate::ct::entries::{LeafBuffer, parse_page};
+use crate::ct::leaf::leaf_hash;
 use crate::ct::log_list::{Api, Log};
 use crate::ct::proof;
 use crate::ct::sth::{SignedTreeHead, parse_get_sth};
 use crate::ct::tile::{TILE_WIDTH, TileKind, issuer_path, tile_path, tile_width};
-use crate::ct::{checkpoint, to_base64};
+use crate::ct::{Hash, checkpoint, to_base64};
 use crate::watch::Watchlist;
 
 /// A log over HTTP.
@@ -34,20 +35,23 @@ pub struct Source {
     fetcher: Fetcher,
     /// What get-entries gives at most, learned.
     page: Arc<AtomicU64>,
+    /// What arrives in time and under the cap: halved when it does not, doubled when it does.
+    bearable: Arc<AtomicU64>,
 }
 
 impl LogClient {
     /// A client for a log of the list.
     pub fn new(log: Arc<Log>, fetcher: Fetcher) -> LogClient {
-        let page = Arc::new(AtomicU64::new(plan::LARGEST_PAGE));
+        let (page, bearable) =
+            (Arc::new(AtomicU64::new(plan::LARGEST_PAGE)), Arc::new(AtomicU64::new(plan::LARGEST_PAGE)));
         match &log.api {
             Api::Rfc6962 { url } => {
                 let prefix = url.trim_end_matches('/').to_string();
-                LogClient::Rfc6962(Source { prefix, log, fetcher, page })
+                LogClient::Rfc6962(Source { prefix, log, fetcher, page, bearable })
             }
             Api::StaticCt { monitoring_url, .. } => {
                 let prefix = monitoring_url.trim_end_matches('/').to_string();
-                LogClient::StaticCt(Source { prefix, log, fetcher, page })
+                LogClient::StaticCt(Source { prefix, log, fetcher, page, bearable })
             }
         }
     }
@@ -56,6 +60,11 @@ impl LogClient {
         match self {
             LogClient::Rfc6962(source) | LogClient::StaticCt(source) => source,
         }
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.source().log
     }
 
     /// The log's current tree head, its signature verified.
@@ -82,7 +91,7 @@ impl LogClient {
     /// The requests that come next on the way from `next` to `head`.
     pub fn plan(&self, next: u64, head: u64, count: usize) -> Vec<Range<u64>> {
         match self {
-            LogClient::Rfc6962(source) => plan::pages(next, head, source.page.load(Ordering::Relaxed), count),
+            LogClient::Rfc6962(source) => plan::pages(next, head, source.page(), count),
             LogClient::StaticCt(_) => plan::tiles(next, head, count),
         }
     }
@@ -97,10 +106,41 @@ impl LogClient {
         head: u64,
         watchlist: &Arc<Watchlist>,
     ) -> Result<Vec<Decoded>, TailError> {
+        let mut decoded = self.read(range.clone(), head, watchlist).await?;
+        // What cannot even be hashed was most likely cut or garbled on its way. It is asked for once more at once: the
+        // root would tell, but perhaps a billion entries later.
+        if decoded.iter().any(|part| part.broken) {
+            decoded = self.read(range, head, watchlist).await?;
+        }
+        Ok(decoded)
+    }
+
+    async fn read(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Vec<Decoded>, TailError> {
         match self {
             LogClient::Rfc6962(source) => source.pages(range, watchlist).await,
             LogClient::StaticCt(source) => Ok(vec![source.data_tile(range, head, watchlist).await?]),
         }
+    }
+
+    /// A planned range without its entries: the hashes alone, from the hash tiles of a static log, or in their absence
+    /// hashes of nothing, which no signed root will fit.
+    ///
+    /// # Errors
+    /// For a log that has no tiles.
+    pub async fn without_entries(&self, range: Range<u64>, head: u64, why: String) -> Result<Decoded, TailError> {
+        let LogClient::StaticCt(source) = self else { return Err(TailError::Answer(why)) };
+        let leaf_hashes = match source.leaf_hashes(range.clone(), head).await {
+            Ok(hashes) => hashes,
+            Err(_) => vec![leaf_hash(&[]); (range.end - range.start) as usize],
+        };
+        Ok(Decoded { start: range.start, leaf_hashes, lost: Some((range, why)), ..Decoded::default() })
+    }
+
+    /// Whether these entries, read late, are those whose hashes the log's hash tile has.
+    pub async fn confirms(&self, range: Range<u64>, head: u64, parts: &[Decoded]) -> bool {
+        let LogClient::StaticCt(source) = self else { return false };
+        let read: Vec<Hash> = parts.iter().flat_map(|part| part.leaf_hashes.iter().copied()).collect();
+        !parts.iter().any(|part| part.broken) && source.leaf_hashes(range, head).await.is_ok_and(|known| known == read)
     }
 
     /// The certificate with this SHA-256, from a static log's issuer/.
@@ -124,7 +164,7 @@ impl LogClient {
     pub async fn right_edge(&self, head: &SignedTreeHead) -> Result<CompactRange, TailError> {
         let range = match (head.tree_size(), self) {
             (0, _) => CompactRange::empty(),
-            (size, LogClient::Rfc6962(source)) => source.right_edge_by_proof(size).await?,
+            (_, LogClient::Rfc6962(source)) => source.right_edge_by_proof(head).await?,
             (size, LogClient::StaticCt(source)) => source.right_edge_by_tiles(size).await?,
         };
         if range.root() != head.root_hash() {
@@ -139,28 +179,48 @@ impl Source {
         self.fetcher.get(&format!("{}/{path}", self.prefix), caps).await
     }
 
+    async fn fetch(&self, path: &str, caps: Caps) -> Result<Answer, FetchError> {
+        self.fetcher.fetch(&format!("{}/{path}", self.prefix), caps).await
+    }
+
+    fn page(&self) -> u64 {
+        self.page.load(Ordering::Relaxed).min(self.bearable.load(Ordering::Relaxed))
+    }
+
     async fn pages(&self, range: Range<u64>, watchlist: &Arc<Watchlist>) -> Result<Vec<Decoded>, TailError> {
         let mut decoded: Vec<Decoded> = Vec::new();
         let mut next = range.start;
+        // Where the log itself cut, an answer can be as long as the log makes them.
+        let mut at_cut = next == 0;
         while next < range.end {
-            let asked = next..range.end.min(next.saturating_add(self.page.load(Ordering::Relaxed)));
+            let asked = next..range.end.min(next.saturating_add(self.page()));
             let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
-            let body = match self.get(&path, Caps::ENTRIES).await {
-                Err(FetchError::TooLarge { .. }) if asked.end - asked.start > 1 => {
-                    self.page.store((asked.end - asked.start).div_ceil(2), Ordering::Relaxed);
-                    continue;
+            let (watchlist, wanted, start) = (watchlist.clone(), asked.end - asked.start, asked.start);
+            let read = async {
+                let answer = self.fetch(&path, Caps::ENTRIES).await?;
+                self.fetcher.read(answer, move |body| decode::page(body, start, wanted, &watchlist)).await
+            };
+            let page = match read.await {
+                // What is too large or too slow is asked for in halves, never the same page for ever.
+                Err(error @ (FetchError::TooLarge { .. } | FetchError::Network { .. })) if wanted > 1 => {
+                    self.bearable.store(wanted.div_ceil(2), Ordering::Relaxed);
+                    match error {
+                        FetchError::TooLarge { .. } => continue,
+                        other => return Err(other.into()),
+                    }
                 }
                 other => other?,
             };
-            let (watchlist, wanted) = (watchlist.clone(), asked.end - asked.start);
-            let page = compute(move || decode::page(&body, asked.start, wanted, &watchlist)).await?;
             let page = page.map_err(|e| TailError::Answer(format!("{path}: {e}")))?;
             let got = page.leaf_hashes.len() as u64;
             if got == 0 {
                 return Err(TailError::Answer(format!("{path}: no entries")));
             }
-            let learned = plan::learn(self.page.load(Ordering::Relaxed), &(next..next + wanted), got);
+            let learned = plan::learn(self.page.load(Ordering::Relaxed), wanted, got, at_cut);
             self.page.store(learned, Ordering::Relaxed);
+            at_cut = got < wanted;
+            let bearable = self.bearable.load(Ordering::Relaxed).saturating_mul(2).min(plan::LARGEST_PAGE);
+            self.bearable.store(bearable, Ordering::Relaxed);
             next += got;
             decoded.push(page);
         }
@@ -170,17 +230,42 @@ impl Source {
     async fn data_tile(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
         let width = u64::from(TILE_WIDTH);
         let index = range.start / width;
-        let body = self.tile(TileKind::Data, index, tile_width(0, index, head), Caps::ENTRIES).await?;
+        let answer = self.tile(TileKind::Data, index, tile_width(0, index, head), Caps::ENTRIES).await?;
         let watchlist = watchlist.clone();
-        let decoded = compute(move || decode::tile(&body, index * width, range.start, range.end, &watchlist)).await?;
-        decoded.map_err(|e| TailError::Answer(format!("{}: {e}", tile_path(TileKind::Data, index, TILE_WIDTH))))
+        let (from, to) = (range.start, range.end);
+        let read = move |body: &[u8]| decode::tile(body, index * width, from, to, &watchlist);
+        let decoded = self.fetcher.read(answer, read).await?;
+        let path = || tile_path(TileKind::Data, index, TILE_WIDTH);
+        let mut decoded = decoded.map_err(|e| TailError::Answer(format!("{}: {e}", path())))?;
+        // What cannot be read can still be audited: the hash tile knows its hashes.
+        if let Some(unread) = decoded.unread_from
+            && let Ok(hashes) = self.leaf_hashes(unread..to, head).await
+        {
+            decoded.leaf_hashes.truncate((unread - from) as usize);
+            decoded.leaf_hashes.extend(hashes);
+            // The root will fit now, and nobody would read them again.
+            decoded.lost = Some((unread..to, format!("{} breaks off in entry {unread}", path())));
+        }
+        Ok(decoded)
+    }
+
+    /// The hashes of some leaves of one tile.
+    async fn leaf_hashes(&self, range: Range<u64>, head: u64) -> Result<Vec<Hash>, TailError> {
+        let width = u64::from(TILE_WIDTH);
+        let index = range.start / width;
+        let answer = self.tile(TileKind::Hashes(0), index, tile_width(0, index, head), Caps::SMALL).await?;
+        let wanted = (range.start - index * width) as usize..(range.end - index * width) as usize;
+        let read = move |tile: &[u8]| tile.as_chunks::<32>().0.get(wanted).map(<[Hash]>::to_vec);
+        let hashes: Option<Vec<Hash>> = self.fetcher.read(answer, read).await?;
+        let short = || TailError::Answer(format!("{}: too short", tile_path(TileKind::Hashes(0), index, TILE_WIDTH)));
+        hashes.ok_or_else(short)
     }
 
     /// A tile of at least this width. Partial tiles may vanish as soon as the tile is full: then that one will do.
-    async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Vec<u8>, FetchError> {
-        match self.get(&tile_path(kind, index, width), caps).await {
+    async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Answer, FetchError> {
+        match self.fetch(&tile_path(kind, index, width), caps).await {
             Err(FetchError::NotFound { .. }) if width < TILE_WIDTH => {
-                self.get(&tile_path(kind, index, TILE_WIDTH), caps).await
+                self.fetch(&tile_path(kind, index, TILE_WIDTH), caps).await
             }
             other => other,
         }
@@ -189,23 +274,28 @@ impl Source {
     async fn right_edge_by_tiles(&self, size: u64) -> Result<CompactRange, TailError> {
         let mut nodes = Vec::new();
         for node in nodes_needed(size) {
-            let tile = self.tile(node.tile_kind(), node.tile_index, node.tile_width, Caps::SMALL).await?;
+            let answer = self.tile(node.tile_kind(), node.tile_index, node.tile_width, Caps::SMALL).await?;
             let short =
                 || TailError::Answer(format!("hash tile {} of level {} is short", node.tile_index, node.tile_level));
-            nodes.push(node.hash_in(&tile).ok_or_else(short)?);
+            let hash = self.fetcher.read(answer, move |tile| node.hash_in(tile)).await?;
+            nodes.push(hash.ok_or_else(short)?);
         }
         CompactRange::from_nodes(size, &nodes).map_err(|e| TailError::Answer(e.to_string()))
     }
 
     /// The audit path of the last leaf is the right edge (RFC 6962 2.1.1). get-proof-by-hash gives the path of the
     /// first leaf with that hash, so that a last leaf that stands in the log twice needs get-entry-and-proof.
-    async fn right_edge_by_proof(&self, size: u64) -> Result<CompactRange, TailError> {
+    async fn right_edge_by_proof(&self, head: &SignedTreeHead) -> Result<CompactRange, TailError> {
+        let size = head.tree_size();
         let last = size - 1;
         let path = format!("ct/v1/get-entries?start={last}&end={last}");
         let body = self.get(&path, Caps::ENTRIES).await?;
         let answer = |e: String| TailError::Answer(format!("{path}: {e}"));
         let hash = match parse_page(&body).map_err(|e| answer(e.to_string()))?.first() {
-            Some(Ok(entry)) => entry.leaf_hash(),
+            Some(Ok(entry)) => {
+                let mut buffer = LeafBuffer::default();
+                entry.decode_leaf(&mut buffer).map_err(|e| answer(e.to_string()))?.leaf_hash()
+            }
             Some(Err(e)) => return Err(answer(e.to_string())),
             None => return Err(answer("no entries".to_string())),
         };
@@ -220,11 +310,8 @@ impl Source {
                 proof.map_err(|e| TailError::Answer(format!("{by_index}: {e}")))?.audit_path
             }
         };
+        proof::verify_inclusion_of_hash(head.root(), last, hash, &nodes)
+            .map_err(|e| TailError::Answer(e.to_string()))?;
         CompactRange::from_right_edge(size, hash, &nodes).map_err(|e| TailError::Answer(e.to_string()))
     }
-}
-
-/// Runs a computation on a thread that may block, away from the tasks that wait for sockets.
-async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, TailError> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| TailError::Answer(format!("decoding ended early: {e}")))
 }

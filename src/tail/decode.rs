@@ -1,9 +1,11 @@
 //! The bytes of one response -> leaf hashes and candidates. No I/O; runs on threads that may compute.
 
+use std::ops::Range;
+
 use crate::ct::Hash;
-use crate::ct::entries::{PageEntry, parse_page};
+use crate::ct::entries::{LeafBuffer, PageEntry, parse_page};
 use crate::ct::leaf::{ExtraData, LeafEntry, TimestampedEntry, leaf_hash, leaf_hash_of_entry, leaf_index};
-use crate::ct::tile::tile_leaves;
+use crate::ct::tile::{TILE_WIDTH, tile_leaves};
 use crate::watch::{Candidate, ChainHead, OwnedEntry, Watchlist};
 
 /// How much of a malformed entry is kept.
@@ -18,8 +20,16 @@ pub struct Decoded {
     pub leaf_hashes: Vec<Hash>,
     /// Entries to look at.
     pub candidates: Vec<Candidate>,
+    /// Whether there is an entry among them whose hash could not be found out, so that no root can fit.
+    pub broken: bool,
     /// Entries that are not of the form the standard gives them: (index, reason, bytes).
     pub malformed: Vec<(u64, String, Vec<u8>)>,
+    /// Entries that state another index than their own.
+    pub misplaced: Vec<u64>,
+    /// The first entry of a tile from which on nothing could be read.
+    pub unread_from: Option<u64>,
+    /// Entries that the log does not serve, and what it said: nothing but their hashes is known.
+    pub lost: Option<(Range<u64>, String)>,
 }
 
 impl Decoded {
@@ -34,22 +44,26 @@ impl Decoded {
 /// When the body is not a get-entries response at all.
 pub fn page(body: &[u8], start: u64, wanted: u64, watchlist: &Watchlist) -> Result<Decoded, String> {
     let entries = parse_page(body).map_err(|e| e.to_string())?;
-    let mut decoded = Decoded { start, ..Decoded::default() };
-    for (index, entry) in (start..).zip(entries.iter().take(usize::try_from(wanted).unwrap_or(usize::MAX))) {
-        let entry = match entry {
-            Ok(entry) => entry,
+    let entries = &entries[..entries.len().min(usize::try_from(wanted).unwrap_or(usize::MAX))];
+    let mut decoded = Decoded { start, leaf_hashes: Vec::with_capacity(entries.len()), ..Decoded::default() };
+    let mut buffer = LeafBuffer::default();
+    for (index, entry) in (start..).zip(entries) {
+        let read = entry.as_ref().map_err(|e| *e).and_then(|entry| Ok((entry, entry.decode_leaf(&mut buffer)?)));
+        let (entry, leaf) = match read {
+            Ok(read) => read,
             Err(e) => {
                 // Its hash cannot be known; any value makes the root differ, which is the truth.
                 decoded.leaf_hashes.push(leaf_hash(&[]));
+                decoded.broken = true;
                 decoded.malformed(index, e, &[]);
                 continue;
             }
         };
-        decoded.leaf_hashes.push(entry.leaf_hash());
-        match entry.parse() {
-            Ok(leaf) if watchlist.selects(&leaf.entry) => decoded.candidates.push(from_page(index, &leaf, entry)),
+        decoded.leaf_hashes.push(leaf.leaf_hash());
+        match leaf.parse() {
+            Ok(read) if watchlist.selects(&read.entry) => decoded.candidates.push(from_page(index, &read, entry)),
             Ok(_) => {}
-            Err(e) => decoded.malformed(index, e, entry.leaf_input()),
+            Err(e) => decoded.malformed(index, e, leaf.leaf_input()),
         }
     }
     Ok(decoded)
@@ -79,7 +93,9 @@ fn candidate(index: u64, leaf: &TimestampedEntry<'_>) -> Candidate {
 /// When the tile holds fewer entries than asked for and is well formed: the wrong tile. A tile that breaks off in the
 /// middle of an entry is not an error: what stands behind the break is reported as malformed.
 pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchlist) -> Result<Decoded, String> {
-    let mut decoded = Decoded { start: from, ..Decoded::default() };
+    // A tile has 256 entries at most.
+    let room = usize::from(TILE_WIDTH).min(to.saturating_sub(from) as usize);
+    let mut decoded = Decoded { start: from, leaf_hashes: Vec::with_capacity(room), ..Decoded::default() };
     let mut leaves = tile_leaves(body);
     for index in tile_start..to {
         let before = leaves.remaining_bytes();
@@ -95,6 +111,8 @@ pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchl
             Some(Err(e)) => {
                 // Nothing says where the next entry would begin: the rest of the tile is unreadable.
                 let rest = &body[body.len() - before..];
+                decoded.broken = true;
+                decoded.unread_from = Some(index.max(from));
                 for lost in index.max(from)..to {
                     decoded.leaf_hashes.push(leaf_hash(&[]));
                     decoded.malformed(lost, e, if lost == index.max(from) { rest } else { &[] });
@@ -112,6 +130,7 @@ pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchl
             Ok(stated) => {
                 let stated = stated.map_or("none".to_string(), |stated| stated.to_string());
                 decoded.malformed(index, format!("leaf_index is {stated} at position {index}"), leaf.entry_bytes);
+                decoded.misplaced.push(index);
             }
             Err(e) => decoded.malformed(index, e, leaf.entry_bytes),
         }

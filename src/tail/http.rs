@@ -2,6 +2,7 @@
 //!
 //! A response is bounded in bytes on the wire, in bytes after decompression and in time; redirects are not followed;
 //! TLS is verified. A host that asks for less (429, 503, Retry-After) is left alone by every task that reads from it.
+//! Bodies are inflated and read on threads of their own, as many at once as there are cores.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -9,8 +10,11 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
+use tokio::sync::Semaphore;
 
+use super::inflate::{Coding, InflateError, Inflater};
 use crate::clock::{Clock, Span, Timestamp};
+use crate::finding::escape;
 
 /// Time to the first byte and between bytes.
 const QUIET: Duration = Duration::from_secs(30);
@@ -104,6 +108,33 @@ pub struct Fetcher {
     client: Client,
     clock: Clock,
     resting: Arc<Mutex<HashMap<String, Timestamp>>>,
+    desks: Arc<Desks>,
+}
+
+/// Where bodies are read: as many at once as there are cores, which also bounds how many are inflated at once.
+#[derive(Debug)]
+struct Desks {
+    free: Arc<Semaphore>,
+    idle: Mutex<Vec<Inflater>>,
+}
+
+/// A successful answer as it came over the wire.
+#[derive(Debug)]
+pub struct Answer {
+    url: String,
+    wire: Vec<u8>,
+    coding: Coding,
+    caps: Caps,
+}
+
+impl Answer {
+    /// Inflates and reads it here and now.
+    fn read<T>(&self, inflater: &mut Inflater, work: impl FnOnce(&[u8]) -> T) -> Result<T, FetchError> {
+        inflater.read(&self.wire, self.coding, self.caps.body_bytes, work).map_err(|error| match error {
+            InflateError::TooLarge(limit_bytes) => FetchError::TooLarge { url: self.url.clone(), limit_bytes },
+            InflateError::Broken(_) => FetchError::Garbled { url: self.url.clone(), reason: error.to_string() },
+        })
+    }
 }
 
 impl Fetcher {
@@ -124,14 +155,47 @@ impl Fetcher {
             .pool_max_idle_per_host(8)
             .build();
         let client = client.map_err(|e| FetchError::Network { url: "HTTP client".into(), reason: causes(&e) })?;
-        Ok(Fetcher { client, clock, resting: Arc::default() })
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let desks = Arc::new(Desks { free: Arc::new(Semaphore::new(cores)), idle: Mutex::default() });
+        Ok(Fetcher { client, clock, resting: Arc::default(), desks })
+    }
+
+    /// Fetches a small body, and inflates it here and now.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn get(&self, url: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
+        self.fetch(url, caps).await?.read(&mut Inflater::default(), <[u8]>::to_vec)
+    }
+
+    /// Inflates an answer and gives its body to `work`, on a thread that may compute.
+    ///
+    /// # Errors
+    /// When the body is too large or not what its headers say, or when `work` panics.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        answer: Answer,
+        work: impl FnOnce(&[u8]) -> T + Send + 'static,
+    ) -> Result<T, FetchError> {
+        let (desks, url) = (Arc::clone(&self.desks), answer.url.clone());
+        // The thread keeps the desk even when nobody waits for it any more.
+        let desk = Arc::clone(&desks.free).acquire_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let idle = desks.idle.lock().unwrap_or_else(|e| e.into_inner()).pop();
+            let mut inflater = idle.unwrap_or_default();
+            let done = answer.read(&mut inflater, work);
+            desks.idle.lock().unwrap_or_else(|e| e.into_inner()).push(inflater);
+            drop(desk);
+            done
+        });
+        done.await.unwrap_or_else(|e| Err(FetchError::Garbled { url, reason: format!("reading it ended early: {e}") }))
     }
 
     /// Fetches one URL whole. Waits first while its host is to be left alone.
     ///
     /// # Errors
     /// See [`FetchError`].
-    pub async fn get(&self, url: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
+    pub async fn fetch(&self, url: &str, caps: Caps) -> Result<Answer, FetchError> {
         let parsed = Url::parse(url).map_err(|e| FetchError::Garbled { url: url.into(), reason: e.to_string() })?;
         let host = parsed.host_str().unwrap_or_default().to_string();
         self.rest(&host).await;
@@ -148,7 +212,7 @@ impl Fetcher {
         if response.content_length().is_some_and(|length| length > caps.wire_bytes as u64) {
             return Err(too_large());
         }
-        let encoding = response.headers().get(CONTENT_ENCODING).map(|v| v.as_bytes().to_ascii_lowercase());
+        let encoding = response.headers().get(CONTENT_ENCODING).cloned();
         let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(4 << 20) as usize);
         while let Some(chunk) = response.chunk().await.map_err(network)? {
             if body.len() + chunk.len() > caps.wire_bytes {
@@ -161,9 +225,17 @@ impl Fetcher {
         }
         match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(FetchError::NotFound { url: url.into() }),
-            s if s.is_success() => decode(url, body, encoding.as_deref(), caps),
+            s if s.is_success() => {
+                let header = encoding.as_ref().map(|value| value.as_bytes());
+                let unknown = || FetchError::Garbled {
+                    url: url.into(),
+                    reason: format!("unknown Content-Encoding {}", escape(header.unwrap_or_default(), 40)),
+                };
+                let coding = Coding::parse(header).ok_or_else(unknown)?;
+                Ok(Answer { url: url.into(), wire: body, coding, caps })
+            }
             s => {
-                let excerpt = crate::finding::escape(&body, 200);
+                let excerpt = escape(&body, 200);
                 Err(FetchError::Status { url: url.into(), status: s.as_u16(), excerpt })
             }
         }
@@ -180,40 +252,6 @@ impl Fetcher {
             let jitter = rand::random_range(0..250);
             tokio::time::sleep(wait.duration() + Duration::from_millis(jitter)).await;
         }
-    }
-}
-
-fn decode(url: &str, body: Vec<u8>, encoding: Option<&[u8]>, caps: Caps) -> Result<Vec<u8>, FetchError> {
-    match encoding {
-        None | Some(b"" | b"identity") => Ok(body),
-        Some(b"gzip" | b"x-gzip") => inflate(url, &body, caps),
-        Some(other) => {
-            let reason = format!("unknown Content-Encoding {}", crate::finding::escape(other, 40));
-            Err(FetchError::Garbled { url: url.into(), reason })
-        }
-    }
-}
-
-/// Inflates under the cap. The size in the gzip trailer is the sender's word, taken as a hint only; a body of several
-/// gzip members, for which the hint is wrong, goes through the streaming decoder.
-fn inflate(url: &str, body: &[u8], caps: Caps) -> Result<Vec<u8>, FetchError> {
-    let too_large = || FetchError::TooLarge { url: url.to_string(), limit_bytes: caps.body_bytes };
-    let hint = body.last_chunk::<4>().map_or(0, |tail| u32::from_le_bytes(*tail) as usize);
-    if hint <= caps.body_bytes && hint / 1032 <= body.len() {
-        let mut out = vec![0; hint];
-        if let Ok(length) = libdeflater::Decompressor::new().gzip_decompress(body, &mut out)
-            && length == hint
-        {
-            return Ok(out);
-        }
-    }
-    use std::io::Read;
-    let mut out = Vec::new();
-    let mut decoder = flate2::read::MultiGzDecoder::new(body).take(caps.body_bytes as u64 + 1);
-    match decoder.read_to_end(&mut out) {
-        Ok(_) if out.len() > caps.body_bytes => Err(too_large()),
-        Ok(_) => Ok(out),
-        Err(e) => Err(FetchError::Garbled { url: url.into(), reason: format!("its gzip body is broken: {e}") }),
     }
 }
 
@@ -246,13 +284,6 @@ fn causes(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
     use crate::clock::date;
-    use std::io::Write;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(bytes).expect("write to memory");
-        encoder.finish().expect("finish in memory")
-    }
 
     #[test]
     fn retry_after_in_all_its_forms() {
@@ -267,20 +298,5 @@ mod tests {
         assert_eq!(header("Sat, 21 Nov 2026 23:27:30 UTC"), Some(Span::from_seconds(30)));
         assert_eq!(header("Sat, 21 Nov 2026 20:00:00 GMT"), Some(Span::default()), "the past means now");
         assert_eq!(header("soon"), None);
-    }
-
-    #[test]
-    fn gzip_is_inflated_under_the_cap() {
-        let caps = Caps { wire_bytes: 1 << 20, body_bytes: 100_000 };
-        let text = vec![b'a'; 50_000];
-        assert_eq!(inflate("u", &gzip(&text), caps).expect("fits"), text);
-        assert!(matches!(inflate("u", &gzip(&vec![0; 200_000]), caps), Err(FetchError::TooLarge { .. })));
-        let mut lying = gzip(&vec![0; 200_000]);
-        let end = lying.len();
-        lying[end - 4..].copy_from_slice(&10u32.to_le_bytes());
-        assert!(matches!(inflate("u", &lying, caps), Err(FetchError::TooLarge { .. })));
-        let members = [gzip(b"one "), gzip(b"two")].concat();
-        assert_eq!(inflate("u", &members, caps).expect("members"), b"one two");
-        assert!(matches!(inflate("u", b"<html>", caps), Err(FetchError::Garbled { .. })));
     }
 }

@@ -8,8 +8,9 @@
 //! that is evidence, and the reading goes on.
 
 mod client;
-mod decode;
+pub mod decode;
 mod http;
+pub mod inflate;
 mod plan;
 
 use std::collections::VecDeque;
@@ -19,12 +20,14 @@ use tokio::task::JoinHandle;
 
 pub use client::LogClient;
 pub use decode::Decoded;
-pub use http::{Caps, FetchError, Fetcher};
+pub use http::{Answer, Caps, FetchError, Fetcher};
 
 use crate::clock::{Clock, HOUR, Span, Timestamp};
+use crate::conduct::{Kind, Misconduct};
 use crate::ct::compact_range::CompactRange;
-use crate::ct::log_list::Log;
+use crate::ct::log_list::{Log, LogState};
 use crate::ct::sth::{SignedTreeHead, TreeHeadError};
+use crate::ct::{Hash, to_base64};
 use crate::finding::escape;
 use crate::watch::Watchlist;
 
@@ -32,6 +35,12 @@ use crate::watch::Watchlist;
 const REQUESTS_AT_ONCE: usize = 4;
 /// How long a smaller tree is taken for a front end that lags behind before it is reported as a rollback.
 const ROLLBACK_TOLERANCE: Span = Span::from_seconds(15 * 60);
+/// How much older than the MMD the newest tree head may be: caches and clock skew.
+const FROZEN_TOLERANCE: Span = Span::from_seconds(15 * 60);
+/// How often in a row a log may refuse entries before they are passed over.
+const REFUSALS: u32 = 5;
+/// The most leaf hashes that are kept as evidence of a disputed range.
+const MOST_EVIDENCE: usize = 4096;
 
 /// Why there is no next step. All of these are retried.
 #[derive(Debug, thiserror::Error)]
@@ -62,19 +71,13 @@ impl TailError {
     }
 }
 
-/// Something a log must not do.
+/// Up to which head a log is read.
 #[derive(Clone, Debug)]
-pub struct Misconduct {
-    /// `root_mismatch`, `fork`, `rollback` or `bad_signature`.
-    pub kind: &'static str,
-    /// The tree size it is about.
-    pub tree_size: u64,
-    /// One sentence.
-    pub detail: String,
-    /// The signed objects, byte for byte.
-    pub evidence: serde_json::Value,
-    /// The head that shows it.
-    pub head: Option<SignedTreeHead>,
+pub enum Goal {
+    /// The newest, again and again.
+    Live,
+    /// This one, and no further.
+    Until(SignedTreeHead),
 }
 
 /// What following a log brings.
@@ -102,8 +105,12 @@ pub enum Step {
     },
     /// The log broke a promise; the reading goes on.
     Misbehaved(Misconduct),
-    /// Nothing new.
-    Idle,
+    /// A tree head smaller than what was read: a front end that lags, or another tree. It is to be compared with what
+    /// is kept of that size.
+    Smaller {
+        /// The head.
+        head: SignedTreeHead,
+    },
 }
 
 type Request = JoinHandle<Result<Vec<Decoded>, TailError>>;
@@ -115,8 +122,11 @@ pub struct Tail {
     log: Arc<Log>,
     watchlist: Arc<Watchlist>,
     clock: Clock,
+    goal: Goal,
     downloaded: CompactRange,
     verified: CompactRange,
+    /// Hashes of the leaves between the two, as far as they are few enough to be evidence.
+    unverified: Vec<Hash>,
     /// The head that is being read up to.
     target: Option<SignedTreeHead>,
     /// Requests under way, in order, with the end of each.
@@ -125,6 +135,8 @@ pub struct Tail {
     /// The size at which the range was read again.
     reread_at: Option<u64>,
     smaller_since: Option<Timestamp>,
+    /// The index at which reading failed last, and how often in a row.
+    stuck: (u64, u32),
 }
 
 impl Drop for Tail {
@@ -134,33 +146,31 @@ impl Drop for Tail {
 }
 
 impl Tail {
-    /// Follows `log` from a position.
+    /// Follows the log behind `client` from a position.
     pub fn new(
-        log: Arc<Log>,
-        fetcher: Fetcher,
+        client: LogClient,
         watchlist: Arc<Watchlist>,
         clock: Clock,
+        goal: Goal,
         downloaded: CompactRange,
         verified: CompactRange,
     ) -> Tail {
         Tail {
-            client: LogClient::new(log.clone(), fetcher),
-            log,
+            log: client.log().clone(),
+            client,
             watchlist,
             clock,
+            goal,
             downloaded,
             verified,
+            unverified: Vec::new(),
             target: None,
             requests: VecDeque::new(),
             ready: VecDeque::new(),
             reread_at: None,
             smaller_since: None,
+            stuck: (0, 0),
         }
-    }
-
-    /// The log's client, for issuers.
-    pub fn client(&self) -> &LogClient {
-        &self.client
     }
 
     /// How many entries were read.
@@ -200,28 +210,67 @@ impl Tail {
             Err(error) => {
                 self.cancel();
                 self.target = None;
-                return Err(error);
+                self.pass_over(&head, error).await?
             }
         };
         self.downloaded.append(&decoded.leaf_hashes);
+        if self.unverified.len() + decoded.leaf_hashes.len() <= MOST_EVIDENCE {
+            self.unverified.extend_from_slice(&decoded.leaf_hashes);
+        }
         Ok(Step::Entries { decoded, downloaded: self.downloaded.clone() })
+    }
+
+    /// Entries that a static log refused several times are passed over: their hashes are taken from its hash tiles, so
+    /// that the audit goes on, and what was lost is said. Anything else stays the error it was.
+    async fn pass_over(&mut self, head: &SignedTreeHead, error: TailError) -> Result<Decoded, TailError> {
+        let at = self.downloaded.size();
+        self.stuck = if self.stuck.0 == at { (at, self.stuck.1 + 1) } else { (at, 1) };
+        let refused = matches!(error, TailError::Fetch(FetchError::NotFound { .. }) | TailError::Answer(_));
+        if !refused || self.stuck.1 < REFUSALS {
+            return Err(error);
+        }
+        let Some(range) = self.client.plan(at, head.tree_size(), 1).pop() else { return Err(error) };
+        self.client.without_entries(range, head.tree_size(), error.to_string()).await
     }
 
     /// Asks for a head: one to read up to or to compare with, or a step that says why there is none.
     async fn ask_head(&mut self) -> Result<Result<SignedTreeHead, Step>, TailError> {
+        if let Goal::Until(head) = &self.goal {
+            return Ok(Ok(head.clone()));
+        }
         let head = match self.client.head().await {
-            Err(TailError::TreeHead { error, body }) => return Ok(Err(self.unbelievable(error, &body))),
+            // An error page with status 200 is noise, and another origin is a matter of the configuration: both are
+            // asked again. Only what claims to be this log's head and is not signed by it speaks against the log.
+            Err(TailError::TreeHead {
+                error:
+                    error @ (TreeHeadError::Unsigned { .. } | TreeHeadError::Signature { .. } | TreeHeadError::EmptyRoot),
+                body,
+            }) => return Ok(Err(self.unbelievable(error, &body))),
             other => other?,
         };
         let now = self.clock.now();
-        // A head far from the future would make every later one look stale; clock skew is seconds, not hours.
-        if head.timestamp() > now.plus(HOUR) {
-            let detail = format!("a tree head of {} is dated {}", now, head.timestamp());
-            return Ok(Err(self.misbehaved("future_head", detail, head)));
-        }
         let (size, read) = (head.tree_size(), self.downloaded.size());
         if size >= read {
             self.smaller_since = None;
+            // Clock skew is seconds, not hours. But the clock that is wrong may be our own, and real certificates stand
+            // behind the head: it is reported, and read up to.
+            if head.timestamp() > now.plus(HOUR) {
+                let detail = format!(
+                    "the tree head of size {size} is dated {}, more than an hour ahead of this machine's clock",
+                    head.timestamp()
+                );
+                self.target = Some(head.clone());
+                return Ok(Err(self.misbehaved(Kind::FutureHead, detail, head)));
+            }
+            // RFC 6962 3: the MMD is the longest time in which an entry must appear; a log without a new head for
+            // longer than that may be holding entries back. A readonly log has signed its last.
+            let limit = Span::from_millis(self.log.mmd.millis().max(0)).plus(FROZEN_TOLERANCE);
+            if now.since(head.timestamp()) > limit && self.log.state != LogState::ReadOnly && size == read {
+                let detail =
+                    format!("the newest tree head is of {}, {} ago", head.timestamp(), now.since(head.timestamp()));
+                self.target = Some(head.clone());
+                return Ok(Err(self.misbehaved(Kind::Frozen, detail, head)));
+            }
             return Ok(if size == read && self.verified.size() == size && head.root_hash() == self.verified.root() {
                 Err(Step::Sealed { verified: self.verified.clone(), head })
             } else {
@@ -230,32 +279,34 @@ impl Tail {
         }
         let since = *self.smaller_since.get_or_insert(now);
         if now.since(since) < ROLLBACK_TOLERANCE {
-            return Ok(Err(Step::Idle));
+            return Ok(Err(Step::Smaller { head }));
         }
         let detail = format!("the log has answered with {size} entries since {since}; {read} were read");
-        Ok(Err(self.misbehaved("rollback", detail, head)))
+        Ok(Err(self.misbehaved(Kind::Rollback, detail, head)))
     }
 
     /// Compares the root of what was read with a head of the same size.
     fn compare(&mut self, head: SignedTreeHead) -> Step {
         if self.downloaded.root() == head.root_hash() {
             self.verified = self.downloaded.clone();
+            self.unverified.clear();
             self.reread_at = None;
             return Step::Sealed { head, verified: self.verified.clone() };
         }
         let size = head.tree_size();
         if self.verified.size() == size {
             let detail = format!("two signed tree heads of size {size} have different roots");
-            return self.misbehaved("fork", detail, head);
+            return self.misbehaved(Kind::Fork, detail, head);
         }
         if self.reread_at.is_none() {
             self.reread_at = Some(size);
             self.downloaded = self.verified.clone();
+            self.unverified.clear();
             return Step::Reread { head };
         }
         let from = self.verified.size();
         let detail = format!("the entries from {from} on, read twice, do not have the root that the log signed");
-        self.misbehaved("root_mismatch", detail, head)
+        self.misbehaved(Kind::RootMismatch, detail, head)
     }
 
     async fn next_decoded(&mut self, head: &SignedTreeHead) -> Result<Decoded, TailError> {
@@ -288,18 +339,25 @@ impl Tail {
         self.ready.clear();
     }
 
-    fn misbehaved(&self, kind: &'static str, detail: String, head: SignedTreeHead) -> Step {
-        let evidence = serde_json::json!({
-            "log": self.log.name, "head": head.to_json(),
-            "verified_size": self.verified.size(), "verified_root": hex::encode(self.verified.root()),
-            "downloaded_size": self.downloaded.size(), "downloaded_root": hex::encode(self.downloaded.root()),
+    fn misbehaved(&self, kind: Kind, detail: String, head: SignedTreeHead) -> Step {
+        // With the compact range of the verified head and the leaves after it anybody can recompute the root.
+        let between = self.downloaded.size() - self.verified.size();
+        let whole = self.unverified.len() as u64 == between;
+        let leaves = if whole { self.unverified.iter().map(|hash| to_base64(hash)).collect() } else { Vec::new() };
+        let more = serde_json::json!({
+            "verified_size": self.verified.size(),
+            "verified_range": self.verified.hashes().iter().map(|hash| to_base64(hash)).collect::<Vec<_>>(),
+            "leaf_hashes": leaves,
+            "computed_size": self.downloaded.size(),
+            "computed_root": to_base64(&self.downloaded.root()),
         });
-        Step::Misbehaved(Misconduct { kind, tree_size: head.tree_size(), detail, evidence, head: Some(head) })
+        Step::Misbehaved(Misconduct { kind, tree_size: head.tree_size(), detail, heads: vec![head], more })
     }
 
     fn unbelievable(&self, error: TreeHeadError, body: &[u8]) -> Step {
-        let evidence = serde_json::json!({ "log": self.log.name, "body": escape(body, 65_536) });
-        let (kind, tree_size) = ("bad_signature", self.downloaded.size());
-        Step::Misbehaved(Misconduct { kind, tree_size, detail: error.to_string(), evidence, head: None })
+        let kept = &body[..body.len().min(65_536)];
+        let more = serde_json::json!({ "answer": to_base64(kept), "text": escape(kept, 4096) });
+        let (kind, tree_size) = (Kind::BadSignature, self.downloaded.size());
+        Step::Misbehaved(Misconduct { kind, tree_size, detail: error.to_string(), heads: Vec::new(), more })
     }
 }

@@ -1,0 +1,198 @@
+//! A log that is read from two places at once, and what it does not serve.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::entries::Position;
+use super::{Books, BooksError};
+use crate::clock::{Span, Timestamp};
+use crate::ct::compact_range::CompactRange;
+use crate::ct::key::{LogId, LogKey};
+use crate::ct::sth::SignedTreeHead;
+
+/// How long until lost entries are asked for again: first, and at most.
+const ASK_AGAIN: (Span, Span) = (Span::from_seconds(60), Span::from_seconds(6 * 3600));
+
+/// The part of a log below a proven tree head that is still being read.
+#[derive(Clone, Debug)]
+pub struct Backlog {
+    /// Where it stands.
+    pub position: Position,
+    /// The head up to which it is read, where the live position began.
+    pub goal: SignedTreeHead,
+}
+
+/// Entries that the log did not serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The first of them.
+    pub start: u64,
+    /// The first after them.
+    pub end: u64,
+    /// How often they were asked for again.
+    pub attempts: u32,
+}
+
+impl Books {
+    /// The backlog of a log, if it is read from two places.
+    ///
+    /// # Errors
+    /// Unusable books; also a stored position or head that is not one.
+    pub async fn backlog(&self, key: LogKey) -> Result<Option<Backlog>, BooksError> {
+        struct Row {
+            start_index: u64,
+            ranges: [Vec<u8>; 2],
+            head: (u64, i64, [u8; 32], Vec<u8>),
+        }
+        let log_id = key.log_id();
+        let row = self
+            .read(move |connection| {
+                let sql =
+                    "SELECT start_index, downloaded, verified, goal_size, goal_signed_at, goal_root, goal_signature
+                           FROM backlogs WHERE log_id = ?1";
+                connection
+                    .query_row(sql, params![log_id.0], |row| {
+                        Ok(Row {
+                            start_index: row.get(0)?,
+                            ranges: [row.get(1)?, row.get(2)?],
+                            head: (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?),
+                        })
+                    })
+                    .optional()
+            })
+            .await?;
+        let Some(Row { start_index, ranges, head }) = row else { return Ok(None) };
+        let (size, signed_at, root, signature) = head;
+        let goal = SignedTreeHead::reopen(size, Timestamp::from_millis(signed_at), root, signature, &key);
+        match (CompactRange::from_bytes(&ranges[0]), CompactRange::from_bytes(&ranges[1]), goal) {
+            (Ok(downloaded), Ok(verified), Ok(goal)) => {
+                Ok(Some(Backlog { position: Position { start_index, downloaded, verified }, goal }))
+            }
+            _ => {
+                let reason = format!("the backlog of log {log_id} is not a position below a signed tree head");
+                Err(BooksError::Damaged { path: self.path().to_path_buf(), reason })
+            }
+        }
+    }
+
+    /// Makes the position of a log its backlog below `goal`, and lets the live position begin at `goal`, whose compact
+    /// range is `edge`.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn split(&self, goal: SignedTreeHead, edge: CompactRange, now: Timestamp) -> Result<(), BooksError> {
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            transaction.execute(
+                "INSERT INTO backlogs (log_id, start_index, downloaded_size, downloaded, verified_size, verified,
+                                       goal_size, goal_root, goal_signed_at, goal_signature)
+                 SELECT log_id, start_index, downloaded_size, downloaded, verified_size, verified, ?2, ?3, ?4, ?5
+                 FROM logs WHERE log_id = ?1",
+                params![
+                    goal.log_id().0,
+                    goal.tree_size(),
+                    goal.root_hash(),
+                    goal.timestamp().millis(),
+                    goal.signature()
+                ],
+            )?;
+            transaction.execute(
+                "UPDATE logs SET start_index = ?2, downloaded_size = ?2, downloaded = ?3, verified_size = ?2, verified = ?3,
+                                 updated_at = ?4 WHERE log_id = ?1",
+                params![goal.log_id().0, edge.size(), edge.to_bytes(), now.millis()],
+            )?;
+            super::entries::insert_head(&transaction, goal.log_id(), &goal, now, "verified")?;
+            transaction.commit()
+        })
+        .await
+    }
+
+    /// The backlog has reached its goal: the log is one again.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn join(&self, log_id: LogId) -> Result<(), BooksError> {
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            // What did not fit the signed root, read twice, must not count as included because the log is one again.
+            transaction.execute(
+                "UPDATE sightings SET doubted = 1 WHERE log_id = ?1
+                 AND idx >= (SELECT verified_size FROM backlogs WHERE log_id = ?1)
+                 AND idx < (SELECT goal_size FROM backlogs WHERE log_id = ?1)",
+                params![log_id.0],
+            )?;
+            transaction.execute(
+                "UPDATE logs SET start_index = (SELECT start_index FROM backlogs AS b WHERE b.log_id = logs.log_id)
+                 WHERE log_id = ?1 AND EXISTS (SELECT 1 FROM backlogs AS b WHERE b.log_id = logs.log_id)",
+                params![log_id.0],
+            )?;
+            transaction.execute("DELETE FROM backlogs WHERE log_id = ?1", params![log_id.0])?;
+            transaction.commit()
+        })
+        .await
+    }
+
+    /// Notes entries that the log does not serve.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn note_gap(&self, log_id: LogId, gap: Gap, now: Timestamp) -> Result<(), BooksError> {
+        self.write(move |connection| {
+            connection
+                .execute(
+                    "INSERT INTO gaps (log_id, start_index, end_index, missed_at, next_try_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT DO NOTHING",
+                    params![log_id.0, gap.start, gap.end, now.millis(), now.plus(ASK_AGAIN.0).millis()],
+                )
+                .map(|_| ())
+        })
+        .await
+    }
+
+    /// A gap of the log that is to be asked for again now.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn due_gap(&self, log_id: LogId, now: Timestamp) -> Result<Option<Gap>, BooksError> {
+        self.read(move |connection| {
+            let sql = "SELECT start_index, end_index, attempts FROM gaps
+                       WHERE log_id = ?1 AND filled_at IS NULL AND next_try_at <= ?2 ORDER BY next_try_at LIMIT 1";
+            connection
+                .query_row(sql, params![log_id.0, now.millis()], |row| {
+                    Ok(Gap { start: row.get(0)?, end: row.get(1)?, attempts: row.get(2)? })
+                })
+                .optional()
+        })
+        .await
+    }
+
+    /// Notes how asking again ended: filled, or later again.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn gap_asked(&self, log_id: LogId, gap: Gap, filled: bool, now: Timestamp) -> Result<(), BooksError> {
+        let wait = Span::from_millis((ASK_AGAIN.0.millis() << gap.attempts.min(10)).min(ASK_AGAIN.1.millis()));
+        self.write(move |connection| {
+            connection
+                .execute(
+                    "UPDATE gaps SET attempts = attempts + 1, next_try_at = ?3,
+                            filled_at = CASE WHEN ?4 THEN ?5 ELSE NULL END
+                     WHERE log_id = ?1 AND start_index = ?2",
+                    params![log_id.0, gap.start, now.plus(wait).millis(), filled, now.millis()],
+                )
+                .map(|_| ())
+        })
+        .await
+    }
+
+    /// Keeps the rates of growth and of reading, entries per second.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn note_rates(&self, log_id: LogId, growth: f64, read: f64) -> Result<(), BooksError> {
+        self.write(move |connection| {
+            let sql = "UPDATE logs SET growth_rate = ?2, read_rate = ?3 WHERE log_id = ?1";
+            connection.execute(sql, params![log_id.0, growth, read]).map(|_| ())
+        })
+        .await
+    }
+}

@@ -1,0 +1,98 @@
+//! Misbehaviour of a log: the evidence, byte for byte, and a case of its own kind, in one transaction.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::cases::{About, load, write_case, write_event};
+use super::{Books, BooksError};
+use crate::case::{self, Notice};
+use crate::clock::Timestamp;
+use crate::conduct::{Accused, Kind, Misconduct};
+use crate::finding::{CaseKey, KeyHash, Serial};
+
+/// The most occurrences of one kind of misbehaviour that are kept per log: the first ones convict, and a log that
+/// misbehaves a thousand times an hour must not fill the disk.
+const MOST_KEPT: i64 = 1000;
+
+impl Books {
+    /// Keeps a misbehaviour with its evidence, and opens the case of its log and kind. The notice when that is news;
+    /// later occurrences of the same kind add to the evidence alone.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn commit_misconduct(
+        &self,
+        accused: Accused,
+        misconduct: Misconduct,
+        recipients: Vec<(String, String)>,
+        now: Timestamp,
+    ) -> Result<Option<Notice>, BooksError> {
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            let word = misconduct.kind.word();
+            let sql = "SELECT count(*) FROM misbehaviours WHERE log_id = ?1 AND kind = ?2";
+            let kept: i64 = transaction.query_row(sql, params![accused.log_id.0, word], |row| row.get(0))?;
+            if kept < MOST_KEPT {
+                transaction.execute(
+                    "INSERT INTO misbehaviours (log_id, kind, tree_size, detail, evidence, observed_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+                    params![
+                        accused.log_id.0,
+                        word,
+                        misconduct.tree_size,
+                        misconduct.detail,
+                        misconduct.evidence(&accused, now).to_string(),
+                        now.millis()
+                    ],
+                )?;
+            }
+            let key = CaseKey { issuer_key_hash: KeyHash(accused.log_id.0), serial: Serial(word.as_bytes().to_vec()) };
+            let known = load(&transaction, About::Log, &key)?;
+            let change = case::fold(known.as_ref(), &[misconduct.finding(&accused)]);
+            let mut told = None;
+            if let Some(change) = change {
+                let whom = (About::Log, &key, accused.operator.as_str());
+                let (number, aware_at, subject_line) = write_case(&transaction, whom, known.as_ref(), &change, now)?;
+                let notice = Notice {
+                    case: case::case_name(number, aware_at),
+                    event: change.event,
+                    event_number: change.event_number,
+                    event_at: now,
+                    aware_at,
+                    clock: change.clock,
+                    due: None,
+                    severity: change.severity,
+                    new_findings: change.new_findings.len(),
+                    findings: change.all_findings,
+                    certificate: None,
+                    sightings: Vec::new(),
+                    record: vec![
+                        ("log".to_string(), format!("{}, operated by {}", accused.name, accused.operator)),
+                        ("log id".to_string(), accused.log_id.to_string()),
+                        ("tree size".to_string(), misconduct.tree_size.to_string()),
+                    ],
+                    not_evaluable: Vec::new(),
+                    subject_line,
+                };
+                write_event(&transaction, number, &notice, &recipients, now)?;
+                told = Some(notice);
+            }
+            transaction.commit()?;
+            Ok(told)
+        })
+        .await
+    }
+
+    /// The evidence of the newest misbehaviour of this kind of the log with this name.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn evidence(&self, log: &str, kind: Kind) -> Result<Option<String>, BooksError> {
+        let log = log.to_string();
+        self.read(move |connection| {
+            let sql = "SELECT evidence FROM misbehaviours AS m JOIN logs AS l USING (log_id)
+                       WHERE l.name = ?1 AND m.kind = ?2 ORDER BY misbehaviour_id DESC LIMIT 1";
+            connection.query_row(sql, params![log, kind.word()], |row| row.get(0)).optional()
+        })
+        .await
+    }
+}
