@@ -42,6 +42,12 @@ static DB_UNKNOWN: RuleInfo = RuleInfo {
 static DB_KEY: RuleInfo =
     rule("db.key", "the public key is the one that the issuance database has for the serial number", "4.9.1.1");
 
+// BR 6.3.2 limits the validity that the CA meant to give; another one in the certificate was given by something else.
+static DB_VALIDITY: RuleInfo = RuleInfo {
+    clock: RevocationClock::FiveDays(12),
+    ..rule("db.validity", "the validity is the one that the issuance database has for the serial number", "6.3.2")
+};
+
 static SAN_UNEXPECTED: RuleInfo =
     rule("san.unexpected", "every subject alternative name is a name that the order approves", "3.2.2.4");
 
@@ -64,7 +70,8 @@ static ORDER_CHANNEL: RuleInfo = RuleInfo {
 };
 
 /// The rules of this room.
-pub static RULES: &[&RuleInfo] = &[&DB_UNKNOWN, &DB_KEY, &SAN_UNEXPECTED, &ORDER_KEY, &ORDER_HIERARCHY, &ORDER_CHANNEL];
+pub static RULES: &[&RuleInfo] =
+    &[&DB_UNKNOWN, &DB_KEY, &DB_VALIDITY, &SAN_UNEXPECTED, &ORDER_KEY, &ORDER_HIERARCHY, &ORDER_CHANNEL];
 
 /// Compares a certificate with the CA's record: one verdict per rule of [`RULES`], in that order.
 pub fn run(
@@ -80,6 +87,7 @@ pub fn run(
     vec![
         (&DB_UNKNOWN, unknown(presented, lookup, context)),
         (&DB_KEY, compare(db_key)),
+        (&DB_VALIDITY, compare(validity)),
         (&SAN_UNEXPECTED, compare(unexpected)),
         (&ORDER_KEY, compare(order_key)),
         (&ORDER_HIERARCHY, compare(hierarchy)),
@@ -169,6 +177,21 @@ fn db_key(presented: &Presented, record: &IssuanceRecord) -> Verdict {
     Verdict::Fail(vec![finding.with_evidence("issuance database", row)])
 }
 
+fn validity(presented: &Presented, record: &IssuanceRecord) -> Verdict {
+    let Some((start, end)) = presented.validity else {
+        return Verdict::NotEvaluable("the validity of the certificate cannot be read".to_string());
+    };
+    let Some((known_start, known_end)) = record.validity else {
+        return Verdict::NotEvaluable("certificates.not_before or not_after is empty for this certificate".to_string());
+    };
+    if (start.seconds(), end.seconds()) == (known_start.seconds(), known_end.seconds()) {
+        return Verdict::Pass;
+    }
+    let detail = format!("valid {start} to {end}, in the issuance database {known_start} to {known_end}");
+    let row = format!("signed {}, state {} (as of {})", record.signed_at, shown(&record.state), record.as_of);
+    Verdict::Fail(vec![DB_VALIDITY.finding("validity", detail).with_evidence("issuance database", row)])
+}
+
 fn hierarchy(_: &Presented, record: &IssuanceRecord) -> Verdict {
     let Some(order) = &record.order else {
         return Verdict::NotEvaluable("there is no order for this certificate that names a hierarchy".to_string());
@@ -228,7 +251,11 @@ mod tests {
     const SEEN: Timestamp = date(2026, 11, 20);
 
     fn presented(names: &[&str]) -> Presented {
-        Presented { names: names.iter().map(|name| name.to_string()).collect(), spki_sha256: KeyHash([7; 32]) }
+        Presented {
+            names: names.iter().map(|name| name.to_string()).collect(),
+            spki_sha256: KeyHash([7; 32]),
+            validity: None,
+        }
     }
 
     fn record(names: Option<&[&str]>) -> IssuanceRecord {
@@ -249,6 +276,7 @@ mod tests {
             issuer_hierarchy: "public".into(),
             signed_at: SEEN,
             spki_sha256: None,
+            validity: None,
             state: "issued".into(),
             order: Some(order),
             authorisations: None,
@@ -276,7 +304,7 @@ mod tests {
     /// db.unknown, san.unexpected and order.key.
     fn verdicts(presented: &Presented, lookup: &Lookup, waited: Span) -> [Verdict; 3] {
         let all = all(presented, lookup, waited, &policy());
-        [all[0].clone(), all[2].clone(), all[3].clone()]
+        [all[0].clone(), all[3].clone(), all[4].clone()]
     }
 
     fn found(record: IssuanceRecord) -> Lookup {
@@ -349,7 +377,7 @@ mod tests {
         let mut known = record(Some(&["a.b"]));
         let last = |record: &IssuanceRecord, policy: &Policy| {
             let verdicts = all(&presented(&["a.b"]), &found(record.clone()), Span::default(), policy);
-            [verdicts[1].clone(), verdicts[4].clone(), verdicts[5].clone()]
+            [verdicts[1].clone(), verdicts[5].clone(), verdicts[6].clone()]
         };
         let [key, hierarchy, channel] = last(&known, &Policy::default());
         assert!(missing(&key).contains("certificates.spki_sha256") && missing(&channel).contains("not configured"));

@@ -144,7 +144,8 @@ pub fn presented(certificate: &Certificate) -> Presented {
         Identifier::Dns(name) => name.lower().text(),
         Identifier::Ip(_) => identifier.text(),
     });
-    Presented { names: names.collect(), spki_sha256: certificate.spki_sha256() }
+    let validity = certificate.not_before().zip(certificate.not_after());
+    Presented { names: names.collect(), spki_sha256: certificate.spki_sha256(), validity }
 }
 
 /// The time of issuance, in this order: the CA's own signing time; the earliest embedded SCT; otherwise an interval

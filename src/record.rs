@@ -15,6 +15,8 @@ pub struct Presented {
     pub names: Vec<String>,
     /// SHA-256 of the SubjectPublicKeyInfo.
     pub spki_sha256: KeyHash,
+    /// Start and end of its validity, when both can be read.
+    pub validity: Option<(Timestamp, Timestamp)>,
 }
 
 /// The answer to "what do you know of this certificate?".
@@ -64,6 +66,8 @@ pub struct IssuanceRecord {
     pub signed_at: Timestamp,
     /// SHA-256 of the public key in the certificate.
     pub spki_sha256: Option<String>,
+    /// Start and end of the validity in the certificate, when both are recorded.
+    pub validity: Option<(Timestamp, Timestamp)>,
     /// `precert_only` or `issued`.
     pub state: String,
     /// The order it was issued for; `None` when the row names none or one that does not exist.

@@ -41,6 +41,7 @@ fn policy(fixture: &Value) -> Policy {
     };
     let default = Policy::default();
     Policy {
+        reuse_rules: default.reuse_rules,
         issuer_domains: words("issuer_domains", default.issuer_domains),
         account_uri_prefix: fixture["policy"]["account_uri_prefix"].as_str().map(str::to_string),
         channels: words("channels", default.channels),
@@ -56,7 +57,7 @@ impl Case {
         let issuer_key_hash = KeyHash::from_hex(issuer).expect("a key hash");
         let serial = Serial::from_hex(serial).expect("a serial");
         let names = names.iter().map(|name| name.to_string()).collect();
-        let presented = Presented { names, spki_sha256: KeyHash::from_hex(spki).expect("a key hash") };
+        let presented = Presented { names, spki_sha256: KeyHash::from_hex(spki).expect("a key hash"), validity: None };
         let context =
             crosscheck::Context { first_seen: NOW, now: NOW.plus(Span::from_days(1)), grace: Span::default() };
         let policy = Policy {
@@ -124,6 +125,9 @@ fn every_rule_finds_what_its_fixtures_say_and_nothing_else() {
         let moment = |key: &str| Timestamp::parse(text(key)).unwrap_or_else(|| panic!("{name}: {key}"));
         let mut case = Case::new(text("issuer_key_hash"), text("serial"), &words("names"), text("spki_sha256"));
         let grace = Span::from_seconds(fixture["grace_seconds"].as_i64().expect("seconds"));
+        if fixture["not_after"].is_string() {
+            case.presented.validity = Some((moment("not_before"), moment("not_after")));
+        }
         case.context = crosscheck::Context { first_seen: moment("first_seen"), now: moment("now"), grace };
         if fixture["policy"].is_object() {
             case.policy = policy(&fixture);

@@ -10,7 +10,8 @@ use crate::evidence::perspectives::{self, Flaw};
 use crate::evidence::policy::{Policy, lists};
 use crate::evidence::reuse_limits::reuse_limit;
 use crate::evidence::rules::{
-    DCV_ADN, DCV_APPLICANT, DCV_EXISTS, DCV_MANUAL, DCV_METHOD, DCV_RESOLVER, DCV_REUSE, DCV_TOKEN30, DCV_WILDCARD,
+    DCV_ADN, DCV_APPLICANT, DCV_EXISTS, DCV_MANUAL, DCV_METHOD, DCV_OWN_LIMIT, DCV_RESOLVER, DCV_REUSE, DCV_TOKEN30,
+    DCV_WILDCARD,
 };
 use crate::evidence::story::{days, plural, shown};
 use crate::evidence::tally::Remark;
@@ -39,6 +40,7 @@ impl Reliance<'_> {
             self.method(),
             self.wildcard(),
             self.age(),
+            self.own_limit(),
             self.token(),
             self.applicant(),
             self.manual(),
@@ -139,6 +141,26 @@ impl Reliance<'_> {
         let why =
             format!("its validation (confirmation {id}, {reused}) was {age} old at signing on {signed}; limit {limit}");
         Some(Remark::Broken(DCV_REUSE.finding(self.name, why)))
+    }
+
+    fn own_limit(&self) -> Option<Remark> {
+        let reuse = self.reuse?;
+        let Some(rule) = self.policy.reuse_rules.iter().find(|rule| rule.name.eq_ignore_ascii_case(&reuse.rule)) else {
+            let why =
+                format!("{} was decided by rule {}, for which no limit is set", reuse.label(), shown(&reuse.rule));
+            return Some(Remark::gap(&DCV_OWN_LIMIT, why));
+        };
+        // What the rule looked at: the nearest origin that the CA stated, be it a reuse itself.
+        let stated = reuse.chain.first().and_then(|step| step.stated_at);
+        let origin = stated.unwrap_or(self.confirmation.completed_at);
+        let age = reuse.decided_at.since(origin);
+        if age <= rule.limit {
+            return None;
+        }
+        let (label, name, limit) = (reuse.label(), shown(&rule.name), days(rule.limit));
+        let why =
+            format!("{label} was decided by rule {name} {} after its origin of {origin}; limit {limit}", days(age));
+        Some(Remark::Broken(DCV_OWN_LIMIT.finding(self.name, why)))
     }
 
     fn token(&self) -> Option<Remark> {

@@ -61,6 +61,15 @@ pub(super) static DCV_REUSE: RuleInfo = must(
     "4.2.1",
 );
 
+// What the CA's own practice says of its rules of reuse (Mozilla bug 1718771): a rule that held for a step of a chain says
+// nothing of its root.
+pub(super) static DCV_OWN_LIMIT: RuleInfo = RuleInfo {
+    severity: Severity::Warning,
+    citation: Citation { document: Document::Monitor, section: "rules of reuse" },
+    clock: RevocationClock::None,
+    ..must("dcv.own_limit", "a validation is reused within the limit that the CA set for its rule of reuse", "")
+};
+
 // BR 3.2.2.4.x: "The Random Value SHALL remain valid for use in a confirming response for no more than 30 days from its
 // creation."
 pub(super) static DCV_TOKEN30: RuleInfo =
@@ -191,6 +200,7 @@ pub static RULES: &[&RuleInfo] = &[
     &DCV_METHOD,
     &DCV_WILDCARD,
     &DCV_REUSE,
+    &DCV_OWN_LIMIT,
     &DCV_TOKEN30,
     &DCV_APPLICANT,
     &DCV_MANUAL,

@@ -50,8 +50,10 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
         spki_sha256: Option<String>,
         state: String,
         hierarchy: String,
+        validity: Option<(Timestamp, Timestamp)>,
     }
-    let sql = "SELECT c.cert_id, c.order_id, c.signed_at, c.spki_sha256, c.state, i.hierarchy
+    let sql = "SELECT c.cert_id, c.order_id, c.signed_at, c.spki_sha256, c.state, i.hierarchy,
+                   c.not_before, c.not_after
                FROM issuers i JOIN certificates c USING (issuer_id) WHERE i.spki_sha256 = ?1 AND c.serial = ?2";
     let key = params![query.key.issuer_key_hash.to_string(), query.key.serial.value_hex()];
     let certificate = maybe(tx, sql, key, |row| {
@@ -62,6 +64,7 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
             spki_sha256: row.get(3)?,
             state: row.get(4)?,
             hierarchy: row.get(5)?,
+            validity: moment(row, 6)?.zip(moment(row, 7)?),
         })
     })?;
     let Some(certificate) = certificate else {
@@ -88,6 +91,7 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
         issuer_hierarchy: certificate.hierarchy,
         signed_at: certificate.signed_at,
         spki_sha256: certificate.spki_sha256,
+        validity: certificate.validity,
         state: certificate.state,
         order,
         authorisations,
@@ -160,7 +164,7 @@ fn read_confirmation(row: &Row<'_>) -> rusqlite::Result<DcvConfirmation> {
         completed_at: seconds(row, 4)?,
         performed_by: row.get(5)?,
         resolver: row.get(6)?,
-        token_issued_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_seconds),
+        token_issued_at: moment(row, 7)?,
         dnssec: row.get(8)?,
         remote: perspectives(row, 9)?,
         account_id: row.get(12)?,
@@ -201,10 +205,7 @@ fn confirmations(
 
 fn reuse(tx: &Connection, reuse_id: i64) -> rusqlite::Result<Option<DcvReuse>> {
     let sql = "SELECT stated_id, stated_at FROM dcv_reuse_chain WHERE reuse_id = ?1 ORDER BY step";
-    let chain = all(tx, sql, [reuse_id], |row| {
-        let stated_at: Option<i64> = row.get(1)?;
-        Ok(ReuseStep { stated_id: row.get(0)?, stated_at: stated_at.map(Timestamp::from_seconds) })
-    })?;
+    let chain = all(tx, sql, [reuse_id], |row| Ok(ReuseStep { stated_id: row.get(0)?, stated_at: moment(row, 1)? }))?;
     let sql = "SELECT dcv_id, rule, decided_at, decided_by FROM dcv_reuse WHERE reuse_id = ?1";
     let row = maybe(tx, sql, [reuse_id], |row| {
         let reuse = DcvReuse {
@@ -255,6 +256,10 @@ fn approvals(tx: &Connection, order_id: &str) -> rusqlite::Result<Vec<Approval>>
 
 fn seconds(row: &Row<'_>, place: usize) -> rusqlite::Result<Timestamp> {
     row.get(place).map(Timestamp::from_seconds)
+}
+
+fn moment(row: &Row<'_>, place: usize) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(place)?.map(Timestamp::from_seconds))
 }
 
 fn maybe<T>(
