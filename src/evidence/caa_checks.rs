@@ -8,9 +8,7 @@ use crate::evidence::caa::{Answer, Fit, evaluate, fits, read};
 use crate::evidence::methods::{has_label, is_onion};
 use crate::evidence::perspectives::{self, Flaw};
 use crate::evidence::policy::{Policy, lists};
-use crate::evidence::rules::{
-    CAA_EXISTS, CAA_FRESH, CAA_MANUAL, CAA_PARAMS, CAA_RESOLVER, CAA_VERDICT, MPIC_COUNT, MPIC_QUORUM,
-};
+use crate::evidence::rules::{CAA_EXISTS, CAA_FRESH, CAA_MANUAL, CAA_PARAMS, CAA_RESOLVER, CAA_VERDICT};
 use crate::evidence::story::{shown, told_check};
 use crate::evidence::tally::Remark;
 use crate::finding::{Finding, RevocationClock, RuleInfo, Severity, br};
@@ -50,7 +48,8 @@ impl Checked<'_> {
             let why = format!("its row names CAA check {}, which is of {}", check.caa_id, shown(&check.name));
             return vec![self.broken(&CAA_EXISTS, why)];
         }
-        let single = [self.verdict(check), self.fresh(check), self.resolver(check), self.manual(check)];
+        let single =
+            [self.verdict(check), self.fresh(check), self.resolver(check), self.manual(check), self.dnssec(check)];
         let mut remarks: Vec<Remark> = single.into_iter().flatten().collect();
         remarks.extend(self.network(check));
         remarks
@@ -187,18 +186,25 @@ impl Checked<'_> {
     fn network(&self, check: &CaaCheck) -> Vec<Remark> {
         let Some(remote) = check.remote.filter(|remote| remote.total > 0) else { return Vec::new() };
         let flaws = perspectives::judge(Some(remote), check.checked_at);
-        let of_two = |flaw: Flaw| match flaw {
-            Flaw::Broken(rule, why) if rule.id == MPIC_COUNT.id || rule.id == MPIC_QUORUM.id => {
-                Some(self.broken(rule, format!("CAA check {}: {why}", check.caa_id)))
-            }
-            Flaw::Broken(rule, why) => Some(self.broken(rule, why)),
+        let broken = |flaw: Flaw| match flaw {
+            Flaw::Broken(rule, why) => Some(self.broken(rule, format!("CAA check {}: {why}", check.caa_id))),
             Flaw::Missing(..) => None,
         };
-        let dnssec = check.dnssec.as_deref().and_then(|dnssec| match check.result.as_str() {
-            "failed" => None,
-            _ => perspectives::judge_dnssec(Some(dnssec), check.checked_at),
-        });
-        flaws.into_iter().chain(dnssec).filter_map(of_two).collect()
+        flaws.into_iter().filter_map(broken).collect()
+    }
+
+    /// DNSSEC of an answer; of a look-up that failed the verdict speaks.
+    fn dnssec(&self, check: &CaaCheck) -> Option<Remark> {
+        if check.result.eq_ignore_ascii_case("failed") {
+            return None;
+        }
+        let id = check.caa_id;
+        perspectives::judge_dnssec(check.dnssec.as_deref(), check.checked_at).map(|flaw| match flaw {
+            Flaw::Broken(rule, why) => self.broken(rule, format!("CAA check {id}: {why}")),
+            Flaw::Missing(rule, column) => {
+                Remark::gap(rule, format!("no usable caa_checks.{column} for CAA check {id}"))
+            }
+        })
     }
 
     fn broken(&self, rule: &'static RuleInfo, why: String) -> Remark {

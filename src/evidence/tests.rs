@@ -3,7 +3,7 @@ use crate::clock::{DAY, Span};
 use crate::clock::{Timestamp, date};
 use crate::finding::RevocationClock;
 use crate::finding::{CaseKey, KeyHash, Serial};
-use crate::record::{Account, CaaCheck, DcvReuse, Order, Perspectives, ReuseStep};
+use crate::record::{Account, Approval, CaaCheck, DcvReuse, Order, Perspectives, ReuseStep};
 
 pub(super) const SIGNED: Timestamp = date(2026, 11, 20);
 
@@ -35,7 +35,7 @@ fn check(name: &str) -> CaaCheck {
         result: "none".into(),
         rrset: None,
         ttl: None,
-        dnssec: None,
+        dnssec: Some("insecure".into()),
         resolver: "own".into(),
         performed_by: "system".into(),
         remote: None,
@@ -207,6 +207,104 @@ fn a_name_is_judged_once_and_each_on_its_own() {
     let rows = vec![("a.eus", Basis::Confirmation(confirmation(1, "a.eus", ago(1))))];
     let findings = found(&["b.eus", "a.eus", "b.eus"], record(Some(rows), vec![]));
     assert_eq!(findings.iter().map(|finding| finding.subject.as_str()).collect::<Vec<_>>(), ["b.eus"]);
+}
+
+/// Severity, clock and citation of the one finding about a.eus, signed at `signed` an hour after its validation and check.
+fn graded(
+    signed: Timestamp,
+    change: impl Fn(&mut DcvConfirmation, &mut CaaCheck),
+) -> (Severity, RevocationClock, String) {
+    let hour = Span::from_seconds(3_600);
+    let mut done = confirmation(1, "a.eus", signed.minus(hour));
+    let mut checked = CaaCheck { checked_at: signed.minus(hour), ..check("a.eus") };
+    if let Some(remote) = &mut done.remote {
+        (remote.corroborating, remote.total) = (5, 5);
+    }
+    change(&mut done, &mut checked);
+    let mut record = record(Some(vec![("a.eus", Basis::Confirmation(done))]), vec![]);
+    record.signed_at = signed;
+    if let Some(rows) = &mut record.authorisations {
+        rows[0].caa = Some(checked);
+    }
+    let finding = one(&["a.eus"], record);
+    (finding.severity, finding.clock, finding.citation.to_string())
+}
+
+#[test]
+fn what_binds_later_warns_before_and_is_an_error_from_its_second_on() {
+    let second = Span::from_seconds(1);
+    let (warning, error) = ((Severity::Warning, RevocationClock::None), (Severity::Error, RevocationClock::Day(5)));
+    let grade = |day, change: &dyn Fn(&mut DcvConfirmation, &mut CaaCheck)| {
+        let (severity, clock, _) = graded(day, change);
+        (severity, clock)
+    };
+    let methods = |_: &mut DcvConfirmation, check: &mut CaaCheck| {
+        check.rrset = Some("a.eus. CAA 0 issue \"ca.example; validationmethods=http-01\"".into());
+    };
+    assert_eq!(grade(date(2027, 3, 15).minus(second), &methods), warning);
+    assert_eq!(grade(date(2027, 3, 15), &methods), error);
+    let resolver = |_: &mut DcvConfirmation, check: &mut CaaCheck| check.resolver = "8.8.8.8".into();
+    assert_eq!(grade(date(2026, 3, 15).minus(second), &resolver), warning);
+    assert_eq!(grade(date(2026, 3, 15), &resolver), error);
+    let mail = |done: &mut DcvConfirmation, _: &mut CaaCheck| done.method = "3.2.2.4.4".into();
+    assert_eq!(grade(date(2028, 3, 15).minus(second), &mail), warning);
+    assert_eq!(grade(date(2028, 3, 15), &mail), error);
+}
+
+#[test]
+fn the_section_is_that_of_the_text_in_force_at_signing() {
+    let manual = |_: &mut DcvConfirmation, check: &mut CaaCheck| check.performed_by = "op3".into();
+    let day = date(2026, 6, 16);
+    assert_eq!(graded(day.minus(Span::from_seconds(1)), manual).2, "BR 3.2.2.8");
+    assert_eq!(graded(day, manual).2, "BR 4.2.2.1");
+}
+
+#[test]
+fn another_applicant_is_for_review_in_a_shared_account_and_an_error_in_another_account() {
+    let other = |done: &mut DcvConfirmation, _: &mut CaaCheck| {
+        (done.applicant_id, done.account_id) = ("b".into(), Some("78".into()));
+    };
+    let (severity, clock, citation) = graded(SIGNED, other);
+    assert_eq!((severity, clock, citation.as_str()), (Severity::Error, RevocationClock::Day(5), "BR 3.2.2.4"));
+    let coke = DcvConfirmation { applicant_id: "coke".into(), ..confirmation(1, "a.eus", ago(1)) };
+    let mut reseller = record(Some(vec![("a.eus", Basis::Confirmation(coke))]), vec![]);
+    if let Some(order) = &mut reseller.order {
+        order.account.kind = "CDN".into();
+    }
+    let finding = one(&["a.eus"], reseller.clone());
+    assert_eq!((finding.severity, finding.clock), (Severity::Review, RevocationClock::None));
+    assert!(finding.detail.contains("applicant coke") && finding.citation.starts_with("ctwarden"), "{finding:?}");
+    reseller.other_confirmations.push(confirmation(2, "a.eus", ago(2)));
+    assert_eq!(one(&["a.eus"], reseller).rule, "dcv.record");
+}
+
+#[test]
+fn what_other_people_wrote_is_escaped_wherever_it_is_told() {
+    let hostile = "\u{1b}[2J\r\nBcc: \u{202e}".to_string();
+    let done = DcvConfirmation {
+        adn: hostile.clone(),
+        method: hostile.clone(),
+        performed_by: hostile.clone(),
+        resolver: Some(hostile.clone()),
+        applicant_id: hostile.clone(),
+        ..confirmation(1, "a.eus", ago(1))
+    };
+    let mut bad = record(Some(vec![("a.eus", Basis::Confirmation(done))]), vec![]);
+    bad.approvals = Some(vec![Approval { step: hostile.clone(), person: hostile.clone(), decided_at: SIGNED }]);
+    if let Some(order) = &mut bad.order {
+        (order.vtype, order.order_id, order.account.kind) = ("EV".into(), hostile.clone(), "cdn".into());
+    }
+    if let Some(rows) = &mut bad.authorisations {
+        let (resolver, performed_by, rrset) = (hostile.clone(), hostile.clone(), Some(hostile.clone()));
+        rows[0].caa = Some(CaaCheck { resolver, performed_by, rrset, result: "deny".into(), ..check("a.eus") });
+    }
+    let findings = found(&["a.eus"], bad);
+    assert!(findings.len() >= 8, "{findings:#?}");
+    for text in
+        findings.iter().flat_map(|f| [&f.subject, &f.detail].into_iter().chain(f.evidence.iter().map(|e| &e.text)))
+    {
+        assert!(text.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{text:?}");
+    }
 }
 
 #[test]
