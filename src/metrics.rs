@@ -24,7 +24,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 mod label;
 mod table;
 
-pub use label::{Channel, Check, Delivery, Input, Outcome};
+pub use label::{Channel, Check, Delivery, Input, Outcome, SctFailure};
 pub use table::{Kind, MetricInfo, TABLE};
 
 /// Longest label value in bytes; longer ones are cut.
@@ -35,6 +35,7 @@ const LATENCY_BUCKETS: [f64; 14] =
     [1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0, 43_200.0, 86_400.0];
 
 const NONE: &[&str] = &[];
+const PROMISE_STATES: [&str; 4] = ["open", "kept", "broken", "unknown_log"];
 const RESULTS: [&str; 3] = ["pass", "fail", "not_evaluable"];
 
 /// The metrics of one monitor with their own registry. Cheap to use from any thread; share it in an `Arc`.
@@ -52,6 +53,8 @@ pub struct Metrics {
     read_rate: GaugeVec,
     requests: IntCounterVec,
     verification_failures: IntCounterVec,
+    promises: IntGaugeVec,
+    sct_failures: IntCounterVec,
     processed: IntCounterVec,
     unparsable: IntCounterVec,
     hits: IntCounterVec,
@@ -68,6 +71,8 @@ pub struct Metrics {
     issuance_failures: IntCounter,
     storage_errors: IntCounter,
     cache_incidents: IntCounter,
+    reload_successful: IntGauge,
+    reloaded_at: Gauge,
     input_timestamp: GaugeVec,
     input_failures: IntCounterVec,
 }
@@ -131,6 +136,8 @@ impl Metrics {
             read_rate: b.float("ctwarden_log_read_entries_per_second", Kind::Rate),
             requests: b.counter("ctwarden_log_requests_total"),
             verification_failures: b.counter("ctwarden_log_verification_failures_total"),
+            promises: b.gauge("ctwarden_promises"),
+            sct_failures: b.counter("ctwarden_sct_failures_total"),
             processed: b.counter("ctwarden_entries_processed_total"),
             unparsable: b.counter("ctwarden_entries_unparsable_total"),
             hits: b.counter("ctwarden_hits_total"),
@@ -147,6 +154,8 @@ impl Metrics {
             issuance_failures: b.counter("ctwarden_issuance_db_check_failures_total").with_label_values(NONE),
             storage_errors: b.counter("ctwarden_storage_errors_total").with_label_values(NONE),
             cache_incidents: b.counter("ctwarden_cache_incidents_total").with_label_values(NONE),
+            reload_successful: b.gauge("ctwarden_config_last_reload_successful").with_label_values(NONE),
+            reloaded_at: b.time("ctwarden_config_last_reload_success_timestamp_seconds").with_label_values(NONE),
             input_timestamp: b.time("ctwarden_input_timestamp_seconds"),
             input_failures: b.counter("ctwarden_input_refresh_failures_total"),
             registry,
@@ -154,11 +163,16 @@ impl Metrics {
         for severity in Severity::ALL {
             metrics.cases_open.with_label_values(&[severity.word()]);
         }
+        for state in PROMISE_STATES {
+            metrics.promises.with_label_values(&[state]);
+        }
         for channel in Channel::ALL {
             Delivery::ALL
                 .iter()
                 .for_each(|d| drop(metrics.notifications.with_label_values(&[channel.word(), d.word()])));
         }
+        // It was read once when there are metrics.
+        metrics.reload_successful.set(1);
         for input in Input::ALL {
             metrics.input_timestamp.with_label_values(&[input.word()]);
             metrics.input_failures.with_label_values(&[input.word()]);
@@ -188,6 +202,7 @@ impl Metrics {
         }
         Outcome::ALL.iter().for_each(|o| drop(self.requests.with_label_values(&[log, o.word()])));
         Check::ALL.iter().for_each(|c| drop(self.verification_failures.with_label_values(&[log, c.word()])));
+        SctFailure::ALL.iter().for_each(|f| drop(self.sct_failures.with_label_values(&[log, f.word()])));
     }
     /// What the log list says of a log; replaces what it said before.
     pub fn log_info(&self, log: &str, operator: &str, api: &str, state: &str) {
@@ -216,6 +231,7 @@ impl Metrics {
         }
         Outcome::ALL.iter().for_each(|o| drop(self.requests.remove_label_values(&[log, o.word()])));
         Check::ALL.iter().for_each(|c| drop(self.verification_failures.remove_label_values(&[log, c.word()])));
+        SctFailure::ALL.iter().for_each(|f| drop(self.sct_failures.remove_label_values(&[log, f.word()])));
         let mut facts = self.log_facts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some([operator, api, state]) = facts.remove(log) {
             let _ = self.log_info.remove_label_values(&[log, &operator, &api, &state]);
@@ -267,6 +283,14 @@ impl Metrics {
     /// Something the log signed or served did not verify.
     pub fn verification_failure(&self, log: &str, check: Check) {
         self.verification_failures.with_label_values(&[&*label(log), check.word()]).inc();
+    }
+    /// How many promises of logs are in a state; `state` is a word of the books.
+    pub fn promises(&self, state: &str, count: u64) {
+        self.promises.with_label_values(&[&*label(state)]).set(whole(count));
+    }
+    /// An SCT of ours that the log did not sign or did not honour.
+    pub fn sct_failure(&self, log: &str, failure: SctFailure) {
+        self.sct_failures.with_label_values(&[&*label(log), failure.word()]).inc();
     }
     /// Entries that passed the first door, and how many of them could not be parsed.
     pub fn entries(&self, log: &str, processed: u64, unparsable: u64) {
@@ -322,6 +346,13 @@ impl Metrics {
     /// The cache was moved aside or cannot be used.
     pub fn cache_incident(&self) {
         self.cache_incidents.inc();
+    }
+    /// The configuration was read again while the program ran.
+    pub fn config_reloaded(&self, successful: bool, now: Timestamp) {
+        self.reload_successful.set(i64::from(successful));
+        if successful {
+            self.reloaded_at.set(now.seconds_f64());
+        }
     }
     /// An input was loaded; `as_of` is the date it states of itself, otherwise the time it was read.
     pub fn input_loaded(&self, input: Input, as_of: Timestamp) {

@@ -7,45 +7,52 @@
 mod deliver;
 mod examine;
 mod follow;
+mod promises;
 mod rates;
 mod reading;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 
 use crate::books::{Books, BooksError};
 use crate::cache::Cache;
 use crate::clock::{Clock, Span};
+use crate::ct::log_list::Log;
 use crate::evidence;
 use crate::issuance::IssuanceDb;
 use crate::lint::Tables;
 use crate::metrics::Metrics;
 use crate::notify::{Notifier, mail::Addressing};
+use crate::promise::KnownLogs;
 use crate::watch::Watchlist;
 
 pub use deliver::{deliver, deliver_due};
 pub use examine::{examine, examine_due};
 pub use follow::{FollowEnd, Until, follow};
+pub use promises::{audit_promises, audit_promises_due};
 
-/// What the three loops share.
+/// What the three loops share. A reload makes a clone of it in which some things are new.
+#[derive(Clone)]
 pub struct Walk {
     /// The books.
     pub books: Books,
     /// Issuers fetched from static logs.
-    pub cache: Cache,
+    pub cache: Arc<Cache>,
     /// The CA's record.
-    pub issuance: IssuanceDb,
+    pub issuance: Arc<IssuanceDb>,
     /// Whose certificates are ours.
     pub watchlist: Arc<Watchlist>,
+    /// Every log of the log list, followed or not: see [`Walk::learn_logs`].
+    pub logs: Arc<RwLock<Arc<KnownLogs>>>,
     /// What the rules rest on.
-    pub tables: Tables,
+    pub tables: Arc<Tables>,
     /// How long after logging the CA's record may lack a certificate.
     pub grace: Span,
     /// The CA's own terms.
-    pub terms: evidence::Policy,
+    pub terms: Arc<evidence::Policy>,
     /// Where messages go.
-    pub notifier: Notifier,
+    pub notifier: Arc<Notifier>,
     /// To whom, one per recipient.
     pub recipients: Vec<Addressing>,
     /// What is counted.
@@ -53,12 +60,22 @@ pub struct Walk {
     /// The time.
     pub clock: Clock,
     /// Rung by door 1: there are hits to examine.
-    pub hits_waiting: Notify,
+    pub hits_waiting: Arc<Notify>,
     /// Rung by door 2: there are messages to send.
-    pub mail_waiting: Notify,
+    pub mail_waiting: Arc<Notify>,
 }
 
 impl Walk {
+    /// The logs of the newest log list.
+    pub fn known_logs(&self) -> Arc<KnownLogs> {
+        self.logs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the logs of a new log list over, all of them: SCTs of logs that are not followed are verified too.
+    pub fn learn_logs(&self, logs: impl IntoIterator<Item = Arc<Log>>) {
+        *self.logs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KnownLogs::new(logs));
+    }
+
     /// (channel, recipient) for the outbox.
     fn outbox_recipients(&self) -> Vec<(String, String)> {
         let channel = self.notifier.channel();

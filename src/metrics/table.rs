@@ -47,6 +47,8 @@ pub static TABLE: &[MetricInfo] = &[
     row("ctwarden_log_read_entries_per_second", Kind::Rate, &["log"], "How fast the log was read in the same time: less than its growth means that it cannot keep up."),
     row("ctwarden_log_requests_total", Kind::Counter, &["log", "outcome"], "Requests to the log by outcome."),
     row("ctwarden_log_verification_failures_total", Kind::Counter, &["log", "check"], "Proofs, hashes and signatures of the log that did not verify."),
+    row("ctwarden_promises", Kind::Gauge, &["state"], "SCTs embedded in certificates of watched issuers: open, kept, broken, or of an unknown log."),
+    row("ctwarden_sct_failures_total", Kind::Counter, &["log", "reason"], "SCTs of certificates of watched issuers that the log did not sign or did not honour."),
     row("ctwarden_entries_processed_total", Kind::Counter, &["log"], "Entries read from the log and durably behind the position."),
     row("ctwarden_entries_unparsable_total", Kind::Counter, &["log"], "Entries that could not be parsed."),
     row("ctwarden_hits_total", Kind::Counter, &["issuer", "kind"], "Certificates and precertificates of a watched issuer found in logs; the same one in several logs counts once."),
@@ -63,6 +65,8 @@ pub static TABLE: &[MetricInfo] = &[
     row("ctwarden_issuance_db_check_failures_total", Kind::Counter, &[], "Questions that the issuance database did not answer."),
     row("ctwarden_storage_errors_total", Kind::Counter, &[], "Reads and writes of the books that failed."),
     row("ctwarden_cache_incidents_total", Kind::Counter, &[], "Times that the cache was damaged and moved aside, or could not be used."),
+    row("ctwarden_config_last_reload_successful", Kind::Gauge, &[], "1 when the configuration could be used the last time it was read, 0 when the old one stayed in force."),
+    row("ctwarden_config_last_reload_success_timestamp_seconds", Kind::Time, &[], "When the configuration in force was read again; 0: not since the start."),
     row("ctwarden_input_timestamp_seconds", Kind::Time, &["input"], "The age of the copy in use: the date that the input itself states, otherwise when it was read; 0: not loaded."),
     row("ctwarden_input_refresh_failures_total", Kind::Counter, &["input"], "Refreshes of an input that failed; the last good copy stays in use."),
 ];
