@@ -61,7 +61,9 @@ fn found(rule: &str, fixture: &Value) -> BTreeSet<String> {
         lookup: &Lookup::NoSource,
     };
     let tables = Tables::embedded();
-    let policy = Policy { watchlist: &watchlist, tables: &tables, logs: &logs, grace: Span::from_seconds(60) };
+    let terms = ctwarden::evidence::Policy::default();
+    let policy =
+        Policy { watchlist: &watchlist, tables: &tables, terms: &terms, logs: &logs, grace: Span::from_seconds(60) };
     let (findings, _) = exam::outcome(&exam::examine(&examinee, policy, logged_at.plus(Span::from_seconds(60))));
     findings.iter().filter(|f| f.rule == rule).map(|f| format!("{} {}", f.severity, f.subject)).collect()
 }
