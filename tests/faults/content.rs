@@ -138,9 +138,10 @@ async fn an_entry_that_states_another_index_is_misbehaviour() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_issuer_that_does_not_hash_to_its_name_is_not_believed() {
     let garden = Garden::new(HITS.len());
+    let imposter = garden.imposter();
     let mut logs = Vec::new();
     for fault in [Fault::WrongIssuer, Fault::Status(404), Fault::Html] {
-        let log = with(&garden, Api::StaticCt, garden.imposter()).await;
+        let log = with(&garden, Api::StaticCt, imposter.clone()).await;
         log.set(fault, On::Issuers);
         logs.push(log);
     }

@@ -80,11 +80,15 @@ impl Scene {
     pub async fn wait(&mut self, seconds: u64, what: &str, holds: impl Fn(&Scene) -> bool) {
         let watch = Stopwatch::start();
         while !holds(self) {
-            let ended = self.running.as_mut().and_then(|child| child.try_wait().expect("status"));
-            assert!(ended.is_none(), "the daemon ended early:\n{}", self.said());
+            assert!(self.is_alive(), "the daemon ended early:\n{}", self.said());
             assert!(watch.elapsed().as_secs() < seconds, "{what}: not within {seconds} s:\n{}", self.said());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Whether the daemon, if one was started, still runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.running.as_mut().is_none_or(|child| child.try_wait().expect("status").is_none())
     }
 
     /// What the daemon has said, the end of it.
