@@ -23,7 +23,10 @@ use crate::tail::{Fetcher, Goal, LogClient, Step, Tail, TailError};
 /// Pause between two looks at a head that has not moved.
 const POLL: Duration = Duration::from_secs(5);
 /// Pauses after failures: from, to.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The longest pause after a failure, and the pause at a head, of a run that is to end.
+const PAUSE_TO_END: Duration = Duration::from_secs(5);
+const POLL_TO_END: Duration = Duration::from_secs(1);
 /// Failures in a row after which a run that is to end gives a log up.
 const PATIENCE: u32 = 8;
 /// From how many entries on a backlog is read beside the head: less than a minute's reading is not worth two places.
@@ -137,7 +140,8 @@ async fn failed(reading: &Reading, error: &TailError, failures: u32, until: Unti
     if until == Until::CaughtUp && failures >= PATIENCE {
         return Some(FollowEnd::Unreachable(error.to_string()));
     }
-    let longest = PAUSE.0.saturating_mul(1 << failures.min(6)).min(PAUSE.1) / 2;
+    let limit = if until == Until::CaughtUp { PAUSE_TO_END } else { PAUSE.1 };
+    let longest = (PAUSE.0.saturating_mul(1 << failures.min(6)) / 2).min(limit);
     let pause = longest.mul_f64(rand::random_range(0.5..1.0));
     let pause_seconds = pause.as_secs_f64();
     tracing::warn!(log = reading.log.name, %error, failures, pause_seconds, "the log could not be read");
@@ -214,7 +218,7 @@ impl Follower {
                 return Ok(FollowEnd::Unreachable(why));
             }
             self.reading.ask_for_lost(size).await?;
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(if until == Until::CaughtUp { POLL_TO_END } else { POLL }).await;
         }
     }
 

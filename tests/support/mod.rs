@@ -3,6 +3,7 @@
 
 pub mod faulty;
 pub mod files;
+pub mod issuer;
 pub mod mime;
 pub mod monitor;
 pub mod smtp;
