@@ -1,7 +1,7 @@
 //! The daemon: wiring and nothing else. It opens what the configuration names, starts the loops and ends with them.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -20,6 +20,7 @@ use crate::metrics::{Input, Metrics};
 use crate::notify::mail::{Addressing, Profile};
 use crate::notify::{Folder, Notifier, SetupError, Smtp, SmtpSettings, Tls};
 use crate::pipeline::{self, FollowEnd, Until, Walk};
+use crate::promise::KnownLogs;
 use crate::tail::{Caps, FetchError, Fetcher};
 use crate::watch::{Issuer, Watchlist};
 use crate::web::{self, Readiness};
@@ -120,7 +121,8 @@ impl Daemon {
         let fetcher = Fetcher::new(&config.logs.contact, clock.clone()).map_err(DaemonError::Http)?;
         let list = log_list(&config, &fetcher, &cache).await?;
         metrics.input_loaded(Input::LogList, list.timestamp.unwrap_or(clock.now()));
-        let logs = chosen(&config, list)?;
+        let known = corrected(&config, list)?;
+        let logs = chosen(&config, &known)?;
         for incident in cache.take_incidents() {
             metrics.cache_incident();
             tracing::warn!(incident, "cache");
@@ -130,6 +132,7 @@ impl Daemon {
             cache,
             issuance,
             watchlist,
+            logs: RwLock::new(Arc::new(KnownLogs::new(known))),
             tables,
             grace: config.issuance.grace,
             notifier,
@@ -173,6 +176,7 @@ impl Daemon {
         let mut loops = JoinSet::new();
         loops.spawn(pipeline::examine(self.walk.clone()));
         loops.spawn(pipeline::deliver(self.walk.clone()));
+        loops.spawn(pipeline::audit_promises(self.walk.clone(), self.fetcher.clone()));
         let mut follows = JoinSet::new();
         for log in &self.logs {
             self.walk.metrics.log_info(&log.name, &log.operator, log.api.word(), log.state.word());
@@ -203,6 +207,9 @@ impl Daemon {
                 Some(ended) = loops.join_next() => return settle(ended),
                 finished = finish(&self.walk) => unreachable.extend(finished?),
             }
+            // A run that ends has no later look at what it has just read.
+            let always = Timestamp::from_millis(i64::MAX);
+            pipeline::audit_promises_due(&self.walk, &self.fetcher, always).await?;
             if unreachable.is_empty() { Ok(()) } else { Err(DaemonError::Unfinished(unreachable.join("; "))) }
         };
         let result = tokio::select! {
@@ -368,24 +375,35 @@ async fn log_list(config: &Config, fetcher: &Fetcher, cache: &Cache) -> Result<L
     Ok(list)
 }
 
-/// The logs of the list in the configured states, with the configured corrections.
-fn chosen(config: &Config, list: LogList) -> Result<Vec<Arc<Log>>, DaemonError> {
+fn refused_list(config: &Config, reason: String) -> DaemonError {
     let source_name = match &config.logs.list {
         ListSource::File(path) => path.display().to_string(),
         ListSource::Url(url) => url.clone(),
     };
-    let refused = |reason: String| DaemonError::LogList { source_name: source_name.clone(), reason };
-    let states = &config.logs.states;
-    let wanted = list.logs.into_iter().filter(|log| states.iter().any(|state| state == log.state.word()));
+    DaemonError::LogList { source_name, reason }
+}
+
+/// All logs of the list, with the configured corrections.
+fn corrected(config: &Config, list: LogList) -> Result<Vec<Arc<Log>>, DaemonError> {
     let mut logs = Vec::new();
-    for mut log in wanted {
+    for mut log in list.logs {
         if let Some(change) = config.logs.overrides.iter().find(|change| change.log_id == log.log_id.0) {
-            log.apply_override(change.origin.as_deref(), change.monitoring_url.as_deref()).map_err(refused)?;
+            log.apply_override(change.origin.as_deref(), change.monitoring_url.as_deref())
+                .map_err(|reason| refused_list(config, reason))?;
         }
         logs.push(Arc::new(log));
     }
+    Ok(logs)
+}
+
+/// The logs in the configured states.
+fn chosen(config: &Config, logs: &[Arc<Log>]) -> Result<Vec<Arc<Log>>, DaemonError> {
+    let states = &config.logs.states;
+    let wanted = logs.iter().filter(|log| states.iter().any(|state| state == log.state.word()));
+    let logs: Vec<Arc<Log>> = wanted.cloned().collect();
     if logs.is_empty() {
-        return Err(refused(format!("no log in it is in one of the states {} of [logs] states", states.join(", "))));
+        let reason = format!("no log in it is in one of the states {} of [logs] states", states.join(", "));
+        return Err(refused_list(config, reason));
     }
     Ok(logs)
 }

@@ -11,8 +11,11 @@ use crate::conduct;
 use crate::crosscheck;
 use crate::ct::sct::parse_sct_list;
 use crate::evidence;
-use crate::finding::{Citation, Document, Finding, Issued, Needs, RevocationClock, RuleInfo, Severity, Verdict, br};
+use crate::finding::{
+    Citation, Document, Finding, Issued, KeyHash, Needs, RevocationClock, RuleInfo, Severity, Verdict, br,
+};
 use crate::lint::{self, Tables};
+use crate::promise::{self, KnownLogs};
 use crate::record::{Lookup, Presented};
 use crate::watch::{Form, Standing, Watchlist};
 
@@ -60,6 +63,7 @@ pub fn rules() -> Vec<&'static RuleInfo> {
     lint.chain(crosscheck::RULES.iter().copied())
         .chain(evidence::RULES.iter().copied())
         .chain(RULES.iter().copied())
+        .chain(promise::RULES.iter().copied())
         .chain(conduct::RULES.iter().copied())
         .collect()
 }
@@ -69,6 +73,8 @@ pub fn rules() -> Vec<&'static RuleInfo> {
 pub struct Examinee<'a> {
     /// How it came to be a hit.
     pub standing: Standing,
+    /// SHA-256 of its issuer's key.
+    pub issuer_key_hash: KeyHash,
     /// What was odd about its entry.
     pub remark: &'a str,
     /// The forms in which it was seen, the one that says most first.
@@ -89,6 +95,8 @@ pub struct Policy<'a> {
     pub watchlist: &'a Watchlist,
     /// TLDs, suffixes.
     pub tables: &'a Tables,
+    /// The logs whose SCTs can be verified.
+    pub logs: &'a KnownLogs,
     /// How long after logging the CA's record may lack a certificate before that is a finding.
     pub grace: Span,
 }
@@ -114,6 +122,9 @@ pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> V
     let issued = issued(certificate, examinee.lookup, examinee.first_logged_at);
     for certificate in read.iter().flatten() {
         verdicts.extend(lint::run(certificate, issued, policy.tables));
+        if examinee.standing == Standing::Ours {
+            verdicts.extend(promise::belongs(certificate, examinee.issuer_key_hash, policy.logs, issued, now));
+        }
     }
     if examinee.standing == Standing::Ours && !certificate.is_ca() {
         let presented = presented(certificate);

@@ -8,6 +8,7 @@ use super::{Books, BooksError};
 use crate::case::{self, CaseNumber, CaseState, CertificateFacts, Change, EntryKind, Notice, Sighting};
 use crate::clock::Timestamp;
 use crate::finding::{CaseKey, Finding, KeyHash, Serial};
+use crate::promise::Promise;
 use crate::watch::{Form, Standing};
 
 /// Forms of one kind, precertificate or certificate, that are examined of one hit.
@@ -55,6 +56,8 @@ pub struct Examination {
     pub record: Vec<(String, String)>,
     /// Rules that could not be judged.
     pub not_evaluable: Vec<(String, String)>,
+    /// What logs have promised with its SCTs.
+    pub promises: Vec<Promise>,
     /// When it must be examined again; `None`: when something new is seen.
     pub examine_again_at: Option<Timestamp>,
     /// [`PendingHit::version`]: when a new sighting has raised it meanwhile, the hit stays due.
@@ -186,6 +189,7 @@ fn commit_one(
             examination.version,
             examination.examine_again_at.map(Timestamp::millis)
         ])?;
+    super::promises::insert(transaction, examination.hit_id, &examination.promises, now)?;
     let known = load(transaction, About::Certificate, &examination.key)?;
     let Some(change) = case::fold(known.as_ref(), &examination.findings) else { return Ok(None) };
     let sightings = sightings(transaction, &examination.key)?;

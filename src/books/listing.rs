@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
 use super::cases::{from_json, sightings};
-use super::{Books, BooksError};
+use super::{Books, BooksError, PromiseLine};
 use crate::case::{CaseNumber, Notice, case_name};
 use crate::clock::{Span, Timestamp};
 use crate::ct::key::LogId;
@@ -77,6 +77,8 @@ pub struct CaseDetail {
     pub notice: Notice,
     /// Its line in the list.
     pub line: CaseLine,
+    /// What logs have promised with the SCTs of the certificate.
+    pub promises: Vec<PromiseLine>,
 }
 
 const CASE_COLUMNS: &str = "SELECT case_number, state, severity, clock, opened_at, due_at, issuer_key_hash, serial,
@@ -188,9 +190,10 @@ impl Books {
                 connection.query_row("SELECT serial FROM cases WHERE case_number = ?1", params![number.0], |row| {
                     row.get(0)
                 })?;
-            notice.sightings =
-                sightings(connection, &CaseKey { issuer_key_hash: line.issuer_key_hash, serial: Serial(serial) })?;
-            Ok(Some(CaseDetail { notice, line }))
+            let key = CaseKey { issuer_key_hash: line.issuer_key_hash, serial: Serial(serial) };
+            notice.sightings = sightings(connection, &key)?;
+            let promises = super::promises::of_certificate(connection, &key)?;
+            Ok(Some(CaseDetail { notice, line, promises }))
         })
         .await
     }

@@ -13,6 +13,7 @@ mod conduct;
 mod delivery;
 mod entries;
 mod listing;
+mod promises;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
 pub use listing::{CaseDetail, CaseLine, LogLine};
+pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
 
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;

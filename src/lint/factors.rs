@@ -13,7 +13,7 @@ const MAX_OCTETS: usize = 2048;
 /// The primes from 3 to 751, in products that fit 32 bits, each with its factors.
 static GROUPS: LazyLock<Vec<(u64, Vec<u32>)>> = LazyLock::new(|| {
     let mut groups: Vec<(u64, Vec<u32>)> = vec![(1, Vec::new())];
-    for prime in (3..752u32).filter(|n| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0)) {
+    for prime in (3..752u32).filter(|n| (2..*n).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d))) {
         let fits = groups.last().is_some_and(|(product, _)| product * u64::from(prime) < 1 << 32);
         if !fits {
             groups.push((1, Vec::new()));
@@ -59,7 +59,7 @@ pub fn power(modulus: &[u8]) -> Option<u32> {
     }
     let limbs = limbs(modulus);
     let largest = (modulus.len() as u32 * 8) * 100 / 955;
-    let is_prime = |n: u32| n > 1 && (2..n).take_while(|d| d * d <= n).all(|d| n % d != 0);
+    let is_prime = |n: u32| n > 1 && (2..n).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
     let exponents = (2..=largest).filter(|k| is_prime(*k));
     let mut whole = None;
     for k in exponents {

@@ -10,6 +10,8 @@ use crate::clock::{Span, Timestamp};
 use crate::exam::{self, Examinee, Policy};
 use crate::finding::{KeyHash, RuleInfo, Severity, Verdict};
 use crate::issuance::Query;
+use crate::metrics::SctFailure;
+use crate::promise::{self, KnownLogs, Promise};
 use crate::record::Lookup;
 use crate::watch::{Form, Standing};
 
@@ -108,13 +110,15 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
     let issuer_known = hit.key.issuer_key_hash != KeyHash::default();
     let examinee = Examinee {
         standing: hit.standing,
+        issuer_key_hash: hit.key.issuer_key_hash,
         remark: &hit.remark,
         ders: &ders,
         first_logged_at,
         siblings: issuer_known.then_some(hit.siblings),
         lookup,
     };
-    let policy = Policy { watchlist: &walk.watchlist, tables: &walk.tables, grace: walk.grace };
+    let logs = walk.known_logs();
+    let policy = Policy { watchlist: &walk.watchlist, tables: &walk.tables, logs: &logs, grace: walk.grace };
     let verdicts = exam::examine(&examinee, policy, now);
     let (findings, not_evaluable) = exam::outcome(&verdicts);
     let certificate = ders.first().and_then(|(form, der)| exam::parse(*form, der).ok());
@@ -126,6 +130,7 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
         Lookup::Unknown { .. } if ours && now < grace_ends => Some(grace_ends),
         _ => None,
     };
+    let promises = promises(&hit, &logs, now);
     let examination = Examination {
         hit_id: hit.hit_id,
         certificate: exam::certificate_facts(&hit.issuer, &hit.key, certificate.as_ref(), &hit.ders),
@@ -133,15 +138,33 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
         findings,
         record: if ours { exam::record_lines(lookup) } else { Vec::new() },
         not_evaluable,
+        promises,
         examine_again_at,
         version: hit.version,
     };
     (examination, verdicts)
 }
 
+/// The promises in certificates of ours. Nobody relies on those of an expired one any more.
+fn promises(hit: &PendingHit, logs: &KnownLogs, now: Timestamp) -> Vec<Promise> {
+    let finals =
+        hit.ders.iter().filter(|(kind, form, _)| (*kind, *form) == (EntryKind::Certificate, Form::Certificate));
+    let finals =
+        finals.filter(|_| hit.standing == Standing::Ours).filter_map(|(_, form, der)| exam::parse(*form, der).ok());
+    let valid = finals.filter(|certificate| certificate.not_after().is_none_or(|end| end >= now));
+    // A list of which nothing can be read is a finding and promises nothing.
+    valid
+        .flat_map(|certificate| promise::promises(&certificate, hit.key.issuer_key_hash, logs).unwrap_or_default())
+        .flatten()
+        .collect()
+}
+
 fn report(walk: &Walk, opened: &Opened) {
     for finding in &opened.new_findings {
         walk.metrics.finding(&finding.rule, finding.severity);
+        if let Some(log) = promise::unsigned_log(finding) {
+            walk.metrics.sct_failure(log, SctFailure::Signature);
+        }
     }
     walk.metrics.detected_after(opened.notice.event_at.since(opened.first_logged_at));
     let lead = opened.notice.findings.first();

@@ -34,15 +34,6 @@ const MISSING_FOR: Span = Span::from_seconds(600);
 const MOST_MISSING: usize = 1024;
 
 impl Reading {
-    pub fn accused(&self) -> Accused {
-        Accused {
-            log_id: self.log.log_id,
-            name: self.log.name.clone(),
-            operator: self.log.operator.clone(),
-            key_der: self.log.key_der.clone(),
-        }
-    }
-
     pub fn saw_head(&self, head: &SignedTreeHead) {
         self.walk.metrics.tree_head(&self.log.name, head.tree_size(), head.timestamp());
     }
@@ -177,25 +168,34 @@ impl Reading {
 
     /// Keeps the evidence, opens the case of the log, and counts.
     pub async fn misbehaved(&self, misconduct: Misconduct) -> Result<(), BooksError> {
-        let walk = &self.walk;
-        let (kind, detail) = (misconduct.kind, misconduct.detail.clone());
-        walk.metrics.verification_failure(&self.log.name, check(kind));
-        let told =
-            walk.books.commit_misconduct(self.accused(), misconduct, walk.outbox_recipients(), walk.clock.now()).await;
-        if let Some(notice) = walk.storage(told)? {
-            for finding in &notice.findings {
-                walk.metrics.finding(&finding.rule, finding.severity);
-            }
-            tracing::error!(log = self.log.name, case = notice.case, kind = kind.word(), detail, "the log misbehaves");
-            walk.mail_waiting.notify_one();
-        }
-        Ok(())
+        self.walk.metrics.verification_failure(&self.log.name, check(misconduct.kind));
+        accuse(&self.walk, &self.log, misconduct).await
     }
 
     /// Counts how a request ended.
     pub fn answered(&self, outcome: Outcome) {
         self.walk.metrics.request(&self.log.name, outcome, self.walk.clock.now());
     }
+}
+
+/// Keeps the evidence of a misbehaviour and opens the case of the log.
+pub(super) async fn accuse(walk: &Walk, log: &Log, misconduct: Misconduct) -> Result<(), BooksError> {
+    let accused = Accused {
+        log_id: log.log_id,
+        name: log.name.clone(),
+        operator: log.operator.clone(),
+        key_der: log.key_der.clone(),
+    };
+    let (kind, detail) = (misconduct.kind, misconduct.detail.clone());
+    let told = walk.books.commit_misconduct(accused, misconduct, walk.outbox_recipients(), walk.clock.now()).await;
+    if let Some(notice) = walk.storage(told)? {
+        for finding in &notice.findings {
+            walk.metrics.finding(&finding.rule, finding.severity);
+        }
+        tracing::error!(log = log.name, case = notice.case, kind = kind.word(), detail, "the log misbehaves");
+        walk.mail_waiting.notify_one();
+    }
+    Ok(())
 }
 
 /// A misbehaviour that no signed object shows.

@@ -32,7 +32,7 @@ pub struct Source {
     log: Arc<Log>,
     /// URL prefix without a trailing slash.
     prefix: String,
-    fetcher: Fetcher,
+    pub(super) fetcher: Fetcher,
     /// What get-entries gives at most, learned.
     page: Arc<AtomicU64>,
     /// What arrives in time and under the cap: halved when it does not, doubled when it does.
@@ -175,7 +175,7 @@ impl LogClient {
 }
 
 impl Source {
-    async fn get(&self, path: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
+    pub(super) async fn get(&self, path: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
         self.fetcher.get(&format!("{}/{path}", self.prefix), caps).await
     }
 
@@ -262,7 +262,7 @@ impl Source {
     }
 
     /// A tile of at least this width. Partial tiles may vanish as soon as the tile is full: then that one will do.
-    async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Answer, FetchError> {
+    pub(super) async fn tile(&self, kind: TileKind, index: u64, width: u16, caps: Caps) -> Result<Answer, FetchError> {
         match self.fetch(&tile_path(kind, index, width), caps).await {
             Err(FetchError::NotFound { .. }) if width < TILE_WIDTH => {
                 self.fetch(&tile_path(kind, index, TILE_WIDTH), caps).await

@@ -12,6 +12,7 @@ pub mod decode;
 mod http;
 pub mod inflate;
 mod plan;
+mod prove;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 pub use client::LogClient;
 pub use decode::Decoded;
 pub use http::{Answer, Caps, FetchError, Fetcher};
+pub use prove::Lookup;
 
 use crate::clock::{Clock, HOUR, Span, Timestamp};
 use crate::conduct::{Kind, Misconduct};

@@ -412,7 +412,7 @@ pub fn close_factors(bits: u64, round: u32) -> BigUint {
 
 /// A modulus with the fingerprint of ROCA: a power of 65537 modulo the product of the first 126 primes.
 pub fn roca(bits: u64) -> BigUint {
-    let is_prime = |n: &u32| (2..*n).all(|d| n % d != 0);
+    let is_prime = |n: &u32| (2..*n).all(|d| !n.is_multiple_of(d));
     let primorial: BigUint = (2..702u32).filter(is_prime).map(BigUint::from).product();
     let power = BigUint::from(65_537u32).modpow(&number(200), &primorial);
     without_small_factor(&primorial * number(bits - primorial.bits()) + power, |n| n + &primorial)
