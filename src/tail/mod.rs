@@ -13,6 +13,7 @@ mod http;
 pub mod inflate;
 mod plan;
 mod prove;
+mod salvage;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -98,7 +98,6 @@ async fn a_tile_that_breaks_off_hides_no_other_tile() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the entries behind a break found by their hashes"]
 async fn a_tile_that_breaks_off_is_proven_and_searched_to_its_end() {
     let garden = Garden::new(HITS.len());
     let mut logs = Vec::new();
