@@ -19,6 +19,7 @@ use crate::books::{Books, BooksError};
 use crate::cache::Cache;
 use crate::clock::{Clock, Span};
 use crate::ct::log_list::Log;
+use crate::evidence;
 use crate::issuance::IssuanceDb;
 use crate::lint::Tables;
 use crate::metrics::Metrics;
@@ -31,24 +32,27 @@ pub use examine::{examine, examine_due};
 pub use follow::{FollowEnd, Until, follow};
 pub use promises::{audit_promises, audit_promises_due};
 
-/// What the three loops share.
+/// What the three loops share. A reload makes a clone of it in which some things are new.
+#[derive(Clone)]
 pub struct Walk {
     /// The books.
     pub books: Books,
     /// Issuers fetched from static logs.
-    pub cache: Cache,
+    pub cache: Arc<Cache>,
     /// The CA's record.
-    pub issuance: IssuanceDb,
+    pub issuance: Arc<IssuanceDb>,
     /// Whose certificates are ours.
     pub watchlist: Arc<Watchlist>,
     /// Every log of the log list, followed or not: see [`Walk::learn_logs`].
-    pub logs: RwLock<Arc<KnownLogs>>,
+    pub logs: Arc<RwLock<Arc<KnownLogs>>>,
     /// What the rules rest on.
-    pub tables: Tables,
+    pub tables: Arc<Tables>,
     /// How long after logging the CA's record may lack a certificate.
     pub grace: Span,
+    /// The CA's own terms.
+    pub terms: Arc<evidence::Policy>,
     /// Where messages go.
-    pub notifier: Notifier,
+    pub notifier: Arc<Notifier>,
     /// To whom, one per recipient.
     pub recipients: Vec<Addressing>,
     /// What is counted.
@@ -56,9 +60,9 @@ pub struct Walk {
     /// The time.
     pub clock: Clock,
     /// Rung by door 1: there are hits to examine.
-    pub hits_waiting: Notify,
+    pub hits_waiting: Arc<Notify>,
     /// Rung by door 2: there are messages to send.
-    pub mail_waiting: Notify,
+    pub mail_waiting: Arc<Notify>,
 }
 
 impl Walk {
