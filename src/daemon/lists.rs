@@ -25,6 +25,8 @@ pub(super) struct ListReader {
 /// A list that was read, or the last good one.
 pub(super) struct ListRead {
     pub list: Arc<LogList>,
+    /// What of it is followed; at least one log.
+    pub chosen: Vec<Assignment>,
     /// Why it is the last good one.
     pub failed: Option<String>,
     /// It is not what the last reading gave.
@@ -40,44 +42,56 @@ impl ListReader {
         &self.source
     }
 
-    /// Reads the list. One that cannot be had, or cannot be read, leaves the last good one in use.
+    /// Reads the list, and chooses from it. One that cannot be had, cannot be read or leaves nothing to follow is no
+    /// good one: the last good one stays in use.
     ///
     /// # Errors
     /// [`DaemonError::LogList`] when there is no good one.
-    pub async fn read(&mut self) -> Result<ListRead, DaemonError> {
-        let name = name(&self.source);
+    pub async fn read(&mut self, config: &LogsConfig) -> Result<ListRead, DaemonError> {
         let reason = match self.fetch().await {
-            Ok(None) => match &self.in_use {
-                Some(list) => return Ok(ListRead { list: list.clone(), failed: None, changed: false }),
-                None => "the server says that nothing has changed, and nothing was read before".to_string(),
+            // Asked for under a condition only while a list is in use.
+            Ok(None) => match self.in_use.clone() {
+                Some(list) => {
+                    let chosen = chosen(config, &list)?;
+                    return Ok(ListRead { list, chosen, failed: None, changed: false });
+                }
+                None => "nothing was sent".to_string(),
             },
-            Ok(Some((bytes, etag))) => match log_list::parse(&bytes) {
-                Ok(list) => {
+            Ok(Some((bytes, etag))) => match self.good(config, &bytes) {
+                Ok((list, chosen)) => {
                     if matches!(self.source, ListSource::Url(_)) {
-                        self.cache.put(Kind::LogList, name.as_bytes(), &bytes);
+                        self.cache.put(Kind::LogList, name(&self.source).as_bytes(), &bytes);
                     }
-                    let list = Arc::new(list);
                     self.etag = etag;
                     self.in_use = Some(list.clone());
-                    return Ok(ListRead { list, failed: None, changed: true });
+                    return Ok(ListRead { list, chosen, failed: None, changed: true });
                 }
-                Err(error) => error.to_string(),
+                Err(reason) => reason,
             },
             Err(reason) => reason,
         };
-        if let Some(list) = &self.in_use {
-            return Ok(ListRead { list: list.clone(), failed: Some(reason), changed: false });
+        if let Some(list) = self.in_use.clone() {
+            let chosen = chosen(config, &list)?;
+            return Ok(ListRead { list, chosen, failed: Some(reason), changed: false });
         }
         let kept = match self.source {
-            ListSource::Url(_) => self.cache.get(Kind::LogList, name.as_bytes()),
+            ListSource::Url(_) => self.cache.get(Kind::LogList, name(&self.source).as_bytes()),
             ListSource::File(_) => None,
         };
-        let Some(Ok(list)) = kept.map(|bytes| log_list::parse(&bytes)) else {
-            return Err(DaemonError::LogList { source_name: name, reason });
+        let Some(Ok((list, chosen))) = kept.map(|bytes| self.good(config, &bytes)) else {
+            return Err(DaemonError::LogList { source_name: name(&self.source), reason });
         };
-        let list = Arc::new(list);
         self.in_use = Some(list.clone());
-        Ok(ListRead { list, failed: Some(reason), changed: true })
+        Ok(ListRead { list, chosen, failed: Some(reason), changed: true })
+    }
+
+    fn good(&self, config: &LogsConfig, bytes: &[u8]) -> Result<(Arc<LogList>, Vec<Assignment>), String> {
+        let list = log_list::parse(bytes).map_err(|error| error.to_string())?;
+        match chosen(config, &list) {
+            Ok(chosen) => Ok((Arc::new(list), chosen)),
+            Err(DaemonError::LogList { reason, .. }) => Err(reason),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// The bytes with their ETag; `None` when they are still those of the list in use.
@@ -103,7 +117,7 @@ impl ListReader {
 ///
 /// # Errors
 /// [`DaemonError::LogList`] when none is left, or a correction does not fit.
-pub(super) fn chosen(config: &LogsConfig, list: &LogList) -> Result<Vec<Assignment>, DaemonError> {
+fn chosen(config: &LogsConfig, list: &LogList) -> Result<Vec<Assignment>, DaemonError> {
     let refused = |reason: String| DaemonError::LogList { source_name: name(&config.list), reason };
     let states = &config.states;
     let wanted = list.logs.iter().filter(|log| states.iter().any(|state| state == log.state.word()));

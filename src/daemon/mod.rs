@@ -73,9 +73,9 @@ impl Daemon {
         let (notifier, recipients) = notifier(&config)?;
         let fetcher = Fetcher::new(&config.logs.contact, clock.clone()).map_err(DaemonError::Http)?;
         let mut list = ListReader::new(config.logs.list.clone(), fetcher.clone(), cache.clone());
-        let read = list.read().await?;
+        let read = list.read(&config.logs).await?;
         report(&config, &metrics, &read, clock.now());
-        let chosen = lists::chosen(&config.logs, &read.list)?;
+        let chosen = read.chosen;
         for incident in cache.take_incidents() {
             metrics.cache_incident();
             tracing::warn!(incident, "cache");
@@ -124,6 +124,7 @@ impl Daemon {
     /// # Errors
     /// Unusable books; with [`Until::CaughtUp`] also what could not be finished.
     pub async fn run(self, until: Until, shutdown: impl Future<Output = ()>) -> Result<(), DaemonError> {
+        let web_address = self.address().unwrap_or(self.config.web_listen);
         let (stop_web, web_stopped) = tokio::sync::oneshot::channel::<()>();
         let title = format!("ctwarden {} ({})", env!("CARGO_PKG_VERSION"), env!("CTWARDEN_COMMIT"));
         let router = web::router(self.walk.metrics.clone(), self.readiness.clone(), title);
@@ -134,7 +135,6 @@ impl Daemon {
         let (config, list) = (self.config, self.list);
         let mut work = Work { walk: self.walk, config, list, fetcher: self.fetcher, follows, loops: JoinSet::new() };
         work.start_loops();
-        let web_address = work.config.web_listen;
         work.follows.assign(self.chosen).await?;
         self.readiness.set_ready();
         tracing::info!(logs = work.follows.count(), web = %web_address, "following");
@@ -204,16 +204,14 @@ impl Work {
 
     /// Reads the log list again. One that cannot be used changes nothing.
     async fn refresh(&mut self) -> Result<(), DaemonError> {
-        let read = self.list.read().await;
-        let chosen = read.and_then(|read| {
-            report(&self.config, &self.walk.metrics, &read, self.walk.clock.now());
-            lists::chosen(&self.config.logs, &read.list)
-        });
-        match chosen {
-            Ok(chosen) => Ok(self.follows.assign(chosen).await?),
+        match self.list.read(&self.config.logs).await {
+            Ok(read) => {
+                report(&self.config, &self.walk.metrics, &read, self.walk.clock.now());
+                Ok(self.follows.assign(read.chosen).await?)
+            }
             Err(error) => {
                 self.walk.metrics.input_refresh_failed(Input::LogList);
-                tracing::warn!(%error, "the log list is not used; the last good one stays in use");
+                tracing::warn!(%error, "the log list is not used");
                 Ok(())
             }
         }
@@ -254,14 +252,11 @@ impl Work {
         };
         let mut other_list = (*self.list.source() != new.logs.list)
             .then(|| ListReader::new(new.logs.list.clone(), self.fetcher.clone(), self.walk.cache.clone()));
-        let read = other_list.as_mut().unwrap_or(&mut self.list).read().await;
-        let chosen = match read.and_then(|read| Ok((lists::chosen(&new.logs, &read.list)?, read))) {
-            Ok((chosen, read)) => {
-                report(&new, &self.walk.metrics, &read, self.walk.clock.now());
-                chosen
-            }
+        let read = match other_list.as_mut().unwrap_or(&mut self.list).read(&new.logs).await {
+            Ok(read) => read,
             Err(error) => return Ok(Err(error.to_string())),
         };
+        report(&new, &self.walk.metrics, &read, self.walk.clock.now());
         if let Some(other) = other_list {
             self.list = other;
         }
@@ -271,7 +266,7 @@ impl Work {
             self.start_loops();
             self.follows.renew(self.walk.clone());
         }
-        self.follows.assign(chosen).await?;
+        self.follows.assign(read.chosen).await?;
         Ok(Ok((applied, restart)))
     }
 
