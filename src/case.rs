@@ -197,15 +197,18 @@ pub struct Change {
 
 /// Folds the findings of an examination into a case: `None` when they say nothing that was not known. Two findings
 /// are the same when they have rule and subject in common, so that the precertificate, the certificate and every
-/// later examination of both repeat nothing.
+/// later examination of both repeat nothing. A known finding that is worse than it was is news: what was a matter for
+/// review while the time of issuance was uncertain may be certain, with a deadline, once the CA's record has come.
 pub fn fold(known: Option<&CaseState>, found: &[Finding]) -> Option<Change> {
     let mut all: Vec<Finding> = known.map(|case| case.findings.clone()).unwrap_or_default();
     let mut new_findings: Vec<Finding> = Vec::new();
     for finding in found {
-        if !all.iter().any(|f| f.rule == finding.rule && f.subject == finding.subject) {
-            all.push(finding.clone());
-            new_findings.push(finding.clone());
+        match all.iter_mut().find(|f| f.rule == finding.rule && f.subject == finding.subject) {
+            Some(same) if !worse(finding, same) => continue,
+            Some(milder) => *milder = finding.clone(),
+            None => all.push(finding.clone()),
         }
+        new_findings.push(finding.clone());
     }
     if new_findings.is_empty() {
         return None;
@@ -219,6 +222,16 @@ pub fn fold(known: Option<&CaseState>, found: &[Finding]) -> Option<Change> {
         new_findings,
         all_findings: all,
     })
+}
+
+/// Whether a finding says more than it did: a worse severity, or a deadline that is sooner.
+fn worse(now: &Finding, before: &Finding) -> bool {
+    let sooner = match (now.clock.span(), before.clock.span()) {
+        (Some(now), Some(before)) => now < before,
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    now.severity < before.severity || sooner
 }
 
 /// The subject line of the first message: `[error 24h] ctwarden: name.internal www.a.b · Issuer · due ...`.
@@ -266,6 +279,27 @@ mod tests {
         let updated = fold(Some(&state), &more).expect("a new rule is news");
         assert_eq!((updated.event, updated.event_number, updated.new_findings.len()), (EventKind::Updated, 2, 1));
         assert_eq!(updated.clock, RevocationClock::Day(5));
+    }
+
+    #[test]
+    fn a_finding_that_became_worse_is_news_and_one_that_became_milder_is_not() {
+        let review = finding("val.max", "validity", Severity::Review, RevocationClock::FiveDays(12));
+        let certain = finding("val.max", "validity", Severity::Error, RevocationClock::FiveDays(12));
+        let mut state = CaseState {
+            number: CaseNumber(1),
+            key: CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(vec![1]) },
+            aware_at: Timestamp::EPOCH,
+            subject_line: String::new(),
+            events: 1,
+            findings: vec![review.clone()],
+        };
+        let change = fold(Some(&state), std::slice::from_ref(&certain)).expect("it is worse");
+        assert_eq!((change.severity, change.all_findings), (Severity::Error, vec![certain.clone()]));
+        state.findings = vec![certain.clone()];
+        assert_eq!(fold(Some(&state), &[review]), None);
+        let at_once = Finding { clock: RevocationClock::Day(5), ..certain };
+        let change = fold(Some(&state), std::slice::from_ref(&at_once)).expect("its deadline is sooner");
+        assert_eq!((change.clock, change.new_findings.len()), (RevocationClock::Day(5), 1));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod facts;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::cert::{Certificate, Identifier, ParseError};
 use crate::clock::{Span, Timestamp};
@@ -10,8 +11,11 @@ use crate::conduct;
 use crate::crosscheck;
 use crate::ct::sct::parse_sct_list;
 use crate::evidence;
-use crate::finding::{Citation, Document, Finding, Issued, Needs, RevocationClock, RuleInfo, Severity, Verdict, br};
+use crate::finding::{
+    Citation, Document, Finding, Issued, KeyHash, Needs, RevocationClock, RuleInfo, Severity, Verdict, br,
+};
 use crate::lint::{self, Tables};
+use crate::promise::{self, KnownLogs};
 use crate::record::{Lookup, Presented};
 use crate::watch::{Form, Standing, Watchlist};
 
@@ -59,6 +63,7 @@ pub fn rules() -> Vec<&'static RuleInfo> {
     lint.chain(crosscheck::RULES.iter().copied())
         .chain(evidence::RULES.iter().copied())
         .chain(RULES.iter().copied())
+        .chain(promise::RULES.iter().copied())
         .chain(conduct::RULES.iter().copied())
         .collect()
 }
@@ -68,14 +73,17 @@ pub fn rules() -> Vec<&'static RuleInfo> {
 pub struct Examinee<'a> {
     /// How it came to be a hit.
     pub standing: Standing,
+    /// SHA-256 of its issuer's key.
+    pub issuer_key_hash: KeyHash,
     /// What was odd about its entry.
     pub remark: &'a str,
     /// The forms in which it was seen, the one that says most first.
     pub ders: &'a [(Form, Vec<u8>)],
-    /// Earliest timestamp of its entries.
+    /// Earliest timestamp of its entries, or when it was first seen if that was earlier: a log may misdate an entry.
     pub first_logged_at: Timestamp,
-    /// How many different TBSCertificates carry its issuer key and serial, itself included.
-    pub siblings: u64,
+    /// How many different TBSCertificates, less poison and SCT list, carry its issuer key and serial, itself included;
+    /// `None` when its issuer's key is not known.
+    pub siblings: Option<u64>,
     /// What the CA's record says.
     pub lookup: &'a Lookup,
 }
@@ -87,6 +95,8 @@ pub struct Policy<'a> {
     pub watchlist: &'a Watchlist,
     /// TLDs, suffixes.
     pub tables: &'a Tables,
+    /// The logs whose SCTs can be verified.
+    pub logs: &'a KnownLogs,
     /// How long after logging the CA's record may lack a certificate before that is a finding.
     pub grace: Span,
 }
@@ -105,13 +115,16 @@ pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> V
         return vec![(&IMPOSTER, Verdict::Fail(vec![finding]))];
     }
     let mut verdicts =
-        vec![(&SERIAL_UNIQUE, serial_unique(certificate, examinee.siblings)), (&ENTRY_MATCH, entry(examinee))];
+        vec![(&SERIAL_UNIQUE, serial_unique(certificate, &read, examinee.siblings)), (&ENTRY_MATCH, entry(examinee))];
     if certificate.is_ca() && examinee.standing == Standing::Ours {
         verdicts.push((lint::is_ca_rule(), inventory(certificate, policy.watchlist)));
     }
     let issued = issued(certificate, examinee.lookup, examinee.first_logged_at);
     for certificate in read.iter().flatten() {
         verdicts.extend(lint::run(certificate, issued, policy.tables));
+        if examinee.standing == Standing::Ours {
+            verdicts.extend(promise::belongs(certificate, examinee.issuer_key_hash, policy.logs, issued, now));
+        }
     }
     if examinee.standing == Standing::Ours && !certificate.is_ca() {
         let presented = presented(certificate);
@@ -184,12 +197,24 @@ fn reason(read: Option<&Result<Certificate, ParseError>>, remark: &str) -> Strin
     }
 }
 
-fn serial_unique(certificate: &Certificate, siblings: u64) -> Verdict {
-    if siblings < 2 {
+fn serial_unique(
+    certificate: &Certificate,
+    read: &[Result<Certificate, ParseError>],
+    siblings: Option<u64>,
+) -> Verdict {
+    let Some(siblings) = siblings else {
+        return Verdict::NotEvaluable("the key of its issuer is not known".to_string());
+    };
+    // RFC 5280 4.1.2.2: the serial number "MUST be unique for each certificate issued by a given CA". A precertificate
+    // is no certificate, but two certificates that differ in their SCTs alone are two.
+    let finals = read.iter().flatten().filter(|form| !form.is_precertificate() && !form.is_tbs_only());
+    let finals: HashSet<&[u8]> = finals.map(Certificate::tbs_der).collect();
+    let count = siblings + (finals.len() as u64).saturating_sub(1);
+    if count < 2 {
         return Verdict::Pass;
     }
     let subject = format!("serial {}", certificate.serial());
-    let detail = format!("{siblings} different TBSCertificates carry this issuer key and serial number");
+    let detail = format!("{count} different TBSCertificates carry this issuer key and serial number");
     Verdict::Fail(vec![SERIAL_UNIQUE.finding(subject, detail)])
 }
 

@@ -23,6 +23,7 @@ pub mod crosscheck;
 pub mod evidence;
 pub mod exam;
 pub mod lint;
+pub mod promise;
 pub mod watch;
 
 // Edges: I/O.

@@ -24,7 +24,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 mod label;
 mod table;
 
-pub use label::{Channel, Check, Delivery, Input, Outcome};
+pub use label::{Channel, Check, Delivery, Input, Outcome, SctFailure};
 pub use table::{Kind, MetricInfo, TABLE};
 
 /// Longest label value in bytes; longer ones are cut.
@@ -35,6 +35,7 @@ const LATENCY_BUCKETS: [f64; 14] =
     [1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0, 43_200.0, 86_400.0];
 
 const NONE: &[&str] = &[];
+const PROMISE_STATES: [&str; 4] = ["open", "kept", "broken", "unknown_log"];
 const RESULTS: [&str; 3] = ["pass", "fail", "not_evaluable"];
 
 /// The metrics of one monitor with their own registry. Cheap to use from any thread; share it in an `Arc`.
@@ -52,6 +53,8 @@ pub struct Metrics {
     read_rate: GaugeVec,
     requests: IntCounterVec,
     verification_failures: IntCounterVec,
+    promises: IntGaugeVec,
+    sct_failures: IntCounterVec,
     processed: IntCounterVec,
     unparsable: IntCounterVec,
     hits: IntCounterVec,
@@ -133,6 +136,8 @@ impl Metrics {
             read_rate: b.float("ctwarden_log_read_entries_per_second", Kind::Rate),
             requests: b.counter("ctwarden_log_requests_total"),
             verification_failures: b.counter("ctwarden_log_verification_failures_total"),
+            promises: b.gauge("ctwarden_promises"),
+            sct_failures: b.counter("ctwarden_sct_failures_total"),
             processed: b.counter("ctwarden_entries_processed_total"),
             unparsable: b.counter("ctwarden_entries_unparsable_total"),
             hits: b.counter("ctwarden_hits_total"),
@@ -157,6 +162,9 @@ impl Metrics {
         };
         for severity in Severity::ALL {
             metrics.cases_open.with_label_values(&[severity.word()]);
+        }
+        for state in PROMISE_STATES {
+            metrics.promises.with_label_values(&[state]);
         }
         for channel in Channel::ALL {
             Delivery::ALL
@@ -194,6 +202,7 @@ impl Metrics {
         }
         Outcome::ALL.iter().for_each(|o| drop(self.requests.with_label_values(&[log, o.word()])));
         Check::ALL.iter().for_each(|c| drop(self.verification_failures.with_label_values(&[log, c.word()])));
+        SctFailure::ALL.iter().for_each(|f| drop(self.sct_failures.with_label_values(&[log, f.word()])));
     }
     /// What the log list says of a log; replaces what it said before.
     pub fn log_info(&self, log: &str, operator: &str, api: &str, state: &str) {
@@ -222,6 +231,7 @@ impl Metrics {
         }
         Outcome::ALL.iter().for_each(|o| drop(self.requests.remove_label_values(&[log, o.word()])));
         Check::ALL.iter().for_each(|c| drop(self.verification_failures.remove_label_values(&[log, c.word()])));
+        SctFailure::ALL.iter().for_each(|f| drop(self.sct_failures.remove_label_values(&[log, f.word()])));
         let mut facts = self.log_facts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some([operator, api, state]) = facts.remove(log) {
             let _ = self.log_info.remove_label_values(&[log, &operator, &api, &state]);
@@ -273,6 +283,14 @@ impl Metrics {
     /// Something the log signed or served did not verify.
     pub fn verification_failure(&self, log: &str, check: Check) {
         self.verification_failures.with_label_values(&[&*label(log), check.word()]).inc();
+    }
+    /// How many promises of logs are in a state; `state` is a word of the books.
+    pub fn promises(&self, state: &str, count: u64) {
+        self.promises.with_label_values(&[&*label(state)]).set(whole(count));
+    }
+    /// An SCT of ours that the log did not sign or did not honour.
+    pub fn sct_failure(&self, log: &str, failure: SctFailure) {
+        self.sct_failures.with_label_values(&[&*label(log), failure.word()]).inc();
     }
     /// Entries that passed the first door, and how many of them could not be parsed.
     pub fn entries(&self, log: &str, processed: u64, unparsable: u64) {

@@ -7,25 +7,29 @@
 mod deliver;
 mod examine;
 mod follow;
+mod promises;
 mod rates;
 mod reading;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 
 use crate::books::{Books, BooksError};
 use crate::cache::Cache;
 use crate::clock::{Clock, Span};
+use crate::ct::log_list::Log;
 use crate::issuance::IssuanceDb;
 use crate::lint::Tables;
 use crate::metrics::Metrics;
 use crate::notify::{Notifier, mail::Addressing};
+use crate::promise::KnownLogs;
 use crate::watch::Watchlist;
 
 pub use deliver::{deliver, deliver_due};
 pub use examine::{examine, examine_due};
 pub use follow::{FollowEnd, Until, follow};
+pub use promises::{audit_promises, audit_promises_due};
 
 /// What the three loops share. A reload makes a clone of it in which some things are new.
 #[derive(Clone)]
@@ -38,6 +42,8 @@ pub struct Walk {
     pub issuance: Arc<IssuanceDb>,
     /// Whose certificates are ours.
     pub watchlist: Arc<Watchlist>,
+    /// Every log of the log list, followed or not: see [`Walk::learn_logs`].
+    pub logs: Arc<RwLock<Arc<KnownLogs>>>,
     /// What the rules rest on.
     pub tables: Arc<Tables>,
     /// How long after logging the CA's record may lack a certificate.
@@ -57,6 +63,16 @@ pub struct Walk {
 }
 
 impl Walk {
+    /// The logs of the newest log list.
+    pub fn known_logs(&self) -> Arc<KnownLogs> {
+        self.logs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the logs of a new log list over, all of them: SCTs of logs that are not followed are verified too.
+    pub fn learn_logs(&self, logs: impl IntoIterator<Item = Arc<Log>>) {
+        *self.logs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KnownLogs::new(logs));
+    }
+
     /// (channel, recipient) for the outbox.
     fn outbox_recipients(&self) -> Vec<(String, String)> {
         let channel = self.notifier.channel();

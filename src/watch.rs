@@ -1,19 +1,24 @@
 //! Which entries are ours: by issuer key, never by issuer name alone.
 //!
 //! [`Watchlist::selects`] is asked for every entry of every log and must cost next to nothing: a precertificate entry
-//! carries the SHA-256 of its issuer's key, a certificate entry is skipped through to its issuer Name. Only what is
-//! selected is parsed ([`Watchlist::judge`]). What cannot be read far enough to tell is selected: fail safe.
+//! carries the SHA-256 of its issuer's key, a certificate entry is skipped through to its issuer Name and its
+//! authorityKeyIdentifier. Only what is selected is parsed ([`Watchlist::judge`]). What cannot be read far enough to
+//! tell is selected: fail safe.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
 use crate::case::EntryKind;
+use crate::cert::oid::AUTHORITY_KEY_ID;
 use crate::cert::signature::{SignatureCheck, signed_by};
 use crate::cert::{Certificate, ParseError};
 use crate::clock::Timestamp;
 use crate::ct::leaf::LeafEntry;
 use crate::finding::{CaseKey, KeyHash, Serial};
+
+/// Identifier octet of a BOOLEAN.
+const BOOLEAN: u8 = 1;
 
 /// An issuer of the CA.
 #[derive(Clone, Debug)]
@@ -149,6 +154,7 @@ pub struct Watchlist {
     // Ordered, not hashed: a few comparisons cost less than hashing the key, and this is asked for every entry.
     by_key: BTreeMap<KeyHash, usize>,
     names: BTreeSet<Vec<u8>>,
+    key_ids: BTreeSet<Vec<u8>>,
     all_issuers: bool,
 }
 
@@ -157,7 +163,8 @@ impl Watchlist {
     pub fn new(issuers: Vec<Issuer>, all_issuers: bool) -> Watchlist {
         let by_key = issuers.iter().enumerate().map(|(at, issuer)| (issuer.key_hash, at)).collect();
         let names = issuers.iter().filter_map(|i| Some(i.certificate.as_ref()?.subject_der().to_vec())).collect();
-        Watchlist { issuers, by_key, names, all_issuers }
+        let key_ids = issuers.iter().filter_map(|i| Some(i.key_id()?.to_vec())).collect();
+        Watchlist { issuers, by_key, names, key_ids, all_issuers }
     }
 
     /// The issuers watched.
@@ -177,8 +184,12 @@ impl Watchlist {
         }
         match entry {
             LeafEntry::Precert { issuer_key_hash, .. } => self.by_key.contains_key(issuer_key_hash),
-            LeafEntry::X509 { certificate } => match issuer_name(certificate) {
-                Some(name) => self.names.contains(name),
+            // A certificate of ours whose issuer Name is misspelt, or encoded in another way, still has our key
+            // identifier.
+            LeafEntry::X509 { certificate } => match skim(certificate) {
+                Some((name, rest)) => {
+                    self.names.contains(name) || key_id(rest).is_some_and(|key_id| self.key_ids.contains(key_id))
+                }
                 None => true,
             },
         }
@@ -188,12 +199,20 @@ impl Watchlist {
     /// `None` when it is nobody's business of ours after all.
     pub fn judge(&self, candidate: &Candidate, issuer: Option<&[u8]>) -> Option<Hit> {
         match &candidate.entry {
-            OwnedEntry::Precert { issuer_key_hash, tbs } => self.judge_precert(candidate, *issuer_key_hash, tbs),
+            OwnedEntry::Precert { issuer_key_hash, tbs } => {
+                self.judge_precert(candidate, *issuer_key_hash, tbs, issuer)
+            }
             OwnedEntry::X509(der) => self.judge_x509(candidate, der, issuer),
         }
     }
 
-    fn judge_precert(&self, candidate: &Candidate, issuer_key_hash: KeyHash, tbs: &[u8]) -> Option<Hit> {
+    fn judge_precert(
+        &self,
+        candidate: &Candidate,
+        issuer_key_hash: KeyHash,
+        tbs: &[u8],
+        issuer: Option<&[u8]>,
+    ) -> Option<Hit> {
         let known = self.by_key(&issuer_key_hash);
         if known.is_none() && !self.all_issuers {
             return None;
@@ -204,9 +223,17 @@ impl Watchlist {
         // RFC 6962 3.1: extra_data is not under the Merkle root, so the precertificate in it is believed only when
         // its TBSCertificate less the poison is the leaf's.
         let precertificate = candidate.precertificate.as_deref().and_then(|der| Certificate::parse(der).ok());
+        // RFC 6962 3.2: with a Precertificate Signing Certificate "the TBSCertificate is the same except for the issuer
+        // and the AKI", so that it cannot be compared; what stands in the leaf is judged then.
+        let delegated = || {
+            let signer = Certificate::parse(issuer?).ok().filter(Certificate::is_precert_signing_ca)?;
+            Some(signed_by(precertificate.as_ref()?, signer.spki_der()) == SignatureCheck::Valid)
+        };
+        let delegated = delegated() == Some(true);
         let believed = precertificate.filter(|pre| pre.core_sha256() == leaf.core_sha256());
         let remark = match (&believed, &candidate.precertificate) {
             (Some(_), _) => "",
+            (None, Some(_)) if delegated => "",
             (None, None) => "the log sent no precertificate for this entry",
             (None, Some(_)) => "the precertificate that the log sent does not belong to this entry",
         };
@@ -230,11 +257,19 @@ impl Watchlist {
 
     fn judge_x509(&self, candidate: &Candidate, der: &[u8], issuer: Option<&[u8]>) -> Option<Hit> {
         let issuer = issuer.and_then(|der| Certificate::parse(der).ok());
-        let issuer_key = issuer.as_ref().map(|issuer| issuer.spki_sha256());
         let Ok(certificate) = Certificate::parse(der) else {
-            let known = issuer_key.and_then(|key| self.by_key(&key));
-            return Some(unreadable(candidate, EntryKind::Certificate, issuer_key.unwrap_or_default(), der, known));
+            // No signature can be checked, so chain and name are no more than what the certificate claims.
+            let by_chain = issuer.as_ref().and_then(|issuer| self.by_key(&issuer.spki_sha256()));
+            let by_name = || self.issuers.iter().find(|ours| skim(der).is_some_and(|(name, _)| ours.is_named(name)));
+            let mut hit = unreadable(candidate, EntryKind::Certificate, KeyHash::default(), der, None);
+            if let Some(claimed) = by_chain.or_else(by_name) {
+                (hit.issuer, hit.key.issuer_key_hash) = (claimed.name.clone(), claimed.key_hash);
+            }
+            return Some(hit);
         };
+        // The chain is not under the Merkle root: it names the issuer's key only when that key made the signature.
+        let signer = issuer.filter(|issuer| signed_by(&certificate, issuer.spki_der()) == SignatureCheck::Valid);
+        let signer_key = signer.map(|signer| signer.spki_sha256());
         let hit = |standing, issuer: String, issuer_key_hash| Hit {
             index: candidate.index,
             logged_at: candidate.logged_at,
@@ -247,28 +282,42 @@ impl Watchlist {
             der: der.to_vec(),
             remark: String::new(),
         };
+        if let Some(ours) = signer_key.as_ref().and_then(|key| self.by_key(key)) {
+            return Some(hit(Standing::Ours, ours.name.clone(), ours.key_hash));
+        }
         // Name and AKI select, the signature decides: first the issuers whose key identifier fits, then the others of
         // that name, because an AKI is a hint that the signer wrote.
         let aki = certificate.authority_key_id();
-        let mut named: Vec<&Issuer> = self.issuers.iter().filter(|i| i.is_named(certificate.issuer_der())).collect();
-        named.sort_by_key(|issuer| aki.is_none() || issuer.key_id() != aki);
-        for ours in &named {
+        let has_key_id = |ours: &Issuer| aki.is_some() && ours.key_id() == aki;
+        let is_named = |ours: &Issuer| ours.is_named(certificate.issuer_der());
+        let mut claimed: Vec<&Issuer> = self.issuers.iter().filter(|i| is_named(i) || has_key_id(i)).collect();
+        claimed.sort_by_key(|ours| !has_key_id(ours));
+        let mut undecided = false;
+        for ours in &claimed {
             let Some(ca) = &ours.certificate else { continue };
-            if signed_by(&certificate, ca.spki_der()) == SignatureCheck::Valid {
-                return Some(hit(Standing::Ours, ours.name.clone(), ours.key_hash));
+            match signed_by(&certificate, ca.spki_der()) {
+                SignatureCheck::Valid => return Some(hit(Standing::Ours, ours.name.clone(), ours.key_hash)),
+                SignatureCheck::Unsupported => undecided = true,
+                SignatureCheck::Invalid => {}
             }
         }
-        if let Some(claimed) = named.first() {
-            let mut imposter = hit(Standing::Imposter, claimed.name.clone(), issuer_key.unwrap_or_default());
-            imposter.remark = format!("names {} as its issuer, but no key of that issuer signed it", claimed.name);
+        if let Some(ours) = claimed.iter().find(|ours| is_named(ours)) {
+            let mut imposter = hit(Standing::Imposter, ours.name.clone(), signer_key.unwrap_or_default());
+            imposter.remark = match undecided {
+                true => {
+                    format!("names {} as its issuer, and its signature is of a kind that cannot be checked", ours.name)
+                }
+                false => format!("names {} as its issuer, but no key of that issuer signed it", ours.name),
+            };
             return Some(imposter);
         }
         if !self.all_issuers {
             return None;
         }
-        let mut trial = hit(Standing::Trial, certificate.issuer_text(), issuer_key.unwrap_or_default());
-        if issuer_key.is_none() {
-            trial.remark = "its issuer's certificate could not be had, so its issuer key is not known".to_string();
+        let mut trial = hit(Standing::Trial, certificate.issuer_text(), signer_key.unwrap_or_default());
+        if signer_key.is_none() {
+            trial.remark =
+                "no certificate of its issuer could be had that verifies it, so its issuer key is not known".into();
         }
         Some(trial)
     }
@@ -300,9 +349,10 @@ fn unreadable(candidate: &Candidate, kind: EntryKind, key: KeyHash, der: &[u8], 
     }
 }
 
-/// The issuer Name (the whole TLV) of a DER certificate, found by skipping: RFC 5280 4.1, Certificate ::= SEQUENCE
-/// { TBSCertificate ::= SEQUENCE { [0] version, serialNumber INTEGER, signature SEQUENCE, issuer Name, ...
-fn issuer_name(der: &[u8]) -> Option<&[u8]> {
+/// The issuer Name (the whole TLV) of a DER certificate and what follows it in the TBSCertificate, found by skipping:
+/// RFC 5280 4.1, Certificate ::= SEQUENCE { TBSCertificate ::= SEQUENCE { \[0\] version, serialNumber INTEGER,
+/// signature SEQUENCE, issuer Name, ...
+fn skim(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (_, certificate, _) = element(der)?;
     let (_, tbs, _) = element(certificate)?;
     let (tag, _, after) = element(tbs)?;
@@ -310,7 +360,30 @@ fn issuer_name(der: &[u8]) -> Option<&[u8]> {
     let (_, _, at_signature) = element(at_serial)?;
     let (_, _, at_issuer) = element(at_signature)?;
     let (tag, _, after) = element(at_issuer)?;
-    (tag == 0x30).then(|| &at_issuer[..at_issuer.len() - after.len()])
+    (tag == 0x30).then(|| (&at_issuer[..at_issuer.len() - after.len()], after))
+}
+
+/// The keyIdentifier of the authorityKeyIdentifier (RFC 5280 4.2.1.1), found by skipping on from the issuer: ...
+/// extensions \[3\] SEQUENCE OF SEQUENCE { extnID, critical, extnValue OCTET STRING { SEQUENCE { \[0\] keyIdentifier
+fn key_id(mut rest: &[u8]) -> Option<&[u8]> {
+    let (_, mut extensions, _) = loop {
+        let (tag, content, after) = element(rest)?;
+        if tag == 0xa3 {
+            break element(content)?;
+        }
+        rest = after;
+    };
+    while let Some((_, extension, after)) = element(extensions) {
+        let (_, oid, value) = element(extension)?;
+        if oid == AUTHORITY_KEY_ID {
+            let (tag, content, after_critical) = element(value)?;
+            let content = if tag == BOOLEAN { element(after_critical)?.1 } else { content };
+            let (tag, key_id, _) = element(element(content)?.1)?;
+            return (tag == 0x80).then_some(key_id);
+        }
+        extensions = after;
+    }
+    None
 }
 
 /// Splits the first element off: its tag octet, its content, what follows it.

@@ -127,7 +127,8 @@ async fn a_second_process_and_a_taken_port_are_refused_in_one_sentence() {
     let log = LogServer::start(LogSettings::new(Api::StaticCt, Clock::System)).await.expect("log");
     let bench = Bench::new(&[&log], &issuers(&ca), "");
     let mut first = bench.start(&["run"]);
-    while !bench.path("data/books.sqlite").exists() {
+    let logs = || bench.run(&["logs", "--format", "json"]);
+    while tokio::task::block_in_place(logs).status.code() != Some(0) {
         assert!(first.try_wait().expect("status").is_none(), "the first daemon ended early");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -113,6 +113,13 @@ impl Books {
     pub async fn join(&self, log_id: LogId) -> Result<(), BooksError> {
         self.write(move |connection| {
             let transaction = connection.transaction()?;
+            // What did not fit the signed root, read twice, must not count as included because the log is one again.
+            transaction.execute(
+                "UPDATE sightings SET doubted = 1 WHERE log_id = ?1
+                 AND idx >= (SELECT verified_size FROM backlogs WHERE log_id = ?1)
+                 AND idx < (SELECT goal_size FROM backlogs WHERE log_id = ?1)",
+                params![log_id.0],
+            )?;
             transaction.execute(
                 "UPDATE logs SET start_index = (SELECT start_index FROM backlogs AS b WHERE b.log_id = logs.log_id)
                  WHERE log_id = ?1 AND EXISTS (SELECT 1 FROM backlogs AS b WHERE b.log_id = logs.log_id)",

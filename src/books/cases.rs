@@ -8,7 +8,11 @@ use super::{Books, BooksError};
 use crate::case::{self, CaseNumber, CaseState, CertificateFacts, Change, EntryKind, Notice, Sighting};
 use crate::clock::Timestamp;
 use crate::finding::{CaseKey, Finding, KeyHash, Serial};
+use crate::promise::Promise;
 use crate::watch::{Form, Standing};
+
+/// Forms of one kind, precertificate or certificate, that are examined of one hit.
+const FORMS_EXAMINED: u32 = 4;
 
 /// A hit that waits for its examination.
 #[derive(Clone, Debug)]
@@ -27,7 +31,7 @@ pub struct PendingHit {
     pub first_logged_at: Timestamp,
     /// When the monitor first read it.
     pub first_seen_at: Timestamp,
-    /// The precertificate if one was seen in full, and the certificate if one was seen: what is judged.
+    /// Every form in which it was seen, a few of each kind at most: what is judged.
     pub ders: Vec<(EntryKind, Form, Vec<u8>)>,
     /// How many different TBSCertificates carry this issuer key and serial.
     pub siblings: u64,
@@ -52,6 +56,8 @@ pub struct Examination {
     pub record: Vec<(String, String)>,
     /// Rules that could not be judged.
     pub not_evaluable: Vec<(String, String)>,
+    /// What logs have promised with its SCTs.
+    pub promises: Vec<Promise>,
     /// When it must be examined again; `None`: when something new is seen.
     pub examine_again_at: Option<Timestamp>,
     /// [`PendingHit::version`]: when a new sighting has raised it meanwhile, the hit stays due.
@@ -79,17 +85,25 @@ impl Books {
             let mut statement = connection.prepare_cached(
                 "SELECT hit_id, issuer_key_hash, serial, standing, issuer, remark, first_logged_at, first_seen_at,
                         (SELECT count(*) FROM hits AS h WHERE h.issuer_key_hash = hits.issuer_key_hash
-                           AND h.serial = hits.serial), examined, version
+                           AND h.serial = hits.serial AND (h.hit_id = hits.hit_id OR EXISTS
+                             (SELECT 1 FROM sightings AS s WHERE s.hit_id = h.hit_id AND NOT s.doubted))),
+                        examined, version
                  FROM hits WHERE examine_at IS NOT NULL AND examine_at <= ?1 ORDER BY examine_at LIMIT ?2",
             )?;
             let rows = statement.query_map(params![now.millis(), limit as i64], pending)?;
             let mut hits = rows.collect::<rusqlite::Result<Vec<PendingHit>>>()?;
             let mut ders = connection.prepare_cached(
-                "SELECT s.kind, c.form, c.der FROM sightings AS s JOIN certificates AS c ON c.sha256 = s.certificate_sha256
-                 WHERE s.hit_id = ?1 GROUP BY c.sha256 ORDER BY s.kind DESC, c.form LIMIT 4",
+                // Some of each kind: a log can make up any number of precertificates that differ in their signature, and
+                // they must not crowd out the certificate.
+                "SELECT kind, form, der FROM
+                   (SELECT s.kind, c.form, c.der,
+                           row_number() OVER (PARTITION BY s.kind ORDER BY c.form, min(s.seen_at), c.sha256) AS place
+                    FROM sightings AS s JOIN certificates AS c ON c.sha256 = s.certificate_sha256
+                    WHERE s.hit_id = ?1 GROUP BY s.kind, c.sha256)
+                 WHERE place <= ?2 ORDER BY kind, form",
             )?;
             for hit in &mut hits {
-                let rows = ders.query_map(params![hit.hit_id], |row| {
+                let rows = ders.query_map(params![hit.hit_id, FORMS_EXAMINED], |row| {
                     let form = if row.get::<_, String>(1)? == "tbs" { Form::Tbs } else { Form::Certificate };
                     Ok((entry_kind(&row.get::<_, String>(0)?), form, row.get(2)?))
                 })?;
@@ -175,6 +189,7 @@ fn commit_one(
             examination.version,
             examination.examine_again_at.map(Timestamp::millis)
         ])?;
+    super::promises::insert(transaction, examination.hit_id, &examination.promises, now)?;
     let known = load(transaction, About::Certificate, &examination.key)?;
     let Some(change) = case::fold(known.as_ref(), &examination.findings) else { return Ok(None) };
     let sightings = sightings(transaction, &examination.key)?;
@@ -293,8 +308,11 @@ pub(super) fn write_case(
     for finding in &change.new_findings {
         transaction
             .prepare_cached(
+                // A finding that is worse than it was takes the place of the milder one.
                 "INSERT INTO case_findings (case_number, rule, subject, event_number, finding, found_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (case_number, rule, subject)
+                 DO UPDATE SET event_number = excluded.event_number, finding = excluded.finding,
+                               found_at = excluded.found_at",
             )?
             .execute(params![
                 number.0,
@@ -334,8 +352,8 @@ pub(super) fn findings(connection: &rusqlite::Connection, number: CaseNumber) ->
 pub(super) fn sightings(connection: &rusqlite::Connection, key: &CaseKey) -> rusqlite::Result<Vec<Sighting>> {
     let mut statement = connection.prepare_cached(
         "SELECT l.name, s.idx, s.kind, s.logged_at, s.seen_at,
-                (s.idx >= l.start_index AND s.idx < l.verified_size)
-                OR (s.idx >= coalesce(b.start_index, 0) AND s.idx < coalesce(b.verified_size, 0))
+                NOT s.doubted AND ((s.idx >= l.start_index AND s.idx < l.verified_size)
+                OR (s.idx >= coalesce(b.start_index, 0) AND s.idx < coalesce(b.verified_size, 0)))
          FROM sightings AS s JOIN hits AS h ON h.hit_id = s.hit_id JOIN logs AS l ON l.log_id = s.log_id
          LEFT JOIN backlogs AS b ON b.log_id = s.log_id
          WHERE h.issuer_key_hash = ?1 AND h.serial = ?2 ORDER BY s.seen_at, l.name, s.idx LIMIT 200",

@@ -1,6 +1,6 @@
 //! Door 3: the outbox. A message is written in the transaction of its event, sent at least once, and marked.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::cases::from_json;
 use super::{Books, BooksError};
@@ -36,6 +36,9 @@ pub enum Delivery {
         /// Why, for a person.
         error: String,
     },
+    /// The configuration no longer names its recipient: it goes to these (channel, recipient) instead, unless they
+    /// were told already.
+    Redirected(Vec<(String, String)>),
 }
 
 /// What still waits to be sent.
@@ -82,6 +85,7 @@ impl Books {
     pub async fn commit_delivery(&self, outbox_id: i64, delivery: Delivery, now: Timestamp) -> Result<(), BooksError> {
         self.write(move |connection| {
             match delivery {
+                Delivery::Redirected(recipients) => return redirect(connection, outbox_id, &recipients, now),
                 Delivery::Delivered => connection.execute(
                     "UPDATE outbox SET delivered_at = ?2, attempts = attempts + 1, last_error = NULL WHERE outbox_id = ?1",
                     params![outbox_id, now.millis()],
@@ -137,6 +141,24 @@ impl Books {
         })
         .await
     }
+}
+
+fn redirect(
+    connection: &mut Connection,
+    outbox_id: i64,
+    recipients: &[(String, String)],
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    let row = transaction
+        .prepare_cached("SELECT message_key, notice FROM outbox WHERE outbox_id = ?1")?
+        .query_row(params![outbox_id], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .optional()?;
+    if let Some((message_key, notice)) = row {
+        enqueue(&transaction, &message_key, &notice, recipients, now)?;
+        transaction.execute("DELETE FROM outbox WHERE outbox_id = ?1", params![outbox_id])?;
+    }
+    transaction.commit()
 }
 
 pub(super) fn enqueue(

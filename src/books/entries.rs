@@ -11,7 +11,10 @@ use crate::clock::Timestamp;
 use crate::ct::compact_range::CompactRange;
 use crate::ct::key::{LogId, LogKey};
 use crate::ct::sth::SignedTreeHead;
-use crate::watch::{Form, Hit};
+use crate::watch::{Form, Hit, Standing};
+
+/// Malformed entries of one log that are kept as evidence: a log that never keeps to the form must not fill the disk.
+const MOST_MALFORMED: usize = 10_000;
 
 /// Where we stand in a log: two positions, never one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +130,8 @@ impl Books {
         .await
     }
 
-    /// Door 1. Returns the hits that were new, by issuer and kind, for the counters.
+    /// Door 1. Returns the hits that were new, by issuer and kind, for the counters: the same certificate in a second
+    /// log is no new hit.
     ///
     /// # Errors
     /// Unusable books; then neither the position nor a hit was written.
@@ -140,7 +144,14 @@ impl Books {
                     *counted.entry((hit.issuer.clone(), hit.kind)).or_insert(0) += 1;
                 }
             }
-            for (index, reason, bytes) in &new.malformed {
+            let room = match new.malformed.is_empty() {
+                true => 0,
+                false => {
+                    let sql = "SELECT count(*) FROM malformed WHERE log_id = ?1";
+                    MOST_MALFORMED.saturating_sub(transaction.query_row(sql, params![new.log_id.0], |row| row.get(0))?)
+                }
+            };
+            for (index, reason, bytes) in new.malformed.iter().take(room) {
                 transaction.execute(
                     "INSERT INTO malformed (log_id, idx, reason, bytes, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)
                      ON CONFLICT DO NOTHING",
@@ -196,17 +207,27 @@ impl Books {
         .await
     }
 
-    /// Moves the downloaded position back to the verified one, so that a range is read again.
+    /// Moves the downloaded position back to the verified one, so that a range is read again. What was seen in that
+    /// range is doubted until it is seen there again; it is examined and told all the same.
     ///
     /// # Errors
     /// Unusable books.
     pub async fn rewind(&self, log_id: LogId, lane: Lane) -> Result<(), BooksError> {
         self.write(move |connection| {
-            let sql = format!(
-                "UPDATE {} SET downloaded_size = verified_size, downloaded = verified WHERE log_id = ?1",
-                lane.table()
-            );
-            connection.execute(&sql, params![log_id.0]).map(|_| ())
+            let (table, transaction) = (lane.table(), connection.transaction()?);
+            transaction.execute(
+                &format!(
+                    "UPDATE sightings SET doubted = 1 WHERE log_id = ?1
+                     AND idx >= (SELECT verified_size FROM {table} WHERE log_id = ?1)
+                     AND idx < (SELECT downloaded_size FROM {table} WHERE log_id = ?1)"
+                ),
+                params![log_id.0],
+            )?;
+            transaction.execute(
+                &format!("UPDATE {table} SET downloaded_size = verified_size, downloaded = verified WHERE log_id = ?1"),
+                params![log_id.0],
+            )?;
+            transaction.commit()
         })
         .await
     }
@@ -233,58 +254,81 @@ impl Books {
     }
 }
 
-/// Inserts a hit with its sighting; true when this sighting was not known.
+/// Inserts a hit with its sighting; true when the hit was never seen before as a (pre)certificate.
 fn insert_hit(transaction: &Transaction<'_>, new: &NewEntries, hit: &Hit) -> rusqlite::Result<bool> {
-    let seen_at = new.seen_at.millis();
-    let known = transaction
-        .prepare_cached("SELECT 1 FROM sightings WHERE log_id = ?1 AND idx = ?2")?
-        .exists(params![new.log_id.0, hit.index])?;
-    if known {
-        return Ok(false);
-    }
+    let (seen_at, kind) = (new.seen_at.millis(), hit.kind.word());
     let digest: [u8; 32] = sha2::Sha256::digest(&hit.der).into();
     let form = if hit.form == Form::Certificate { "certificate" } else { "tbs" };
     transaction
         .prepare_cached("INSERT INTO certificates (sha256, form, der) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
         .execute(params![digest, form, hit.der])?;
-    let hit_id: i64 = transaction
-        .prepare_cached(
-            "INSERT INTO hits (issuer_key_hash, serial, core_sha256, standing, issuer, remark, first_logged_at,
-                               first_seen_at, examine_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
-             ON CONFLICT (issuer_key_hash, serial, core_sha256)
-             DO UPDATE SET first_logged_at = min(first_logged_at, excluded.first_logged_at)
-             RETURNING hit_id",
-        )?
-        .query_row(
-            params![
-                hit.key.issuer_key_hash.0,
-                hit.key.serial.0,
-                hit.core_sha256,
-                hit.standing.word(),
-                hit.issuer,
-                hit.remark,
-                hit.logged_at.millis(),
-                seen_at
-            ],
-            |row| row.get(0),
-        )?;
-    // The first precertificate and the first certificate of a hit are each examined; more sightings say nothing new.
-    let seen_kind = transaction
-        .prepare_cached("SELECT 1 FROM sightings WHERE hit_id = ?1 AND kind = ?2")?
-        .exists(params![hit_id, hit.kind.word()])?;
-    if !seen_kind {
+    let (hit_id, promoted) = hold_hit(transaction, new, hit)?;
+    let exists = |sql: &str, value: &dyn rusqlite::ToSql| {
+        transaction.prepare_cached(sql)?.exists(rusqlite::params![hit_id, value])
+    };
+    let seen_kind = exists("SELECT 1 FROM sightings WHERE hit_id = ?1 AND kind = ?2", &kind)?;
+    let seen_form = exists("SELECT 1 FROM sightings WHERE hit_id = ?1 AND certificate_sha256 = ?2", &digest)?;
+    // Every form is examined once: two certificates of one serial may differ in nothing but their SCTs. More
+    // sightings of the same octets say nothing new.
+    if !seen_form || promoted {
         transaction
             .prepare_cached("UPDATE hits SET examine_at = ?2, version = version + 1 WHERE hit_id = ?1")?
             .execute(params![hit_id, seen_at])?;
     }
+    // What is read a second time at the same place confirms the first reading; what is read there instead of it is a
+    // sighting of its own, because only a root can say which of the two is in the log.
     transaction
         .prepare_cached(
             "INSERT INTO sightings (log_id, idx, hit_id, kind, logged_at, seen_at, certificate_sha256)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (log_id, idx, certificate_sha256) DO UPDATE SET doubted = 0, hit_id = excluded.hit_id",
         )?
-        .execute(params![new.log_id.0, hit.index, hit_id, hit.kind.word(), hit.logged_at.millis(), seen_at, digest])?;
-    Ok(true)
+        .execute(params![new.log_id.0, hit.index, hit_id, kind, hit.logged_at.millis(), seen_at, digest])?;
+    Ok(!seen_kind)
+}
+
+/// The row of a hit, made or brought up to date, and whether it became ours with this sighting: an issuer may be
+/// added to the configuration after certificates of it were kept as somebody else's.
+fn hold_hit(transaction: &Transaction<'_>, new: &NewEntries, hit: &Hit) -> rusqlite::Result<(i64, bool)> {
+    let key = params![hit.key.issuer_key_hash.0, hit.key.serial.0, hit.core_sha256];
+    let held: Option<(i64, String)> = transaction
+        .prepare_cached(
+            "SELECT hit_id, standing FROM hits WHERE issuer_key_hash = ?1 AND serial = ?2 AND core_sha256 = ?3",
+        )?
+        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((hit_id, standing)) = held else {
+        let hit_id = transaction
+            .prepare_cached(
+                "INSERT INTO hits (issuer_key_hash, serial, core_sha256, standing, issuer, remark, first_logged_at,
+                                   first_seen_at, examine_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) RETURNING hit_id",
+            )?
+            .query_row(
+                params![
+                    hit.key.issuer_key_hash.0,
+                    hit.key.serial.0,
+                    hit.core_sha256,
+                    hit.standing.word(),
+                    hit.issuer,
+                    hit.remark,
+                    hit.logged_at.millis(),
+                    new.seen_at.millis()
+                ],
+                |row| row.get(0),
+            )?;
+        return Ok((hit_id, false));
+    };
+    transaction
+        .prepare_cached("UPDATE hits SET first_logged_at = min(first_logged_at, ?2) WHERE hit_id = ?1")?
+        .execute(params![hit_id, hit.logged_at.millis()])?;
+    let promoted = hit.standing == Standing::Ours && standing != Standing::Ours.word();
+    if promoted {
+        transaction
+            .prepare_cached("UPDATE hits SET standing = ?2, issuer = ?3 WHERE hit_id = ?1")?
+            .execute(params![hit_id, hit.standing.word(), hit.issuer])?;
+    }
+    Ok((hit_id, promoted))
 }
 
 pub(super) fn insert_head(

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
 use super::cases::{from_json, sightings};
-use super::{Books, BooksError};
+use super::{Books, BooksError, PromiseLine};
 use crate::case::{CaseNumber, Notice, case_name};
 use crate::clock::{Span, Timestamp};
 use crate::ct::key::LogId;
@@ -77,13 +77,16 @@ pub struct CaseDetail {
     pub notice: Notice,
     /// Its line in the list.
     pub line: CaseLine,
+    /// What logs have promised with the SCTs of the certificate.
+    pub promises: Vec<PromiseLine>,
 }
 
 const CASE_COLUMNS: &str = "SELECT case_number, state, severity, clock, opened_at, due_at, issuer_key_hash, serial,
     (SELECT group_concat(DISTINCT rule) FROM case_findings AS f WHERE f.case_number = cases.case_number),
-    (SELECT count(*) FROM outbox WHERE delivered_at IS NOT NULL AND message_key LIKE 'CASE-____-' || printf('%04d', case_number) || '.%'),
-    (SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND message_key LIKE 'CASE-____-' || printf('%04d', case_number) || '.%')
-    FROM cases";
+    (SELECT count(*) FROM outbox WHERE delivered_at IS NOT NULL AND message_key >= name || '.' AND message_key < name || '/'),
+    (SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND message_key >= name || '.' AND message_key < name || '/')
+    FROM (SELECT *, strftime('CASE-%Y-', opened_at / 1000, 'unixepoch') || printf('%04d', case_number) AS name FROM cases)
+    AS cases";
 
 fn case_line(row: &rusqlite::Row<'_>) -> rusqlite::Result<CaseLine> {
     let opened_at = Timestamp::from_millis(row.get(4)?);
@@ -187,9 +190,10 @@ impl Books {
                 connection.query_row("SELECT serial FROM cases WHERE case_number = ?1", params![number.0], |row| {
                     row.get(0)
                 })?;
-            notice.sightings =
-                sightings(connection, &CaseKey { issuer_key_hash: line.issuer_key_hash, serial: Serial(serial) })?;
-            Ok(Some(CaseDetail { notice, line }))
+            let key = CaseKey { issuer_key_hash: line.issuer_key_hash, serial: Serial(serial) };
+            notice.sightings = sightings(connection, &key)?;
+            let promises = super::promises::of_certificate(connection, &key)?;
+            Ok(Some(CaseDetail { notice, line, promises }))
         })
         .await
     }

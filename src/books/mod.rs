@@ -13,6 +13,7 @@ mod conduct;
 mod delivery;
 mod entries;
 mod listing;
+mod promises;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
@@ -27,6 +28,7 @@ pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
 pub use listing::{CaseDetail, CaseLine, LogLine};
+pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
 
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
@@ -164,12 +166,18 @@ impl Books {
     /// # Errors
     /// [`BooksError::Unusable`] when there are none yet.
     pub fn open_read_only(path: &Path) -> Result<Books, BooksError> {
-        if !path.exists() {
+        let none = || {
             let reason = "there are no books yet: `ctwarden run` makes them".to_string();
-            return Err(BooksError::Unusable { path: path.to_path_buf(), reason });
+            Err(BooksError::Unusable { path: path.to_path_buf(), reason })
+        };
+        if !path.exists() {
+            return none();
         }
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        version(path, &reader)?;
+        // The file is there a moment before its tables are.
+        if version(path, &reader)? == 0 {
+            return none();
+        }
         let reader = desk("books-reader", reader);
         Ok(Books { path: path.to_path_buf(), writer: reader.clone(), reader })
     }

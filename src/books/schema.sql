@@ -95,7 +95,7 @@ CREATE TABLE hits (
   first_seen_at   INTEGER NOT NULL,
   examine_at      INTEGER,
   examined        INTEGER NOT NULL DEFAULT 0,
-  version         INTEGER NOT NULL DEFAULT 0, -- counts what there is to examine: grows with each new kind of sighting
+  version         INTEGER NOT NULL DEFAULT 0, -- counts what there is to examine: grows with each new form that is seen
   UNIQUE (issuer_key_hash, serial, core_sha256)
 ) STRICT;
 CREATE INDEX hits_due ON hits (examine_at) WHERE examine_at IS NOT NULL;
@@ -108,9 +108,29 @@ CREATE TABLE sightings (
   logged_at          INTEGER NOT NULL,
   seen_at            INTEGER NOT NULL,
   certificate_sha256 BLOB NOT NULL REFERENCES certificates,
-  PRIMARY KEY (log_id, idx)
+  doubted            INTEGER NOT NULL DEFAULT 0, -- 1: the root did not fit and the second reading gave something else
+  PRIMARY KEY (log_id, idx, certificate_sha256)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sightings_of_hit ON sightings (hit_id);
+
+-- What logs have promised with the SCTs of our certificates: to include a leaf until due_at.
+CREATE TABLE promises (
+  log_id        BLOB NOT NULL,
+  leaf_hash     BLOB NOT NULL,
+  hit_id        INTEGER NOT NULL REFERENCES hits,
+  leaf_index    INTEGER,          -- as static logs say it beforehand
+  promised_at   INTEGER NOT NULL,
+  due_at        INTEGER NOT NULL,
+  sct           BLOB NOT NULL,
+  state         TEXT NOT NULL CHECK (state IN ('open', 'kept', 'broken', 'unknown_log')),
+  denials       INTEGER NOT NULL DEFAULT 0, -- how often the log said that it has no such leaf
+  checked_at    INTEGER NOT NULL DEFAULT 0,
+  next_check_at INTEGER NOT NULL,
+  PRIMARY KEY (log_id, leaf_hash)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX promises_due ON promises (next_check_at) WHERE state = 'open';
+CREATE INDEX promises_of_hit ON promises (hit_id);
+CREATE INDEX promises_state ON promises (state, log_id);
 
 -- About a certificate (issuer key, serial), or about a log (its log_id, the kind of misbehaviour as text).
 CREATE TABLE cases (

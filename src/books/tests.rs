@@ -72,6 +72,7 @@ fn examination(hit: &PendingHit, rules: &[&'static str]) -> Examination {
         },
         record: vec![],
         not_evaluable: vec![],
+        promises: vec![],
         examine_again_at: None,
         version: hit.version,
     }
@@ -250,6 +251,88 @@ fn newer_foreign_and_missing_books_are_named() {
     assert!(matches!(lock_directory(directory.path()), Err(BooksError::InUse(_))));
     drop(lock);
     lock_directory(directory.path()).expect("free again");
+}
+
+#[tokio::test]
+async fn a_second_reading_that_differs_loses_neither_and_only_the_confirmed_one_counts() {
+    let (_directory, books) = begun().await;
+    let garbled = Hit { core_sha256: [0xee; 32], der: vec![0xee], ..hit(3, 1, EntryKind::Precertificate) };
+    books.commit_entries(entries(10, vec![garbled.clone()])).await.expect("door 1");
+    books.rewind(LOG, Lane::Live).await.expect("rewind");
+    let phantom = books.due_hits(now(), 10).await.expect("due");
+    assert_eq!((phantom.len(), phantom[0].ders.len()), (1, 1), "doubted is not forgotten");
+    // At the same place stands something else now.
+    books.commit_entries(entries(10, vec![hit(3, 1, EntryKind::Precertificate)])).await.expect("door 1");
+    let due = books.due_hits(now(), 10).await.expect("due");
+    assert_eq!(due.len(), 2, "the true entry is a hit");
+    let of = |core: u8| due.iter().find(|hit| hit.ders[0].2[0] == core).expect("both");
+    assert_eq!((of(1).siblings, of(0xee).siblings), (1, 2), "what the log took back does not accuse the true one");
+    // Read once more as it was at first: it counts again.
+    books.commit_entries(entries(10, vec![garbled])).await.expect("door 1");
+    let due = books.due_hits(now(), 10).await.expect("due");
+    assert!(due.iter().all(|hit| hit.siblings == 2));
+}
+
+#[tokio::test]
+async fn every_form_is_examined_and_the_same_octets_never_twice() {
+    let (_directory, books) = begun().await;
+    let with_scts = |at: u64, scts: u8| Hit { der: vec![1, scts], ..hit(at, 1, EntryKind::Certificate) };
+    let made_up = (0..9).map(|n| Hit { der: vec![0x70, n], ..hit(20 + u64::from(n), 1, EntryKind::Precertificate) });
+    let first = books.commit_entries(entries(30, made_up.chain([with_scts(40, 1)]).collect())).await.expect("door 1");
+    assert_eq!(first.iter().map(|(_, _, count)| *count).collect::<Vec<_>>(), [1, 1], "one of each kind is new");
+    let due = books.due_hits(now(), 10).await.expect("due").remove(0);
+    let certificates = |hit: &PendingHit| hit.ders.iter().filter(|(kind, ..)| *kind == EntryKind::Certificate).count();
+    assert_eq!((certificates(&due), due.ders.len()), (1, 5), "precertificates do not crowd the certificate out");
+    books.commit_examinations(vec![examination(&due, &[])], people(), now()).await.expect("door 2");
+    assert_eq!(books.next_examination().await.expect("next"), None);
+    let second = books.commit_entries(entries(50, vec![with_scts(41, 1), with_scts(42, 2)])).await.expect("door 1");
+    assert!(second.is_empty(), "no new hit, but a second certificate");
+    let due = books.due_hits(now(), 10).await.expect("due").remove(0);
+    assert_eq!(certificates(&due), 2);
+}
+
+#[tokio::test]
+async fn a_hit_becomes_ours_when_its_issuer_is_configured_later() {
+    let (_directory, books) = begun().await;
+    let foreign = Hit { standing: Standing::Trial, issuer: "CN=Tests".into(), ..hit(3, 1, EntryKind::Precertificate) };
+    books.commit_entries(entries(10, vec![foreign.clone()])).await.expect("door 1");
+    let due = books.due_hits(now(), 10).await.expect("due").remove(0);
+    books.commit_examinations(vec![examination(&due, &[])], people(), now()).await.expect("door 2");
+    books.commit_entries(entries(20, vec![Hit { index: 12, ..foreign.clone() }])).await.expect("door 1");
+    assert_eq!(books.next_examination().await.expect("next"), None);
+    let ours = Hit { index: 15, standing: Standing::Ours, issuer: "Tests CA".into(), ..foreign.clone() };
+    books.commit_entries(entries(30, vec![ours])).await.expect("door 1");
+    books.commit_entries(entries(40, vec![Hit { index: 35, ..foreign }])).await.expect("door 1");
+    let due = books.due_hits(now(), 10).await.expect("due").remove(0);
+    assert_eq!((due.standing, due.issuer.as_str()), (Standing::Ours, "Tests CA"));
+}
+
+#[tokio::test]
+async fn a_log_cannot_fill_the_books_with_its_faults() {
+    let (_directory, books) = begun().await;
+    let malformed = |from: u64| (from..from + 6_000).map(|at| (at, "cut".to_string(), vec![])).collect();
+    for from in [0, 6_000] {
+        let new = NewEntries { malformed: malformed(from), ..entries(from + 6_000, vec![]) };
+        books.commit_entries(new).await.expect("door 1");
+    }
+    let kept = books.read(|c| c.query_row("SELECT count(*) FROM malformed", [], |row| row.get::<_, i64>(0))).await;
+    assert_eq!(kept.expect("count"), 10_000);
+}
+
+#[tokio::test]
+async fn a_message_for_somebody_who_was_removed_goes_to_those_who_are_left() {
+    let (_directory, books) = begun().await;
+    books.commit_entries(entries(10, vec![hit(3, 1, EntryKind::Precertificate)])).await.expect("door 1");
+    let due = books.due_hits(now(), 10).await.expect("due");
+    books.commit_examinations(vec![examination(&due[0], &["name.internal"])], people(), now()).await.expect("door 2");
+    let waiting = books.due_messages(now(), 10).await.expect("outbox");
+    let new = ["b@ca.eus", "c@ca.eus"].map(|to| ("mail".to_string(), to.to_string())).to_vec();
+    books.commit_delivery(waiting[0].outbox_id, Delivery::Redirected(new), now()).await.expect("door 3");
+    let waiting = books.due_messages(now(), 10).await.expect("outbox");
+    let told: Vec<&str> = waiting.iter().map(|item| item.recipient.as_str()).collect();
+    assert_eq!(told, ["b@ca.eus", "c@ca.eus"], "nobody twice, and somebody new");
+    assert_eq!(waiting[0].notice, waiting[1].notice);
+    assert_eq!(books.list_cases(1).await.expect("cases")[0].waiting, 2);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Extension, oid};
-use crate::cert::der::{DerError, Element, MAX_DEFECTS, Reader, dotted, encoding_defects, tag};
+use crate::cert::der::{Class, DerError, Element, MAX_DEFECTS, Reader, dotted, encoding_defects, tag};
 use crate::clock::{Span, Timestamp, days_from_civil};
 
 /// Largest certificate that is read: what RFC 6962 3.1 can carry (ASN.1Cert is `opaque<1..2^24-1>`), in octets.
@@ -51,8 +51,16 @@ pub(super) struct Fields {
     pub issuer: Range<usize>,
     pub subject: Range<usize>,
     pub spki: Range<usize>,
+    /// The AlgorithmIdentifier inside the TBSCertificate, full TLV.
+    pub algorithm: Range<usize>,
+    /// Whether the version field says v3, as its one DER encoding does.
+    pub is_v3: bool,
+    /// Tag numbers of what stands between subjectPublicKeyInfo and the extensions: 1 issuerUniqueID, 2 subjectUniqueID.
+    pub unique_ids: Vec<u32>,
     pub not_before: Option<Timestamp>,
     pub not_after: Option<Timestamp>,
+    /// What is wrong with the form of the two times.
+    pub time_defects: Vec<String>,
     pub extensions: Vec<Extension>,
     pub extension_list: ExtensionList,
     /// signatureAlgorithm (full TLV) and the octets of signatureValue.
@@ -127,19 +135,15 @@ impl Fields {
         let mut defects = encoding_defects(tbs.raw, "tbsCertificate");
         let mut reader = tbs.reader();
         let mut serial = field(&mut reader, "serialNumber")?;
-        // RFC 5280 4.1.2.1: "When extensions are used, as expected in this profile, version MUST be 3 (value is 2)."
+        let mut is_v3 = false;
         if serial.is_context(0) {
-            if serial.content != [2, 1, 2] {
-                defects.push("version is not 3".to_string());
-            }
+            is_v3 = serial.content == [2, 1, 2];
             serial = field(&mut reader, "serialNumber")?;
-        } else {
-            defects.push("version is not 3".to_string());
         }
         if !serial.is(tag::INTEGER, false) {
             defects.push("serialNumber is not an INTEGER".to_string());
         }
-        field(&mut reader, "signature")?;
+        let algorithm = field(&mut reader, "signature")?;
         let issuer = field(&mut reader, "issuer")?;
         let validity = field(&mut reader, "validity")?;
         let subject = field(&mut reader, "subject")?;
@@ -151,15 +155,16 @@ impl Fields {
                 defects.push(format!("{what} is not a SEQUENCE"));
             }
         }
+        let mut time_defects = Vec::new();
         let mut times = validity.reader();
         let mut time = |what: &str| {
             let (moment, defect) = times.next().map_or((None, Some("is missing")), |element| read_time(&element));
-            defects.extend(defect.map(|defect| format!("{what} {defect}")));
+            time_defects.extend(defect.map(|defect| format!("{what} {defect}")));
             moment
         };
         let (not_before, not_after) = (time("notBefore"), time("notAfter"));
         if !times.is_empty() {
-            defects.push("validity has more than two elements".to_string());
+            time_defects.push("validity has more than two elements".to_string());
         }
         let mut fields = Fields {
             tbs: place(der, tbs.raw),
@@ -167,8 +172,12 @@ impl Fields {
             issuer: place(der, issuer.raw),
             subject: place(der, subject.raw),
             spki: place(der, spki.raw),
+            algorithm: place(der, algorithm.raw),
+            is_v3,
+            unique_ids: Vec::new(),
             not_before,
             not_after,
+            time_defects,
             extensions: Vec::new(),
             extension_list: ExtensionList::default(),
             signature: None,
@@ -194,9 +203,11 @@ impl Fields {
                 }
                 return self.read_extensions(der, &element);
             }
-            // RFC 5280 4.1.2.8: "CAs conforming to this profile MUST NOT generate certificates with unique
-            // identifiers."
-            self.note(format!("{:?} [{}] before the extensions", element.class, element.tag).to_lowercase());
+            if element.class == Class::Context && matches!(element.tag, 1 | 2) && self.unique_ids.len() < 2 {
+                self.unique_ids.push(element.tag);
+            } else {
+                self.note(format!("{:?} [{}] before the extensions", element.class, element.tag).to_lowercase());
+            }
             if reader.next().is_err() {
                 break;
             }

@@ -5,7 +5,9 @@
 //! finding. Nothing here judges and nothing is normalised: names stay the octets they are.
 
 pub mod der;
+pub mod extensions;
 mod fields;
+pub mod key;
 pub mod name;
 pub mod pem;
 pub mod signature;
@@ -22,20 +24,31 @@ use crate::finding::{KeyHash, Serial};
 use der::{Reader, encode, single, tag};
 use fields::Fields;
 pub use fields::ParseError;
-pub use name::{CommonName, DnsName, GeneralName, Identifier};
+pub use key::PublicKey;
+pub use name::{Attribute, CommonName, DnsName, GeneralName, Identifier};
 
 /// Content octets of the object identifiers that the monitor looks for.
 pub mod oid {
     /// id-ce-subjectKeyIdentifier, 2.5.29.14.
     pub const SUBJECT_KEY_ID: &[u8] = &[0x55, 0x1d, 14];
+    /// id-ce-keyUsage, 2.5.29.15.
+    pub const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
     /// id-ce-subjectAltName, 2.5.29.17.
     pub const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
     /// id-ce-basicConstraints, 2.5.29.19.
     pub const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
+    /// id-ce-nameConstraints, 2.5.29.30.
+    pub const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 30];
+    /// id-ce-cRLDistributionPoints, 2.5.29.31.
+    pub const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 31];
+    /// id-ce-certificatePolicies, 2.5.29.32.
+    pub const CERTIFICATE_POLICIES: &[u8] = &[0x55, 0x1d, 32];
     /// id-ce-authorityKeyIdentifier, 2.5.29.35.
     pub const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 35];
     /// id-ce-extKeyUsage, 2.5.29.37.
     pub const EXT_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
+    /// id-pe-authorityInfoAccess, 1.3.6.1.5.5.7.1.1.
+    pub const AUTHORITY_INFO_ACCESS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
     /// The SCT list of RFC 6962 3.3, 1.3.6.1.4.1.11129.2.4.2.
     pub const SCT_LIST: &[u8] = &[0x2b, 6, 1, 4, 1, 0xd6, 0x79, 2, 4, 2];
     /// The poison of RFC 6962 3.1, 1.3.6.1.4.1.11129.2.4.3.
@@ -114,6 +127,18 @@ impl Certificate {
     pub fn spki_sha256(&self) -> KeyHash {
         KeyHash(Sha256::digest(self.spki_der()).into())
     }
+    /// The AlgorithmIdentifier of the TBSCertificate's own field `signature`, full TLV.
+    pub fn inner_algorithm(&self) -> &[u8] {
+        self.at(&self.fields.algorithm)
+    }
+    /// Whether its version field is that of v3.
+    pub fn is_v3(&self) -> bool {
+        self.fields.is_v3
+    }
+    /// Tag numbers of the unique identifiers: 1 of the issuer, 2 of the subject.
+    pub fn unique_ids(&self) -> &[u32] {
+        &self.fields.unique_ids
+    }
     /// Start of validity; `None` when unreadable.
     pub fn not_before(&self) -> Option<Timestamp> {
         self.fields.not_before
@@ -139,6 +164,10 @@ impl Certificate {
     /// [`Certificate::general_name_defects`].
     pub fn defects(&self) -> &[String] {
         &self.fields.defects
+    }
+    /// What breaks the rules for the form of notBefore and notAfter (RFC 5280 4.1.2.5), each in one sentence.
+    pub fn time_defects(&self) -> &[String] {
+        &self.fields.time_defects
     }
     /// Whether it carries the poison extension of RFC 6962 3.1, critical or not, whatever its value.
     pub fn is_precertificate(&self) -> bool {
@@ -215,6 +244,14 @@ impl Certificate {
     /// All commonNames of the subject, in order.
     pub fn common_names(&self) -> Vec<CommonName> {
         name::common_names(self.subject_der())
+    }
+    /// The attributes of the subject, in order.
+    pub fn subject_attributes(&self) -> Vec<Attribute<'_>> {
+        name::attributes(self.subject_der())
+    }
+    /// The subject's public key, as far as it can be read.
+    pub fn public_key(&self) -> PublicKey<'_> {
+        PublicKey::of_spki(self.spki_der())
     }
     /// The subject as people write it, escaped.
     pub fn subject_text(&self) -> String {

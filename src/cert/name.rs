@@ -194,15 +194,36 @@ fn shown(string_tag: u32, octets: &[u8]) -> String {
     }
 }
 
-struct Attribute<'a> {
-    oid: &'a [u8],
-    tag: u32,
-    value: &'a [u8],
-    first_of_rdn: bool,
+/// An attribute of a distinguished name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attribute<'a> {
+    /// Content octets of its type.
+    pub oid: &'a [u8],
+    /// The universal tag number of its string type: 12 UTF8String, 19 PrintableString, 22 IA5String, ...
+    pub tag: u32,
+    /// Its octets.
+    pub value: &'a [u8],
+    /// Whether it is the first (by rights the only one) of its RelativeDistinguishedName.
+    pub first_of_rdn: bool,
+}
+
+impl Attribute<'_> {
+    /// The characters, or `None` when the octets are not of the string type they claim to be.
+    pub fn text(&self) -> Option<String> {
+        decode(self.tag, self.value)
+    }
+    /// Its short name (`CN`, `O`, ...) or the dotted form of its type.
+    pub fn name(&self) -> String {
+        attribute_name(self.oid)
+    }
+    /// Safe to print: `O=Example`.
+    pub fn shown(&self) -> String {
+        format!("{}={}", self.name(), shown(self.tag, self.value))
+    }
 }
 
 /// The attributes of a Name (full TLV), in order; what cannot be read is left out (the defects say so).
-fn attributes(name_der: &[u8]) -> Vec<Attribute<'_>> {
+pub fn attributes(name_der: &[u8]) -> Vec<Attribute<'_>> {
     let mut found = Vec::new();
     let Some(name) = Reader::new(name_der).peek() else { return found };
     let mut rdns = name.reader();

@@ -112,7 +112,7 @@ fn ecdsa(curve: &[u8], hash: Hash) -> Option<&'static dyn VerificationAlgorithm>
     })
 }
 
-/// RFC 4055 3.1: RSASSA-PSS-params { hashAlgorithm [0] DEFAULT sha1, maskGenAlgorithm [1], saltLength [2], ... }.
+/// RFC 4055 3.1: RSASSA-PSS-params { hashAlgorithm \[0\] DEFAULT sha1, maskGenAlgorithm \[1\], saltLength \[2\], ... }.
 /// Only the hash is read; the BR fix all the rest (7.1.3.2.1), and another salt does not verify.
 fn pss_hash(parameters: &Element<'_>) -> Option<Hash> {
     let first = parameters.reader().next().ok()?;

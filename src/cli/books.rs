@@ -5,12 +5,14 @@ use std::io::Write;
 use super::format::Format;
 use super::run::runtime;
 use super::{CliError, Exit};
-use crate::books::{Books, BooksError};
+use crate::books::{Books, BooksError, PromiseLine};
 use crate::case::parse_case_name;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::notify::text;
 
+/// The most promises of logs that a list shows.
+const MOST_PROMISES: u32 = 1000;
 /// The most cases that a list shows.
 const MOST_CASES: u32 = 10_000;
 
@@ -24,7 +26,9 @@ fn failed(error: BooksError) -> CliError {
 /// No books, or no output.
 pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit, CliError> {
     let books = Books::open_read_only(&config.books).map_err(failed)?;
-    let lines = runtime()?.block_on(books.list_logs()).map_err(failed)?;
+    let runtime = runtime()?;
+    let lines = runtime.block_on(books.list_logs()).map_err(failed)?;
+    let unkept = runtime.block_on(books.unkept_promises(Clock::System.now(), MOST_PROMISES)).map_err(failed)?;
     if format == Format::Json {
         for line in &lines {
             writeln!(
@@ -38,6 +42,9 @@ pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
                     "updated_at": line.updated_at.to_string(),
                 })
             )?;
+        }
+        for promise in &unkept {
+            writeln!(out, "{}", serde_json::json!({ "unkept_promise": promise_json(promise) }))?;
         }
         return Ok(Exit::Nothing);
     }
@@ -62,7 +69,25 @@ pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
             writeln!(out, "  {} entries are not served by the log; they are asked for again", line.lost)?;
         }
     }
+    if !unkept.is_empty() {
+        writeln!(out, "\nSCTs whose entries are not in their logs although the maximum merge delay is over:")?;
+        unkept
+            .iter()
+            .try_for_each(|promise| writeln!(out, "  serial {}  {}", promise.serial, promise_text(promise)))?;
+    }
     Ok(Exit::Nothing)
+}
+
+fn promise_text(promise: &PromiseLine) -> String {
+    let (promised_at, due_at, state) = (promise.promised_at, promise.due_at, promise.state.word());
+    format!("{}  promised {promised_at}  due {due_at}  {state}", promise.log)
+}
+
+fn promise_json(promise: &PromiseLine) -> serde_json::Value {
+    serde_json::json!({
+        "log": promise.log, "serial": promise.serial, "promised_at": promise.promised_at.to_string(),
+        "due_at": promise.due_at.to_string(), "state": promise.state.word(),
+    })
 }
 
 /// Prints one line per case.
@@ -114,12 +139,15 @@ pub fn show(config: &Config, id: &str, format: Format, out: &mut dyn Write) -> R
             let (state, delivered, waiting) = (&case.line.state, case.line.delivered, case.line.waiting);
             let all = serde_json::json!({
                 "case": case.line.case, "state": state, "mails_delivered": delivered, "mails_waiting": waiting,
-                "notice": notice,
+                "notice": notice, "promises": case.promises.iter().map(promise_json).collect::<Vec<_>>(),
             });
             writeln!(out, "{all}")?;
         }
         Format::Text => {
             write!(out, "{}", text::render(&case.notice))?;
+            for promise in &case.promises {
+                writeln!(out, "SCT: {}", promise_text(promise))?;
+            }
             writeln!(out, "Mails: {} delivered, {} waiting", case.line.delivered, case.line.waiting)?;
         }
     }

@@ -140,10 +140,15 @@ mod tests {
         let (_, text) = told(&path, None, directory, true);
         assert!(text.contains(r#""column":"kind""#) && text.contains(r#""imported":false"#), "{text}");
 
-        assert_eq!(told(&path, Some("nosuch"), directory, false).0, Outcome::Refused);
-        let (outcome, text) = told(&directory.join("missing.ndjson"), None, directory, false);
-        assert_eq!(outcome, Outcome::Failed);
-        assert!(text.contains("DIR/missing.ndjson") && text.ends_with("nothing was imported\n"), "{text}");
+        let refused = |path: &Path, table| {
+            let mut out = Vec::new();
+            import(path, table, directory, date(2026, 11, 22), false, &mut out).expect_err("one sentence")
+        };
+        assert!(
+            matches!(refused(&path, Some("nosuch")), CliError::Usage(text) if text.ends_with("nothing was imported"))
+        );
+        let missing = refused(&directory.join("missing.ndjson"), None);
+        assert!(matches!(missing, CliError::Failed(text) if text.contains("missing.ndjson")));
         assert!(told(&directory.join("missing.ndjson"), None, directory, true).1.contains(r#""error":"#));
     }
 

@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn the_time_of_issuance_can_be_given() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = file(&folder, "a.der", &Spec::new("2026-03-14", "2027-04-15").dns("www.example.com").der());
+        let path = file(&folder, "a.der", &Spec::new("2026-03-14", "2027-04-14").dns("www.example.com").der());
         let (result, text) = run(std::slice::from_ref(&path), None, Format::Text);
         assert!(!result.expect("readable") && text.contains("no findings"), "{text}");
         let (result, text) = run(&[path], Some(date(2026, 3, 15)), Format::Text);

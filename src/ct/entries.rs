@@ -106,15 +106,26 @@ pub type PageEntries<'a> = Vec<Result<PageEntry<'a>, EntryError>>;
 
 /// Reads a page.
 pub fn parse_page(body: &[u8]) -> Result<PageEntries<'_>, PageError> {
-    // An entry has about 6,000 bytes; where they have fewer the list grows.
-    let mut entries = Vec::with_capacity((body.len() / 4096).min(MAX_PAGE_ENTRIES));
+    fold_page(body, Vec::new, |entries, entry| entries.push(entry))
+}
+
+/// Reads a page in one pass: `take` gets its entries one by one, in order. Whether the body is a page shows at its end
+/// only; what was taken from one that is not is dropped, and from one that the scanner cannot read to its end it is
+/// taken again, into a `new` state.
+pub fn fold_page<'a, S>(
+    body: &'a [u8],
+    new: impl Fn() -> S,
+    mut take: impl FnMut(&mut S, Result<PageEntry<'a>, EntryError>),
+) -> Result<S, PageError> {
+    let mut state = new();
     let scanned = scan_page(body, MAX_PAGE_ENTRIES, |leaf_input, extra_data| {
-        entries.push(Ok(PageEntry { leaf_input: leaf_input.into(), extra_data: Ok(extra_data.into()) }));
+        take(&mut state, Ok(PageEntry { leaf_input: leaf_input.into(), extra_data: Ok(extra_data.into()) }));
     });
-    match scanned {
-        Some(()) => Ok(entries),
-        None => parse_json(body),
+    if scanned.is_none() {
+        state = new();
+        parse_json(body)?.into_iter().for_each(|entry| take(&mut state, entry));
     }
+    Ok(state)
 }
 
 /// Reads a page of any shape.

@@ -1,16 +1,20 @@
 //! The log list: read at start and ever again, and what of it is followed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::DaemonError;
 use super::follows::Assignment;
 use crate::cache::{Cache, Kind};
-use crate::config::{ListSource, LogsConfig};
-use crate::ct::log_list::{self, LogList};
+use crate::config::{ListSource, LogOverride, LogsConfig};
+use crate::ct::log_list::{self, Log, LogList};
 use crate::tail::{Caps, Fetcher, Limits};
 
 /// The largest log list that is read, in bytes; today's have 0.2 MB.
 const LIST_CAPS: Caps = Caps { wire_bytes: 16 << 20, body_bytes: 64 << 20 };
+
+/// How long a list is waited for, the rest that its server asks for included.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads one log list, again and again.
 pub(super) struct ListReader {
@@ -25,7 +29,9 @@ pub(super) struct ListReader {
 /// A list that was read, or the last good one.
 pub(super) struct ListRead {
     pub list: Arc<LogList>,
-    /// What of it is followed; at least one log.
+    /// Its logs, followed or not, as corrected.
+    pub known: Vec<Arc<Log>>,
+    /// Those that are followed; at least one.
     pub chosen: Vec<Assignment>,
     /// Why it is the last good one.
     pub failed: Option<String>,
@@ -51,47 +57,34 @@ impl ListReader {
         let reason = match self.fetch().await {
             // Asked for under a condition only while a list is in use.
             Ok(None) => match self.in_use.clone() {
-                Some(list) => {
-                    let chosen = chosen(config, &list)?;
-                    return Ok(ListRead { list, chosen, failed: None, changed: false });
-                }
+                Some(list) => return read(config, list, None, false),
                 None => "nothing was sent".to_string(),
             },
-            Ok(Some((bytes, etag))) => match self.good(config, &bytes) {
-                Ok((list, chosen)) => {
+            Ok(Some((bytes, etag))) => match good(config, &bytes) {
+                Ok(read) => {
                     if matches!(self.source, ListSource::Url(_)) {
                         self.cache.put(Kind::LogList, name(&self.source).as_bytes(), &bytes);
                     }
                     self.etag = etag;
-                    self.in_use = Some(list.clone());
-                    return Ok(ListRead { list, chosen, failed: None, changed: true });
+                    self.in_use = Some(read.list.clone());
+                    return Ok(read);
                 }
                 Err(reason) => reason,
             },
             Err(reason) => reason,
         };
         if let Some(list) = self.in_use.clone() {
-            let chosen = chosen(config, &list)?;
-            return Ok(ListRead { list, chosen, failed: Some(reason), changed: false });
+            return read(config, list, Some(reason), false);
         }
         let kept = match self.source {
             ListSource::Url(_) => self.cache.get(Kind::LogList, name(&self.source).as_bytes()),
             ListSource::File(_) => None,
         };
-        let Some(Ok((list, chosen))) = kept.map(|bytes| self.good(config, &bytes)) else {
+        let Some(Ok(read)) = kept.map(|bytes| good(config, &bytes)) else {
             return Err(DaemonError::LogList { source_name: name(&self.source), reason });
         };
-        self.in_use = Some(list.clone());
-        Ok(ListRead { list, chosen, failed: Some(reason), changed: true })
-    }
-
-    fn good(&self, config: &LogsConfig, bytes: &[u8]) -> Result<(Arc<LogList>, Vec<Assignment>), String> {
-        let list = log_list::parse(bytes).map_err(|error| error.to_string())?;
-        match chosen(config, &list) {
-            Ok(chosen) => Ok((Arc::new(list), chosen)),
-            Err(DaemonError::LogList { reason, .. }) => Err(reason),
-            Err(error) => Err(error.to_string()),
-        }
+        self.in_use = Some(read.list.clone());
+        Ok(ListRead { failed: Some(reason), ..read })
     }
 
     /// The bytes with their ETag; `None` when they are still those of the list in use.
@@ -106,38 +99,77 @@ impl ListReader {
             }
             ListSource::Url(url) => {
                 let etag = self.in_use.as_ref().and(self.etag.as_deref());
-                let answer = self.fetcher.get_changed(url, LIST_CAPS, etag).await.map_err(|e| e.to_string())?;
+                let answer = tokio::time::timeout(PATIENCE, self.fetcher.get_changed(url, LIST_CAPS, etag)).await;
+                let late = |_| format!("no answer within {} seconds", PATIENCE.as_secs());
+                let answer = answer.map_err(late)?.map_err(|e| e.to_string())?;
                 Ok(answer.map(|tagged| (tagged.body, tagged.etag)))
             }
         }
     }
 }
 
-/// The logs of the list in the configured states, with the configured corrections.
+/// A list out of bytes, if there is something in it to follow.
+fn good(config: &LogsConfig, bytes: &[u8]) -> Result<ListRead, String> {
+    let list = log_list::parse(bytes).map_err(|error| error.to_string())?;
+    read(config, Arc::new(list), None, true).map_err(|error| match error {
+        DaemonError::LogList { reason, .. } => reason,
+        other => other.to_string(),
+    })
+}
+
+fn read(
+    config: &LogsConfig,
+    list: Arc<LogList>,
+    failed: Option<String>,
+    changed: bool,
+) -> Result<ListRead, DaemonError> {
+    let known = corrected(config, &list)?;
+    let chosen = chosen(config, &known)?;
+    Ok(ListRead { list, known, chosen, failed, changed })
+}
+
+/// All logs of the list, followed or not, with the configured corrections.
 ///
 /// # Errors
-/// [`DaemonError::LogList`] when none is left, or a correction does not fit.
-fn chosen(config: &LogsConfig, list: &LogList) -> Result<Vec<Assignment>, DaemonError> {
+/// [`DaemonError::LogList`] when a correction does not fit.
+fn corrected(config: &LogsConfig, list: &LogList) -> Result<Vec<Arc<Log>>, DaemonError> {
     let refused = |reason: String| DaemonError::LogList { source_name: name(&config.list), reason };
-    let states = &config.states;
-    let wanted = list.logs.iter().filter(|log| states.iter().any(|state| state == log.state.word()));
-    let mut logs = Vec::new();
-    for mut log in wanted.cloned() {
-        let change = config.overrides.iter().find(|change| change.log_id == log.log_id.0);
-        if let Some(change) = change {
+    let logs = list.logs.iter().cloned().map(|mut log| {
+        if let Some(change) = correction(config, &log) {
             log.apply_override(change.origin.as_deref(), change.monitoring_url.as_deref()).map_err(refused)?;
         }
-        let limits = Limits {
-            page_entries: change.and_then(|change| change.page),
-            requests_per_second: change.and_then(|change| change.rate),
-        };
-        let start = change.and_then(|change| change.start).unwrap_or(config.start);
-        logs.push(Assignment { log: Arc::new(log), start, limits });
+        Ok(Arc::new(log))
+    });
+    logs.collect()
+}
+
+/// Those in the configured states, with what the configuration says of each.
+///
+/// # Errors
+/// [`DaemonError::LogList`] when there is none.
+fn chosen(config: &LogsConfig, logs: &[Arc<Log>]) -> Result<Vec<Assignment>, DaemonError> {
+    let states = &config.states;
+    let wanted = logs.iter().filter(|log| states.iter().any(|state| state == log.state.word()));
+    let chosen: Vec<Assignment> = wanted
+        .map(|log| {
+            let change = correction(config, log);
+            let limits = Limits {
+                page_entries: change.and_then(|change| change.page),
+                requests_per_second: change.and_then(|change| change.rate),
+            };
+            let start = change.and_then(|change| change.start).unwrap_or(config.start);
+            Assignment { log: log.clone(), start, limits }
+        })
+        .collect();
+    if chosen.is_empty() {
+        let reason = format!("no log in it is in one of the states {} of [logs] states", states.join(", "));
+        return Err(DaemonError::LogList { source_name: name(&config.list), reason });
     }
-    if logs.is_empty() {
-        return Err(refused(format!("no log in it is in one of the states {}", states.join(", "))));
-    }
-    Ok(logs)
+    Ok(chosen)
+}
+
+fn correction<'a>(config: &'a LogsConfig, log: &Log) -> Option<&'a LogOverride> {
+    config.overrides.iter().find(|change| change.log_id == log.log_id.0)
 }
 
 /// Says which entries of a list are not used, and which corrections have no log.

@@ -6,7 +6,7 @@ mod lists;
 mod open;
 pub mod reload;
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -22,6 +22,7 @@ use crate::exam;
 use crate::issuance::{Embedded, IssuanceDb};
 use crate::metrics::{Input, Metrics};
 use crate::pipeline::{self, Until, Walk};
+use crate::promise::KnownLogs;
 use crate::tail::Fetcher;
 use crate::web::{self, Readiness};
 
@@ -75,7 +76,7 @@ impl Daemon {
         let mut list = ListReader::new(config.logs.list.clone(), fetcher.clone(), cache.clone());
         let read = list.read(&config.logs).await?;
         report(&config, &metrics, &read, clock.now());
-        let chosen = read.chosen;
+        let (known, chosen) = (read.known, read.chosen);
         for incident in cache.take_incidents() {
             metrics.cache_incident();
             tracing::warn!(incident, "cache");
@@ -85,6 +86,7 @@ impl Daemon {
             cache,
             issuance: Arc::new(issuance),
             watchlist,
+            logs: Arc::new(RwLock::new(Arc::new(KnownLogs::new(known)))),
             tables: Arc::new(tables),
             grace: config.issuance.grace,
             notifier: Arc::new(notifier),
@@ -140,7 +142,10 @@ impl Daemon {
         tracing::info!(logs = work.follows.count(), web = %web_address, "following");
         let result = tokio::select! {
             result = work.run(until, self.reloads) => result,
-            () = shutdown => Ok(()),
+            () = shutdown => match until {
+                Until::Stopped => Ok(()),
+                Until::CaughtUp => Err(DaemonError::Unfinished("it was told to stop".to_string())),
+            },
         };
         let _ = stop_web.send(());
         let _ = tokio::time::timeout(Duration::from_secs(5), web).await;
@@ -169,6 +174,7 @@ impl Work {
         self.loops = JoinSet::new();
         self.loops.spawn(pipeline::examine(self.walk.clone()));
         self.loops.spawn(pipeline::deliver(self.walk.clone()));
+        self.loops.spawn(pipeline::audit_promises(self.walk.clone(), self.fetcher.clone()));
     }
 
     /// Until the books cannot be used, or everything is done.
@@ -198,6 +204,9 @@ impl Work {
             Some(ended) = self.loops.join_next() => return settle(ended),
             finished = finish(&self.walk) => self.follows.unreachable.extend(finished?),
         }
+        // A run that ends has no later look at what it has just read.
+        let always = Timestamp::from_millis(i64::MAX);
+        pipeline::audit_promises_due(&self.walk, &self.fetcher, always).await?;
         let unfinished = &self.follows.unreachable;
         if unfinished.is_empty() { Ok(()) } else { Err(DaemonError::Unfinished(unfinished.join("; "))) }
     }
@@ -207,6 +216,7 @@ impl Work {
         match self.list.read(&self.config.logs).await {
             Ok(read) => {
                 report(&self.config, &self.walk.metrics, &read, self.walk.clock.now());
+                self.walk.learn_logs(read.known);
                 Ok(self.follows.assign(read.chosen).await?)
             }
             Err(error) => {
@@ -266,6 +276,7 @@ impl Work {
             self.start_loops();
             self.follows.renew(self.walk.clone());
         }
+        self.walk.learn_logs(read.known);
         self.follows.assign(read.chosen).await?;
         Ok(Ok((applied, restart)))
     }

@@ -7,7 +7,9 @@
 #[cfg(test)]
 #[path = "../../tests/support/certgen.rs"]
 pub(crate) mod certgen;
+mod factors;
 pub mod ip_registry;
+pub mod policy;
 mod rules;
 pub mod suffix;
 #[cfg(test)]
@@ -17,15 +19,17 @@ pub mod tld;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::cert::{Certificate, DnsName, oid};
+use crate::cert::{Certificate, DnsName, GeneralName, oid};
 use crate::clock::{HOUR, Timestamp};
-use crate::finding::{Finding, Issued, RuleInfo, Severity, Verdict, escape};
+use crate::finding::{Finding, Issued, RevocationClock, RuleInfo, Severity, Verdict, escape};
 pub use rules::RULES;
 pub use suffix::SuffixList;
 pub use tld::TldTable;
 
 /// Most findings of one rule about one certificate; the rest are counted in one more.
 const MAX_FINDINGS: usize = 200;
+/// Most defects that one finding lists.
+const MAX_LISTED: usize = 8;
 /// id-kp-OCSPSigning, 1.3.6.1.5.5.7.3.9.
 const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
 
@@ -258,6 +262,31 @@ fn distinct(mut names: Vec<DnsName>) -> Vec<DnsName> {
     names.sort();
     names.dedup();
     names
+}
+
+/// One finding that lists all that is wrong with one thing; none when nothing is.
+fn listed(info: &RuleInfo, subject: &str, wrong: Vec<String>) -> Vec<Finding> {
+    let mut told: Vec<String> = Vec::new();
+    let count = wrong.len();
+    for detail in wrong {
+        if told.len() < MAX_LISTED && !told.contains(&detail) {
+            told.push(detail);
+        }
+    }
+    let more = if count > MAX_LISTED { format!("; and more, {count} in all") } else { String::new() };
+    if told.is_empty() { Vec::new() } else { vec![info.finding(subject, told.join("; ") + &more)] }
+}
+
+/// A finding of a rule of MUSTs about one of its SHOULDs: no revocation follows from it.
+fn warning(info: &RuleInfo, subject: &str, detail: impl Into<String>) -> Finding {
+    let finding = info.finding(subject, detail);
+    Finding { severity: Severity::Warning, clock: RevocationClock::None, ..finding }
+}
+
+/// Whether a GeneralName is a URI whose scheme is http; "the scheme is case-insensitive" (RFC 3986 3.1).
+fn is_http(name: &GeneralName) -> bool {
+    let uri = name.tag == 6 && name.is_well_formed();
+    uri && name.value.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"http://"))
 }
 
 /// Whether there is a subjectAltName extension.

@@ -58,6 +58,17 @@ words!(
     }
 );
 words!(
+    /// What is wrong with an SCT: label `reason` of `ctwarden_sct_failures_total`.
+    SctFailure {
+        /// The log did not sign it for the certificate that carries it.
+        Signature => "signature",
+        /// The entry is not in the log although the maximum merge delay is over.
+        NotHonoured => "not_honoured",
+        /// The entry came into the log after the maximum merge delay.
+        MergedLate => "merged_late",
+    }
+);
+words!(
     /// How people are told: label `channel` of `ctwarden_notifications_total`.
     Channel {
         /// Mail, over SMTP or into a folder.

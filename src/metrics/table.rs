@@ -47,6 +47,8 @@ pub static TABLE: &[MetricInfo] = &[
     row("ctwarden_log_read_entries_per_second", Kind::Rate, &["log"], "How fast the log was read in the same time: less than its growth means that it cannot keep up."),
     row("ctwarden_log_requests_total", Kind::Counter, &["log", "outcome"], "Requests to the log by outcome."),
     row("ctwarden_log_verification_failures_total", Kind::Counter, &["log", "check"], "Proofs, hashes and signatures of the log that did not verify."),
+    row("ctwarden_promises", Kind::Gauge, &["state"], "SCTs embedded in certificates of watched issuers: open, kept, broken, or of an unknown log."),
+    row("ctwarden_sct_failures_total", Kind::Counter, &["log", "reason"], "SCTs of certificates of watched issuers that the log did not sign or did not honour."),
     row("ctwarden_entries_processed_total", Kind::Counter, &["log"], "Entries read from the log and durably behind the position."),
     row("ctwarden_entries_unparsable_total", Kind::Counter, &["log"], "Entries that could not be parsed."),
     row("ctwarden_hits_total", Kind::Counter, &["issuer", "kind"], "Certificates and precertificates of a watched issuer found in logs; the same one in several logs counts once."),

@@ -64,6 +64,8 @@ fn reports_arrive_where_they_belong() {
     metrics.request(log, Outcome::Ok, now);
     metrics.request(log, Outcome::RateLimited, now.plus(Span::from_seconds(9)));
     metrics.verification_failure(log, Check::Root);
+    metrics.promises("kept", 7);
+    metrics.sct_failure(log, SctFailure::NotHonoured);
     metrics.hit("Example CA G2", EntryKind::Precertificate);
     metrics.rule_evaluated(RULE.id, &Verdict::Pass);
     metrics.finding(RULE.id, Severity::Error);
@@ -79,6 +81,8 @@ fn reports_arrive_where_they_belong() {
     is("ctwarden_log_requests_total{log=\"log.example/2026h2\",outcome=\"rate_limited\"}", 1.0);
     is("ctwarden_log_verification_failures_total{check=\"root\",log=\"log.example/2026h2\"}", 1.0);
     is("ctwarden_entries_unparsable_total{log=\"log.example/2026h2\"}", 2.0);
+    is("ctwarden_promises{state=\"kept\"}", 7.0);
+    is("ctwarden_sct_failures_total{log=\"log.example/2026h2\",reason=\"not_honoured\"}", 1.0);
     is("ctwarden_hits_total{issuer=\"Example CA G2\",kind=\"precertificate\"}", 1.0);
     is("ctwarden_rule_evaluations_total{result=\"pass\",rule=\"name.internal\"}", 1.0);
     is("ctwarden_findings_total{rule=\"name.internal\",severity=\"error\"}", 1.0);

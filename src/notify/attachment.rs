@@ -32,7 +32,7 @@ pub fn json(notice: &Notice) -> Value {
     json_within(notice, Limits { items: usize::MAX, characters: usize::MAX })
 }
 
-/// [`json`] as a file: indented, small enough to mail (`omitted` counts what is left out, offending names stay
+/// [`json()`] as a file: indented, small enough to mail (`omitted` counts what is left out, offending names stay
 /// longest), and pure ASCII whatever the notice holds. Outside of strings JSON is ASCII anyway; inside, `\uXXXX` means
 /// the same character (RFC 8259 7).
 pub(super) fn file(notice: &Notice) -> String {

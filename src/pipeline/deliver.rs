@@ -47,9 +47,9 @@ pub async fn deliver_due(walk: &Walk) -> Result<usize, BooksError> {
 async fn attempt(walk: &Walk, item: &OutboxItem) -> Delivery {
     let known = walk.recipients.iter().find(|addressing| addressing.recipient() == item.recipient);
     let Some(addressing) = known else {
-        // The configuration no longer names this recipient; those it names now were told of every later event.
-        tracing::info!(case = item.notice.case, "a message for a recipient who was removed is dropped");
-        return Delivery::Delivered;
+        // The address may have been a mistake that was mended while the message waited: somebody must be told.
+        tracing::info!(case = item.notice.case, "a message waits for a recipient who was removed; the others get it");
+        return Delivery::Redirected(walk.outbox_recipients());
     };
     let error = match walk.notifier.send(&mail::compose(&item.notice, addressing)).await {
         Ok(()) => {

@@ -8,8 +8,10 @@ use crate::books::{BooksError, Examination, Opened, PendingHit};
 use crate::case::EntryKind;
 use crate::clock::{Span, Timestamp};
 use crate::exam::{self, Examinee, Policy};
-use crate::finding::{RuleInfo, Severity, Verdict};
+use crate::finding::{KeyHash, RuleInfo, Severity, Verdict};
 use crate::issuance::Query;
+use crate::metrics::SctFailure;
+use crate::promise::{self, KnownLogs, Promise};
 use crate::record::Lookup;
 use crate::watch::{Form, Standing};
 
@@ -102,26 +104,33 @@ type Verdicts = Vec<(&'static RuleInfo, Verdict)>;
 
 fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Examination, Verdicts) {
     let ders: Vec<(Form, Vec<u8>)> = hit.ders.iter().map(|(_, form, der)| (*form, der.clone())).collect();
+    // The log's word on when it logged is not taken beyond what we saw with our own eyes: an entry dated far ahead would
+    // otherwise have a grace that never ends.
+    let first_logged_at = hit.first_logged_at.min(hit.first_seen_at);
+    let issuer_known = hit.key.issuer_key_hash != KeyHash::default();
     let examinee = Examinee {
         standing: hit.standing,
+        issuer_key_hash: hit.key.issuer_key_hash,
         remark: &hit.remark,
         ders: &ders,
-        first_logged_at: hit.first_logged_at,
-        siblings: hit.siblings,
+        first_logged_at,
+        siblings: issuer_known.then_some(hit.siblings),
         lookup,
     };
-    let policy = Policy { watchlist: &walk.watchlist, tables: &walk.tables, grace: walk.grace };
+    let logs = walk.known_logs();
+    let policy = Policy { watchlist: &walk.watchlist, tables: &walk.tables, logs: &logs, grace: walk.grace };
     let verdicts = exam::examine(&examinee, policy, now);
     let (findings, not_evaluable) = exam::outcome(&verdicts);
     let certificate = ders.first().and_then(|(form, der)| exam::parse(*form, der).ok());
     // The record counts for certificates of ours alone; nobody else's can be in it.
     let ours = hit.standing == Standing::Ours;
-    let grace_ends = hit.first_logged_at.plus(walk.grace);
+    let grace_ends = first_logged_at.plus(walk.grace);
     let examine_again_at = match lookup {
         Lookup::Unavailable { .. } if ours => Some(now.plus(DATABASE_RETRY)),
         Lookup::Unknown { .. } if ours && now < grace_ends => Some(grace_ends),
         _ => None,
     };
+    let promises = promises(&hit, &logs, now);
     let examination = Examination {
         hit_id: hit.hit_id,
         certificate: exam::certificate_facts(&hit.issuer, &hit.key, certificate.as_ref(), &hit.ders),
@@ -129,15 +138,33 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
         findings,
         record: if ours { exam::record_lines(lookup) } else { Vec::new() },
         not_evaluable,
+        promises,
         examine_again_at,
         version: hit.version,
     };
     (examination, verdicts)
 }
 
+/// The promises in certificates of ours. Nobody relies on those of an expired one any more.
+fn promises(hit: &PendingHit, logs: &KnownLogs, now: Timestamp) -> Vec<Promise> {
+    let finals =
+        hit.ders.iter().filter(|(kind, form, _)| (*kind, *form) == (EntryKind::Certificate, Form::Certificate));
+    let finals =
+        finals.filter(|_| hit.standing == Standing::Ours).filter_map(|(_, form, der)| exam::parse(*form, der).ok());
+    let valid = finals.filter(|certificate| certificate.not_after().is_none_or(|end| end >= now));
+    // A list of which nothing can be read is a finding and promises nothing.
+    valid
+        .flat_map(|certificate| promise::promises(&certificate, hit.key.issuer_key_hash, logs).unwrap_or_default())
+        .flatten()
+        .collect()
+}
+
 fn report(walk: &Walk, opened: &Opened) {
     for finding in &opened.new_findings {
         walk.metrics.finding(&finding.rule, finding.severity);
+        if let Some(log) = promise::unsigned_log(finding) {
+            walk.metrics.sct_failure(log, SctFailure::Signature);
+        }
     }
     walk.metrics.detected_after(opened.notice.event_at.since(opened.first_logged_at));
     let lead = opened.notice.findings.first();

@@ -5,7 +5,7 @@
 //! that the head signed, and then the log is one again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Walk;
@@ -23,7 +23,10 @@ use crate::tail::{Fetcher, Goal, LogClient, Step, Tail, TailError};
 /// Pause between two looks at a head that has not moved.
 const POLL: Duration = Duration::from_secs(5);
 /// Pauses after failures: from, to.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The longest pause after a failure, and the pause at a head, of a run that is to end.
+const PAUSE_TO_END: Duration = Duration::from_secs(5);
+const POLL_TO_END: Duration = Duration::from_secs(1);
 /// Failures in a row after which a run that is to end gives a log up.
 const PATIENCE: u32 = 8;
 /// From how many entries on a backlog is read beside the head: less than a minute's reading is not worth two places.
@@ -61,7 +64,7 @@ pub async fn follow(
 ) -> Result<FollowEnd, BooksError> {
     walk.metrics.declare_log(&log.name);
     let client = LogClient::new(log.clone(), fetcher);
-    let reading = Arc::new(Reading { walk, log, client, left: (AtomicU64::new(0), AtomicU64::new(0)) });
+    let reading = Arc::new(Reading { walk, log, client, left: Default::default(), missing: Default::default() });
     let mut failures = 0;
     let (position, backlog) = loop {
         match begin(&reading, start).await? {
@@ -141,12 +144,21 @@ async fn failed(reading: &Reading, error: &TailError, failures: u32, until: Unti
     if until == Until::CaughtUp && failures >= PATIENCE {
         return Some(FollowEnd::Unreachable(error.to_string()));
     }
-    let longest = PAUSE.0.saturating_mul(1 << failures.min(6)).min(PAUSE.1) / 2;
+    let limit = if until == Until::CaughtUp { PAUSE_TO_END } else { PAUSE.1 };
+    let longest = (PAUSE.0.saturating_mul(1 << failures.min(6)) / 2).min(limit);
     let pause = longest.mul_f64(rand::random_range(0.5..1.0));
     let pause_seconds = pause.as_secs_f64();
     tracing::warn!(log = reading.log.name, %error, failures, pause_seconds, "the log could not be read");
     tokio::time::sleep(pause).await;
     None
+}
+
+/// What comes after a step.
+enum After {
+    /// The next one, at once.
+    ReadOn,
+    /// A pause: everything below this size has been read. The text says why there is no more.
+    Pause(u64, String),
 }
 
 /// One of the positions in a log, moving.
@@ -185,9 +197,13 @@ impl Follower {
                     continue;
                 }
             };
-            failures = 0;
-            self.reading.answered(Outcome::Ok);
-            let Some(size) = self.take(step).await? else { continue };
+            // Without a head that the log signed nobody knows how much there is to read.
+            let unsigned = matches!(&step, Step::Misbehaved(misconduct) if misconduct.heads.is_empty());
+            self.reading.answered(if unsigned { Outcome::Malformed } else { Outcome::Ok });
+            let After::Pause(size, why) = self.take(step).await? else {
+                failures = 0;
+                continue;
+            };
             if self.goal.is_some() {
                 let walk = &self.reading.walk;
                 walk.storage(walk.books.join(self.reading.log.log_id).await)?;
@@ -196,16 +212,23 @@ impl Follower {
                 tracing::info!(log = self.reading.log.name, entries = size, "the backlog is read");
                 return Ok(FollowEnd::CaughtUp);
             }
-            if until == Until::CaughtUp && self.first_head.is_some_and(|first| size >= first) {
-                return Ok(FollowEnd::CaughtUp);
+            match until {
+                Until::Stopped => failures = 0,
+                Until::CaughtUp if self.first_head.is_some_and(|first| size >= first) => {
+                    return Ok(FollowEnd::CaughtUp);
+                }
+                Until::CaughtUp => failures += 1,
+            }
+            if failures >= PATIENCE {
+                return Ok(FollowEnd::Unreachable(why));
             }
             self.reading.ask_for_lost(size).await?;
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(if until == Until::CaughtUp { POLL_TO_END } else { POLL }).await;
         }
     }
 
-    /// Puts one step through door 1. At a head that was read up to: how far it is read.
-    async fn take(&mut self, step: Step) -> Result<Option<u64>, BooksError> {
+    /// Puts one step through door 1.
+    async fn take(&mut self, step: Step) -> Result<After, BooksError> {
         let (walk, log) = (self.reading.walk.clone(), self.reading.log.clone());
         match step {
             Step::Entries { decoded, downloaded } => {
@@ -223,7 +246,7 @@ impl Follower {
                     walk.metrics.rates(&log.name, growth, read);
                     walk.storage(walk.books.note_rates(log.log_id, growth, read).await)?;
                 }
-                Ok(None)
+                Ok(After::ReadOn)
             }
             Step::Sealed { head, verified } => {
                 let size = head.tree_size();
@@ -231,7 +254,7 @@ impl Follower {
                 let seal = Seal { log_id: log.log_id, lane: self.lane, head, verified, seen_at: walk.clock.now() };
                 walk.storage(walk.books.commit_seal(seal).await)?;
                 self.show();
-                Ok(Some(size))
+                Ok(After::Pause(size, "there are no new entries".to_string()))
             }
             Step::Reread { head } => {
                 let tree_size = head.tree_size();
@@ -242,16 +265,22 @@ impl Follower {
                 );
                 walk.metrics.verification_failure(&log.name, Check::Root);
                 walk.storage(walk.books.rewind(log.log_id, self.lane).await)?;
-                Ok(None)
+                Ok(After::ReadOn)
             }
             Step::Misbehaved(misconduct) => {
+                if let Some(head) = misconduct.heads.first() {
+                    self.first_head.get_or_insert(head.tree_size());
+                }
+                let (size, why) = (self.tail.downloaded_size(), misconduct.detail.clone());
                 let misconduct = self.with_witness(misconduct).await?;
                 self.reading.misbehaved(misconduct).await?;
-                Ok(Some(self.tail.downloaded_size()))
+                Ok(if self.tail.target().is_some() { After::ReadOn } else { After::Pause(size, why) })
             }
             Step::Smaller { head } => {
+                let size = self.tail.downloaded_size();
+                self.first_head.get_or_insert(size);
                 self.compare_smaller(head).await?;
-                Ok(Some(self.tail.downloaded_size()))
+                Ok(After::Pause(size, "it answers with fewer entries than it had".to_string()))
             }
         }
     }

@@ -1,20 +1,22 @@
 //! What both positions in a log have in common: hits out of entries, door 1, misbehaviour, and entries read late.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Walk;
 use crate::books::{BooksError, Gap, Lane, NewEntries};
 use crate::cache::Kind as Cached;
-use crate::clock::Timestamp;
+use crate::case::EntryKind;
+use crate::clock::{Span, Timestamp};
 use crate::conduct::{Accused, Kind, Misconduct};
 use crate::ct::compact_range::CompactRange;
 use crate::ct::log_list::Log;
 use crate::ct::sth::SignedTreeHead;
 use crate::metrics::{Check, Outcome};
 use crate::tail::{Decoded, FetchError, LogClient, TailError};
-use crate::watch::{Candidate, ChainHead, Hit, Standing};
+use crate::watch::{Candidate, ChainHead, Form, Hit, Standing};
 
 /// One log that is being read.
 pub(super) struct Reading {
@@ -23,18 +25,15 @@ pub(super) struct Reading {
     pub client: LogClient,
     /// Entries of the backlog that are still to be read, and to be verified.
     pub left: (AtomicU64, AtomicU64),
+    /// Issuers that the log does not give, and until when it is not asked for them again.
+    pub missing: Mutex<HashMap<[u8; 32], Timestamp>>,
 }
 
-impl Reading {
-    pub fn accused(&self) -> Accused {
-        Accused {
-            log_id: self.log.log_id,
-            name: self.log.name.clone(),
-            operator: self.log.operator.clone(),
-            key_der: self.log.key_der.clone(),
-        }
-    }
+/// How long a log is not asked again for an issuer that it does not give, and how many such issuers are remembered.
+const MISSING_FOR: Span = Span::from_seconds(600);
+const MOST_MISSING: usize = 1024;
 
+impl Reading {
     pub fn saw_head(&self, head: &SignedTreeHead) {
         self.walk.metrics.tree_head(&self.log.name, head.tree_size(), head.timestamp());
     }
@@ -59,7 +58,7 @@ impl Reading {
             tracing::warn!(log = name, index, reason, "an entry is not of the form that the standard gives it");
         }
         let (count, unparsable) = (leaf_hashes.len() as u64, malformed.len() as u64);
-        let seen_at = walk.clock.now();
+        let (seen_at, found) = (walk.clock.now(), !hits.is_empty());
         if let Some((range, why)) = lost {
             self.lost(Gap { start: range.start, end: range.end, attempts: 0 }, &why, seen_at).await?;
         }
@@ -71,7 +70,7 @@ impl Reading {
             let known = walk.watchlist.issuers().iter().any(|known| known.name == *issuer);
             (0..*number).for_each(|_| walk.metrics.hit(if known { issuer } else { "other" }, *kind));
         }
-        if !new_hits.is_empty() {
+        if found {
             walk.hits_waiting.notify_one();
         }
         if let Some(index) = misplaced.first() {
@@ -94,12 +93,18 @@ impl Reading {
         let Some(gap) = self.walk.storage(self.walk.books.due_gap(self.log.log_id, now).await)? else { return Ok(()) };
         let answer = self.client.entries(gap.start..gap.end, head.max(gap.end), &self.walk.watchlist).await;
         let filled = match answer {
-            Ok(parts) => {
+            // Entries that are not those under the root fill nothing; they are searched all the same.
+            Ok(mut parts) => {
+                let true_ones = self.client.confirms(gap.start..gap.end, head.max(gap.end), &parts).await;
+                parts.iter_mut().for_each(|part| part.lost = None);
                 for part in parts {
                     self.commit(part, None).await?;
                 }
-                tracing::info!(log = self.log.name, start = gap.start, end = gap.end, "lost entries are served again");
-                true
+                if true_ones {
+                    let (start, end) = (gap.start, gap.end);
+                    tracing::info!(log = self.log.name, start, end, "lost entries are served again");
+                }
+                true_ones
             }
             Err(_) => false,
         };
@@ -113,13 +118,15 @@ impl Reading {
             ChainHead::Certificate(der) => Some(der.as_slice()),
             ChainHead::Fingerprint(_) | ChainHead::Absent => None,
         };
-        let hit = self.walk.watchlist.judge(&candidate, sent);
-        let undecided =
-            hit.as_ref().is_some_and(|hit| hit.standing != Standing::Ours && hit.kind.word() == "certificate");
-        let (ChainHead::Fingerprint(fingerprint), true) = (&candidate.issuer, undecided) else { return hit };
+        let hit = self.walk.watchlist.judge(&candidate, sent)?;
+        let undecided = match hit.kind {
+            EntryKind::Certificate => hit.standing != Standing::Ours,
+            EntryKind::Precertificate => candidate.precertificate.is_some() && hit.form == Form::Tbs,
+        };
+        let (ChainHead::Fingerprint(fingerprint), true) = (&candidate.issuer, undecided) else { return Some(hit) };
         match self.issuer(fingerprint).await {
             Some(der) => self.walk.watchlist.judge(&candidate, Some(&der)),
-            None => hit,
+            None => Some(hit),
         }
     }
 
@@ -127,42 +134,68 @@ impl Reading {
         if let Some(der) = self.walk.cache.get(Cached::Issuer, fingerprint) {
             return Some(der);
         }
+        // One issuer that is gone may stand behind every entry of a log: waiting for it each time would stop the log.
+        let until = self.missing().get(fingerprint).copied();
+        if until.is_some_and(|until| until > self.walk.clock.now()) {
+            return None;
+        }
         for attempt in 0..3 {
-            match self.client.issuer(fingerprint).await {
+            let error = match self.client.issuer(fingerprint).await {
                 Ok(der) => {
                     self.walk.cache.put(Cached::Issuer, fingerprint, &der);
                     return Some(der);
                 }
-                Err(error) => {
-                    tracing::warn!(log = self.log.name, %error, "an issuer certificate could not be fetched");
-                    tokio::time::sleep(Duration::from_millis(200 << attempt)).await;
-                }
+                Err(error) => error,
+            };
+            tracing::warn!(log = self.log.name, %error, "an issuer certificate could not be fetched");
+            if matches!(error, TailError::Fetch(FetchError::NotFound { .. })) {
+                break;
             }
+            tokio::time::sleep(Duration::from_millis(200 << attempt)).await;
         }
+        let until = self.walk.clock.now().plus(MISSING_FOR);
+        let mut missing = self.missing();
+        if missing.len() >= MOST_MISSING {
+            missing.clear();
+        }
+        missing.insert(*fingerprint, until);
         None
+    }
+
+    fn missing(&self) -> MutexGuard<'_, HashMap<[u8; 32], Timestamp>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps the evidence, opens the case of the log, and counts.
     pub async fn misbehaved(&self, misconduct: Misconduct) -> Result<(), BooksError> {
-        let walk = &self.walk;
-        let (kind, detail) = (misconduct.kind, misconduct.detail.clone());
-        walk.metrics.verification_failure(&self.log.name, check(kind));
-        let told =
-            walk.books.commit_misconduct(self.accused(), misconduct, walk.outbox_recipients(), walk.clock.now()).await;
-        if let Some(notice) = walk.storage(told)? {
-            for finding in &notice.findings {
-                walk.metrics.finding(&finding.rule, finding.severity);
-            }
-            tracing::error!(log = self.log.name, case = notice.case, kind = kind.word(), detail, "the log misbehaves");
-            walk.mail_waiting.notify_one();
-        }
-        Ok(())
+        self.walk.metrics.verification_failure(&self.log.name, check(misconduct.kind));
+        accuse(&self.walk, &self.log, misconduct).await
     }
 
     /// Counts how a request ended.
     pub fn answered(&self, outcome: Outcome) {
         self.walk.metrics.request(&self.log.name, outcome, self.walk.clock.now());
     }
+}
+
+/// Keeps the evidence of a misbehaviour and opens the case of the log.
+pub(super) async fn accuse(walk: &Walk, log: &Log, misconduct: Misconduct) -> Result<(), BooksError> {
+    let accused = Accused {
+        log_id: log.log_id,
+        name: log.name.clone(),
+        operator: log.operator.clone(),
+        key_der: log.key_der.clone(),
+    };
+    let (kind, detail) = (misconduct.kind, misconduct.detail.clone());
+    let told = walk.books.commit_misconduct(accused, misconduct, walk.outbox_recipients(), walk.clock.now()).await;
+    if let Some(notice) = walk.storage(told)? {
+        for finding in &notice.findings {
+            walk.metrics.finding(&finding.rule, finding.severity);
+        }
+        tracing::error!(log = log.name, case = notice.case, kind = kind.word(), detail, "the log misbehaves");
+        walk.mail_waiting.notify_one();
+    }
+    Ok(())
 }
 
 /// A misbehaviour that no signed object shows.

@@ -119,6 +119,16 @@ impl LogClient {
         head: u64,
         watchlist: &Arc<Watchlist>,
     ) -> Result<Vec<Decoded>, TailError> {
+        let mut decoded = self.read(range.clone(), head, watchlist).await?;
+        // What cannot even be hashed was most likely cut or garbled on its way. It is asked for once more at once: the
+        // root would tell, but perhaps a billion entries later.
+        if decoded.iter().any(|part| part.broken) {
+            decoded = self.read(range, head, watchlist).await?;
+        }
+        Ok(decoded)
+    }
+
+    async fn read(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Vec<Decoded>, TailError> {
         match self {
             LogClient::Rfc6962(source) => source.pages(range, watchlist).await,
             LogClient::StaticCt(source) => Ok(vec![source.data_tile(range, head, watchlist).await?]),
@@ -137,6 +147,13 @@ impl LogClient {
             Err(_) => vec![leaf_hash(&[]); (range.end - range.start) as usize],
         };
         Ok(Decoded { start: range.start, leaf_hashes, lost: Some((range, why)), ..Decoded::default() })
+    }
+
+    /// Whether these entries, read late, are those whose hashes the log's hash tile has.
+    pub async fn confirms(&self, range: Range<u64>, head: u64, parts: &[Decoded]) -> bool {
+        let LogClient::StaticCt(source) = self else { return false };
+        let read: Vec<Hash> = parts.iter().flat_map(|part| part.leaf_hashes.iter().copied()).collect();
+        !parts.iter().any(|part| part.broken) && source.leaf_hashes(range, head).await.is_ok_and(|known| known == read)
     }
 
     /// The certificate with this SHA-256, from a static log's issuer/.
@@ -191,6 +208,8 @@ impl Source {
     async fn pages(&self, range: Range<u64>, watchlist: &Arc<Watchlist>) -> Result<Vec<Decoded>, TailError> {
         let mut decoded: Vec<Decoded> = Vec::new();
         let mut next = range.start;
+        // Where the log itself cut, an answer can be as long as the log makes them.
+        let mut at_cut = next == 0;
         while next < range.end {
             let asked = next..range.end.min(next.saturating_add(self.page()));
             let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
@@ -215,8 +234,9 @@ impl Source {
             if got == 0 {
                 return Err(TailError::Answer(format!("{path}: no entries")));
             }
-            let learned = plan::learn(self.page.load(Ordering::Relaxed), &(next..next + wanted), got);
+            let learned = plan::learn(self.page.load(Ordering::Relaxed), wanted, got, at_cut);
             self.page.store(learned, Ordering::Relaxed);
+            at_cut = got < wanted;
             let bearable = self.bearable.load(Ordering::Relaxed).saturating_mul(2).min(plan::LARGEST_PAGE);
             self.bearable.store(bearable, Ordering::Relaxed);
             next += got;
@@ -241,6 +261,8 @@ impl Source {
         {
             decoded.leaf_hashes.truncate((unread - from) as usize);
             decoded.leaf_hashes.extend(hashes);
+            // The root will fit now, and nobody would read them again.
+            decoded.lost = Some((unread..to, format!("{} breaks off in entry {unread}", path())));
         }
         Ok(decoded)
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::ct::Hash;
-use crate::ct::entries::{LeafBuffer, PageEntry, parse_page};
+use crate::ct::entries::{EntryError, LeafBuffer, PageEntry, fold_page};
 use crate::ct::leaf::{ExtraData, LeafEntry, TimestampedEntry, leaf_hash, leaf_hash_of_entry, leaf_index};
 use crate::ct::tile::{TILE_WIDTH, tile_leaves};
 use crate::watch::{Candidate, ChainHead, OwnedEntry, Watchlist};
@@ -20,6 +20,8 @@ pub struct Decoded {
     pub leaf_hashes: Vec<Hash>,
     /// Entries to look at.
     pub candidates: Vec<Candidate>,
+    /// Whether there is an entry among them whose hash could not be found out, so that no root can fit.
+    pub broken: bool,
     /// Entries that are not of the form the standard gives them: (index, reason, bytes).
     pub malformed: Vec<(u64, String, Vec<u8>)>,
     /// Entries that state another index than their own.
@@ -31,6 +33,31 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    fn take(
+        &mut self,
+        index: u64,
+        entry: Result<PageEntry<'_>, EntryError>,
+        buffer: &mut LeafBuffer,
+        watchlist: &Watchlist,
+    ) {
+        let read = entry.and_then(|entry| Ok((entry.decode_leaf(buffer)?, entry)));
+        let (leaf, entry) = match read {
+            Ok(read) => read,
+            Err(e) => {
+                // Its hash cannot be known; any value makes the root differ, which is the truth.
+                self.leaf_hashes.push(leaf_hash(&[]));
+                self.broken = true;
+                return self.malformed(index, e, &[]);
+            }
+        };
+        self.leaf_hashes.push(leaf.leaf_hash());
+        match leaf.parse() {
+            Ok(read) if watchlist.selects(&read.entry) => self.candidates.push(from_page(index, &read, &entry)),
+            Ok(_) => {}
+            Err(e) => self.malformed(index, e, leaf.leaf_input()),
+        }
+    }
+
     fn malformed(&mut self, index: u64, reason: impl ToString, bytes: &[u8]) {
         self.malformed.push((index, reason.to_string(), bytes[..bytes.len().min(KEPT_BYTES)].to_vec()));
     }
@@ -41,29 +68,16 @@ impl Decoded {
 /// # Errors
 /// When the body is not a get-entries response at all.
 pub fn page(body: &[u8], start: u64, wanted: u64, watchlist: &Watchlist) -> Result<Decoded, String> {
-    let entries = parse_page(body).map_err(|e| e.to_string())?;
-    let entries = &entries[..entries.len().min(usize::try_from(wanted).unwrap_or(usize::MAX))];
-    let mut decoded = Decoded { start, leaf_hashes: Vec::with_capacity(entries.len()), ..Decoded::default() };
     let mut buffer = LeafBuffer::default();
-    for (index, entry) in (start..).zip(entries) {
-        let read = entry.as_ref().map_err(|e| *e).and_then(|entry| Ok((entry, entry.decode_leaf(&mut buffer)?)));
-        let (entry, leaf) = match read {
-            Ok(read) => read,
-            Err(e) => {
-                // Its hash cannot be known; any value makes the root differ, which is the truth.
-                decoded.leaf_hashes.push(leaf_hash(&[]));
-                decoded.malformed(index, e, &[]);
-                continue;
-            }
-        };
-        decoded.leaf_hashes.push(leaf.leaf_hash());
-        match leaf.parse() {
-            Ok(read) if watchlist.selects(&read.entry) => decoded.candidates.push(from_page(index, &read, entry)),
-            Ok(_) => {}
-            Err(e) => decoded.malformed(index, e, leaf.leaf_input()),
+    let room = wanted.min(1024) as usize;
+    let new = || Decoded { start, leaf_hashes: Vec::with_capacity(room), ..Decoded::default() };
+    let page = fold_page(body, new, |decoded, entry| {
+        let got = decoded.leaf_hashes.len() as u64;
+        if got < wanted {
+            decoded.take(start + got, entry, &mut buffer, watchlist);
         }
-    }
-    Ok(decoded)
+    });
+    page.map_err(|e| e.to_string())
 }
 
 fn from_page(index: u64, leaf: &TimestampedEntry<'_>, entry: &PageEntry<'_>) -> Candidate {
@@ -108,6 +122,7 @@ pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchl
             Some(Err(e)) => {
                 // Nothing says where the next entry would begin: the rest of the tile is unreadable.
                 let rest = &body[body.len() - before..];
+                decoded.broken = true;
                 decoded.unread_from = Some(index.max(from));
                 for lost in index.max(from)..to {
                     decoded.leaf_hashes.push(leaf_hash(&[]));
@@ -138,4 +153,44 @@ pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchl
         }
     }
     Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::ct::entries::encode_page;
+    use crate::ct::leaf::encode_merkle_tree_leaf;
+    use crate::finding::KeyHash;
+    use crate::watch::Issuer;
+
+    const OURS: KeyHash = KeyHash([1; 32]);
+
+    fn watchlist() -> Watchlist {
+        Watchlist::new(vec![Issuer { name: "Ours".into(), key_hash: OURS, certificate: None }], false)
+    }
+
+    fn leaf(issuer_key_hash: KeyHash) -> Vec<u8> {
+        encode_merkle_tree_leaf(Timestamp::EPOCH, &LeafEntry::Precert { issuer_key_hash, tbs: b"tbs" }, b"")
+    }
+
+    /// What the scanner has given before it met a shape that is not its own must not be there twice.
+    #[test]
+    fn a_page_that_the_scanner_gives_up_is_decoded_once() {
+        let (ours, other) = (leaf(OURS), leaf(KeyHash([2; 32])));
+        let extra = ExtraData { pre_certificate: Some(b"pre"), chain: vec![b"issuer"] }.encode();
+        let scanned = encode_page([&ours, &other, &b"junk".to_vec(), &ours].map(|l| (&l[..], &extra[..])).into_iter());
+        let parsed = scanned.replacen("]}", r#",{"leaf_input":7}],"more":1}"#, 1);
+        for (body, wanted, count) in [(&scanned, 4, 4), (&parsed, 9, 5), (&parsed, 4, 4), (&scanned, 1, 1)] {
+            let decoded = page(body.as_bytes(), 100, wanted, &watchlist()).expect("a page");
+            assert_eq!((decoded.start, decoded.leaf_hashes.len()), (100, count));
+            let hits: Vec<u64> = decoded.candidates.iter().map(|candidate| candidate.index).collect();
+            assert_eq!(hits, if count == 1 { &[100][..] } else { &[100, 103] });
+            assert_eq!(decoded.candidates[0].precertificate.as_deref(), Some(b"pre".as_slice()));
+            assert_eq!(decoded.candidates[0].issuer, ChainHead::Certificate(b"issuer".to_vec()));
+            let bad: Vec<u64> = decoded.malformed.iter().map(|(index, ..)| *index).collect();
+            assert_eq!(bad, [102, 104][..count.saturating_sub(3)]);
+            assert_eq!(decoded.leaf_hashes[0], leaf_hash(&ours));
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod http;
 pub mod inflate;
 mod pace;
 mod plan;
+mod prove;
 mod start;
 
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ pub use client::LogClient;
 pub use decode::Decoded;
 pub use http::{Answer, Caps, FetchError, Fetcher, Limits, Tagged};
 pub use pace::Urgency;
+pub use prove::Lookup;
 
 use crate::clock::{Clock, HOUR, Span, Timestamp};
 use crate::conduct::{Kind, Misconduct};
@@ -243,24 +245,36 @@ impl Tail {
             return Ok(Ok(head.clone()));
         }
         let head = match self.client.head().await {
-            Err(TailError::TreeHead { error, body }) => return Ok(Err(self.unbelievable(error, &body))),
+            // An error page with status 200 is noise, and another origin is a matter of the configuration: both are
+            // asked again. Only what claims to be this log's head and is not signed by it speaks against the log.
+            Err(TailError::TreeHead {
+                error:
+                    error @ (TreeHeadError::Unsigned { .. } | TreeHeadError::Signature { .. } | TreeHeadError::EmptyRoot),
+                body,
+            }) => return Ok(Err(self.unbelievable(error, &body))),
             other => other?,
         };
         let now = self.clock.now();
-        // A head far from the future would make every later one look stale; clock skew is seconds, not hours.
-        if head.timestamp() > now.plus(HOUR) {
-            let detail = format!("a tree head of {} is dated {}", now, head.timestamp());
-            return Ok(Err(self.misbehaved(Kind::FutureHead, detail, head)));
-        }
         let (size, read) = (head.tree_size(), self.downloaded.size());
         if size >= read {
             self.smaller_since = None;
+            // Clock skew is seconds, not hours. But the clock that is wrong may be our own, and real certificates stand
+            // behind the head: it is reported, and read up to.
+            if head.timestamp() > now.plus(HOUR) {
+                let detail = format!(
+                    "the tree head of size {size} is dated {}, more than an hour ahead of this machine's clock",
+                    head.timestamp()
+                );
+                self.target = Some(head.clone());
+                return Ok(Err(self.misbehaved(Kind::FutureHead, detail, head)));
+            }
             // RFC 6962 3: the MMD is the longest time in which an entry must appear; a log without a new head for
             // longer than that may be holding entries back. A readonly log has signed its last.
             let limit = Span::from_millis(self.log.mmd.millis().max(0)).plus(FROZEN_TOLERANCE);
             if now.since(head.timestamp()) > limit && self.log.state != LogState::ReadOnly && size == read {
                 let detail =
                     format!("the newest tree head is of {}, {} ago", head.timestamp(), now.since(head.timestamp()));
+                self.target = Some(head.clone());
                 return Ok(Err(self.misbehaved(Kind::Frozen, detail, head)));
             }
             return Ok(if size == read && self.verified.size() == size && head.root_hash() == self.verified.root() {

@@ -28,11 +28,17 @@ fn cut(mut next: u64, head: u64, step: u64, count: usize) -> Vec<Range<u64>> {
     ranges
 }
 
-/// The page size after an answer: a request that began on a multiple of the page and was cut short shows what the log
-/// really gives; one that began elsewhere may have been cut by alignment and shows nothing.
-pub fn learn(page: u64, asked: &Range<u64>, got: u64) -> u64 {
-    let wanted = asked.end - asked.start;
-    if got == 0 || got >= wanted || !asked.start.is_multiple_of(page) { page } else { got }
+/// The page size after an answer. Where the answer began tells what it shows: at a place where the log itself had cut
+/// (`at_cut`), a short answer is as long as the log makes them; elsewhere it may have been cut by alignment and shows
+/// nothing. A full page shows that more may be had: a log that once gave little, because a backend lagged or its
+/// operator changed a setting, is not asked for little for ever. Doubling keeps requests aligned with the log's pages.
+pub fn learn(page: u64, wanted: u64, got: u64, at_cut: bool) -> u64 {
+    match got {
+        0 => page,
+        _ if got < wanted && at_cut => got,
+        _ if got == wanted && wanted == page => page.saturating_mul(2).min(LARGEST_PAGE),
+        _ => page,
+    }
 }
 
 #[cfg(test)]
@@ -56,10 +62,17 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_learned_from_aligned_requests_only() {
-        assert_eq!(learn(1000, &(0..1000), 256), 256);
-        assert_eq!(learn(1000, &(300..1000), 212), 1000);
-        assert_eq!(learn(1000, &(0..1000), 1000), 1000);
-        assert_eq!(learn(256, &(0..256), 0), 256);
+    fn the_page_is_learned_where_the_log_cut_and_grows_again() {
+        assert_eq!(learn(1000, 1000, 256, true), 256);
+        assert_eq!(learn(1000, 1000, 24, false), 1000, "cut by alignment");
+        assert_eq!(learn(1000, 300, 300, false), 1000);
+        assert_eq!(learn(256, 256, 0, true), 256);
+        assert_eq!(learn(1000, 1000, 1000, true), 1000);
+        let mut page = learn(1000, 1000, 1, true);
+        assert_eq!(page, 1);
+        for _ in 0..12 {
+            page = learn(page, page, page, true);
+        }
+        assert_eq!(page, 1000, "one entry given once is not one entry for ever");
     }
 }

@@ -1,6 +1,7 @@
 //! Where to begin a log so that everything is read that was logged from some time on.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::client::{LogClient, Source};
 use super::http::Caps;
@@ -106,10 +107,10 @@ impl Source {
         tiles: &mut HashMap<(u8, u64), Vec<u8>>,
     ) -> Result<[u8; 32], TailError> {
         let (level, index) = (node.tile_level, node.tile_index);
-        if !tiles.contains_key(&(level, index)) {
+        if let Entry::Vacant(place) = tiles.entry((level, index)) {
             let width = tile_width(level, index, size);
             let answer = self.tile(TileKind::Hashes(level), index, width, Caps::SMALL).await?;
-            tiles.insert((level, index), self.fetcher.read(answer, <[u8]>::to_vec).await?);
+            place.insert(self.fetcher.read(answer, <[u8]>::to_vec).await?);
         }
         let hash = tiles.get(&(level, index)).and_then(|tile| node.hash_in(tile));
         hash.ok_or_else(|| TailError::Answer(format!("hash tile {index} of level {level} is short")))

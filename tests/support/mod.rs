@@ -1,7 +1,9 @@
 //! What whole-program tests share.
 #![allow(dead_code)]
 
+pub mod faulty;
 pub mod files;
+pub mod issuer;
 pub mod mime;
 pub mod monitor;
 pub mod smtp;

@@ -1,7 +1,7 @@
 //! Fixtures of the rules about everything but dNSNames.
 
 use super::{Case, case, issued};
-use crate::certgen::{ANY_EKU, CLIENT_AUTH, CODE_SIGNING, EMAIL, OCSP_SIGNING, SERVER_AUTH, Spec, tlv};
+use crate::certgen::{ANY_EKU, CLIENT_AUTH, CODE_SIGNING, EMAIL, KEY_USAGE, OCSP_SIGNING, SERVER_AUTH, Spec, tlv};
 
 pub fn addresses() -> Vec<Case> {
     const R: &str = "ip.reserved";
@@ -191,6 +191,7 @@ pub fn validity() -> Vec<Case> {
     const R: &str = "val.max";
     let from = |not_before: &str, not_after: &str| Spec::new(not_before, not_after).dns("www.example.com");
     let bad: &[&str] = &["val.max error validity"];
+    let long: &[&str] = &["val.should warning validity"];
     vec![
         case(R, "pass-before-2012-07-01", from("2012-06-30 23:59:59", "2032-06-30"), &[]),
         case(R, "pass-2012-07-01-60-months", from("2012-07-01", "2017-07-01"), &[]),
@@ -207,27 +208,27 @@ pub fn validity() -> Vec<Case> {
         case(R, "pass-2018-03-02-825-days", from("2018-03-02", "2020-06-03 23:59:59"), &[]),
         case(R, "fail-2018-03-02-825-days-and-a-second", from("2018-03-02", "2020-06-04"), bad),
         case(R, "pass-2020-08-31-825-days", from("2020-08-31", "2022-12-03 23:59:59"), &[]),
-        case(R, "pass-2020-09-01-398-days", from("2020-09-01", "2021-10-03 23:59:59"), &[]),
+        case(R, "pass-2020-09-01-398-days", from("2020-09-01", "2021-10-03 23:59:59"), long),
         case(R, "fail-2020-09-01-398-days-and-a-second", from("2020-09-01", "2021-10-04"), bad),
-        case(R, "pass-2026-03-14-398-days", from("2026-03-14", "2027-04-15 23:59:59"), &[]),
-        case(R, "pass-2026-03-15-200-days", from("2026-03-15", "2026-09-30 23:59:59"), &[]),
+        case(R, "pass-2026-03-14-398-days", from("2026-03-14", "2027-04-15 23:59:59"), long),
+        case(R, "pass-2026-03-15-200-days", from("2026-03-15", "2026-09-30 23:59:59"), long),
         case(R, "fail-2026-03-15-200-days-and-a-second", from("2026-03-15", "2026-10-01"), bad),
         issued(
             case(R, "fail-backdated-over-the-step", from("2026-03-14", "2027-04-15 23:59:59"), bad),
             "2026-03-15T00:00:00Z",
         ),
-        case(R, "pass-2027-03-14-200-days", from("2027-03-14", "2027-09-29 23:59:59"), &[]),
-        case(R, "pass-2027-03-15-100-days", from("2027-03-15", "2027-06-22 23:59:59"), &[]),
+        case(R, "pass-2027-03-14-200-days", from("2027-03-14", "2027-09-29 23:59:59"), long),
+        case(R, "pass-2027-03-15-100-days", from("2027-03-15", "2027-06-22 23:59:59"), long),
         case(R, "fail-2027-03-15-100-days-and-a-second", from("2027-03-15", "2027-06-23"), bad),
-        case(R, "pass-2029-03-14-100-days", from("2029-03-14", "2029-06-21 23:59:59"), &[]),
-        case(R, "pass-2029-03-15-47-days", from("2029-03-15", "2029-04-30 23:59:59"), &[]),
+        case(R, "pass-2029-03-14-100-days", from("2029-03-14", "2029-06-21 23:59:59"), long),
+        case(R, "pass-2029-03-15-47-days", from("2029-03-15", "2029-04-30 23:59:59"), long),
         case(R, "fail-2029-03-15-47-days-and-a-second", from("2029-03-15", "2029-05-01"), bad),
         case(R, "fail-no-well-defined-end", from("2026-06-01", "9999-12-31 23:59:59"), bad),
         case(
             R,
             "fail-unreadable-end",
             from("2026-06-01", "2026-06-02").not_after_der(&tlv(23, b"261301000000Z")),
-            &["cert.unparsable error certificate", "val.max error validity"],
+            &["cert.unparsable error certificate", "val.form error validity", "val.max error validity"],
         ),
     ]
 }
@@ -273,15 +274,22 @@ pub fn encoding() -> Vec<Case> {
         case(R, "fail-trailing-octets", summer().trailing(&[0]), bad),
         case(R, "fail-serial-with-context-tag", summer().serial(&[0x82, 1, 7]), bad),
         case(R, "fail-serial-not-minimal", summer().serial(&[2, 2, 0, 7]), bad),
-        case(R, "fail-version-2", summer().version(&[0xa0, 3, 2, 1, 1]), bad),
-        case(R, "fail-time-without-seconds", summer().not_after_der(&tlv(23, b"2607152359Z")), bad),
-        case(R, "fail-generalized-time-before-2050", summer().not_after_der(&tlv(24, b"20260715235959Z")), bad),
-        case(R, "fail-key-usage-is-not-der", summer().extension(&[0x55, 0x1d, 15], true, &[3, 9, 1]), bad),
+        case(R, "fail-key-usage-is-not-der", summer().with(KEY_USAGE, true, &[3, 0x81, 2, 7, 0x80]), bad),
         case(
             R,
-            "fail-critical-is-encoded-false",
-            summer().extension(&[0x55, 0x1d, 54], false, &[4, 0]).extension(&[0x55, 0x1d, 55], false, &[0x30, 0x81, 0]),
-            bad,
+            "fail-value-is-not-der",
+            summer().extension(&[0x55, 0x1d, 55], false, &[0x30, 0x81, 0]),
+            &["cert.unparsable error certificate", "ext.other warning 2.5.29.55"],
+        ),
+        case("cert.version", "fail-2", summer().version(&[0xa0, 3, 2, 1, 1]), &["cert.version error version"]),
+        case("cert.version", "fail-absent", summer().version(&[]), &["cert.version error version"]),
+        case("cert.version", "pass-3", summer(), &[]),
+        case("cert.unique_id", "pass-none", summer(), &[]),
+        case(
+            "cert.unique_id",
+            "fail-both",
+            summer().unique_ids(&[0x81, 2, 0, 7, 0x82, 2, 0, 7]),
+            &["cert.unique_id error issuerUniqueID", "cert.unique_id error subjectUniqueID"],
         ),
         case("cert.is_ca", "fail-server-that-is-a-ca", summer().ca(), &["cert.is_ca critical basicConstraints"]),
         case(

@@ -1,7 +1,10 @@
 //! The fixtures of the rules: what is put into each certificate and what must be found in it, written by hand.
 
+mod extensions;
 mod fields;
+mod keys;
 mod names;
+mod time;
 
 use super::certgen::Spec;
 
@@ -24,6 +27,15 @@ fn case(rule: &'static str, name: &'static str, spec: Spec, expected: &[&str]) -
     Case { rule, name, issued_at: None, der: spec.der(), expected }
 }
 
+/// The second before `day`, as [`Spec::new`] takes it.
+fn eve(day: &str) -> String {
+    let (month, date) = day.rsplit_once('-').expect("a day");
+    match date {
+        "01" => panic!("write it out"),
+        date => format!("{month}-{:02} 23:59:59", date.parse::<u32>().expect("a day") - 1),
+    }
+}
+
 fn issued(mut case: Case, at: &'static str) -> Case {
     case.issued_at = Some(at);
     case
@@ -41,6 +53,18 @@ pub fn all() -> Vec<Case> {
         fields::validity(),
         fields::usages(),
         fields::encoding(),
+        time::validity(),
+        time::serials(),
+        time::precertificates(),
+        extensions::access(),
+        extensions::policies(),
+        extensions::usages(),
+        extensions::revocation(),
+        extensions::others(),
+        keys::rsa_keys(),
+        keys::weak_keys(),
+        keys::curves(),
+        keys::algorithms(),
     ]
     .into_iter()
     .flatten()

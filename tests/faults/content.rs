@@ -1,0 +1,204 @@
+//! Entries that a log must not have, and entries that it does not give.
+
+use crate::support::faulty::plant::{Entry, Garden, Oddity, core_sha256, foreign, largest};
+use crate::support::faulty::scene::Scene;
+use crate::support::faulty::{Api, Fault, FaultyLog, On};
+use crate::{BOTH, HITS, SIZE, complete, grow, start};
+
+/// Where the odd entry stands: in the middle of the second tile, between two hits.
+const ODD: u64 = 400;
+
+/// The usual log with another entry at [`ODD`].
+async fn with(garden: &Garden, api: Api, odd: Entry) -> FaultyLog {
+    let log = FaultyLog::start(api).await;
+    let mut entries = garden.entries(0, SIZE, &HITS);
+    entries[ODD as usize] = odd;
+    log.append(entries);
+    log.publish();
+    log
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn odd_entries_that_can_be_read_are_entries() {
+    let garden = Garden::new(HITS.len());
+    let mut logs = Vec::new();
+    for api in BOTH {
+        logs.push(with(&garden, api, foreign(1).odd(Oddity::UnknownExtension)).await);
+        logs.push(with(&garden, api, garden.hit(1).odd(Oddity::UnknownExtension)).await);
+        logs.push(with(&garden, api, garden.hit_with_strange_chain(2)).await);
+    }
+    let logs: Vec<&FaultyLog> = logs.iter().collect();
+    let mut scene = Scene::start(&garden, &logs);
+    complete(&mut scene, &logs, 30).await;
+    for log in &logs {
+        assert!(scene.charges(log).is_empty() && scene.malformed(log).is_empty(), "{}", scene.state(log));
+    }
+    // What stands outside of the tree is not believed: the entry is the certificate of its leaf.
+    for log in [logs[2], logs[5]] {
+        assert_eq!(scene.found(log, ODD), [core_sha256(&garden.hit(2))], "{}", scene.state(log));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_largest_entry_is_read_and_pages_that_are_too_large_are_halved() {
+    let garden = Garden::new(HITS.len());
+    let one = with(&garden, Api::StaticCt, largest()).await;
+    // Four of them are more than any response may have: in base64 they are 89 MB.
+    let four = start(&garden, Api::Rfc6962).await;
+    let mut entries = vec![largest(); 4];
+    entries.insert(2, garden.hit(5));
+    entries.push(garden.hit(6));
+    four.append(entries);
+    four.publish();
+    let logs = [&one, &four];
+    let mut scene = Scene::start(&garden, &logs);
+    complete(&mut scene, &logs, 60).await;
+    for log in logs {
+        assert!(scene.charges(log).is_empty() && scene.malformed(log).is_empty(), "{}", scene.state(log));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_cannot_be_read_hides_no_other() {
+    let garden = Garden::new(HITS.len());
+    let mut logs = Vec::new();
+    for oddity in [Oddity::UnknownType, Oddity::Unparsable] {
+        logs.push(with(&garden, Api::Rfc6962, foreign(1).odd(oddity)).await);
+    }
+    let pages: Vec<&FaultyLog> = logs.iter().collect();
+    let mut scene = Scene::start(&garden, &pages);
+    // A page says where each entry begins, and the hash of one that cannot be read is as good as any.
+    complete(&mut scene, &pages, 30).await;
+    for log in pages {
+        assert_eq!(scene.malformed(log), [ODD], "{}", scene.state(log));
+        assert!(scene.charges(log).is_empty(), "{}", scene.state(log));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tile_that_breaks_off_hides_no_other_tile() {
+    let garden = Garden::new(HITS.len());
+    let mut logs = Vec::new();
+    for oddity in [Oddity::UnknownType, Oddity::Unparsable] {
+        logs.push(with(&garden, Api::StaticCt, foreign(1).odd(oddity)).await);
+    }
+    let logs: Vec<&FaultyLog> = logs.iter().collect();
+    let mut scene = Scene::start(&garden, &logs);
+    for log in &logs {
+        let elsewhere = |scene: &Scene| {
+            let found = scene.sightings(log);
+            log.planted().iter().filter(|at| !(ODD..512).contains(*at)).all(|at| found.contains(at))
+        };
+        scene.wait(30, "the hits of the other tiles", elsewhere).await;
+        scene.wait(30, "the record of the odd entry", |scene| scene.malformed(log).contains(&ODD)).await;
+        // The log goes on behind it.
+        grow(&garden, log, 300);
+        scene.wait(30, "the hits behind", elsewhere).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tile_that_breaks_off_is_proven_and_searched_to_its_end() {
+    let garden = Garden::new(HITS.len());
+    let mut logs = Vec::new();
+    for oddity in [Oddity::UnknownType, Oddity::Unparsable] {
+        logs.push(with(&garden, Api::StaticCt, foreign(1).odd(oddity)).await);
+    }
+    let logs: Vec<&FaultyLog> = logs.iter().collect();
+    let mut scene = Scene::start(&garden, &logs);
+    for log in &logs {
+        scene.wait(30, "the proof from hash tiles", |scene| scene.verified(log) == SIZE).await;
+        assert!(!scene.is_charged(log, "root_mismatch"), "{}", scene.state(log));
+    }
+    // The hash tiles say what the leaves behind the break are, so that they can be found in the bytes.
+    complete(&mut scene, &logs, 30).await;
+    for log in logs {
+        assert_eq!(scene.malformed(log), [ODD], "{}", scene.state(log));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_states_another_index_is_kept_and_read() {
+    let garden = Garden::new(HITS.len());
+    let log = with(&garden, Api::StaticCt, garden.hit(0).odd(Oddity::WrongIndex)).await;
+    let mut scene = Scene::start(&garden, &[&log]);
+    complete(&mut scene, &[&log], 30).await;
+    assert_eq!(scene.malformed(&log), [ODD], "{}", scene.state(&log));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_states_another_index_is_misbehaviour() {
+    let garden = Garden::new(HITS.len());
+    let log = with(&garden, Api::StaticCt, garden.hit(0).odd(Oddity::WrongIndex)).await;
+    let mut scene = Scene::start(&garden, &[&log]);
+    complete(&mut scene, &[&log], 30).await;
+    scene.wait(10, "the charge", |scene| scene.is_charged(&log, "leaf_index")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_issuer_that_does_not_hash_to_its_name_is_not_believed() {
+    let garden = Garden::new(HITS.len());
+    let mut logs = Vec::new();
+    for fault in [Fault::WrongIssuer, Fault::Status(404), Fault::Html] {
+        let log = with(&garden, Api::StaticCt, garden.imposter()).await;
+        log.set(fault, On::Issuers);
+        logs.push(log);
+    }
+    let logs: Vec<&FaultyLog> = logs.iter().collect();
+    let mut scene = Scene::start(&garden, &logs);
+    // Without its issuer the imposter is found all the same, and all that stands behind it.
+    complete(&mut scene, &logs, 40).await;
+    for log in logs {
+        assert!(log.requests().iter().any(|request| request.path.starts_with("issuer/")), "{}", scene.state(log));
+        assert!(scene.charges(log).is_empty(), "{}", scene.state(log));
+    }
+    assert_eq!(scene.bench.count("SELECT count(*) FROM hits WHERE standing = 'imposter'"), 1);
+    let by = "SELECT count(*) FROM hits WHERE standing = 'imposter' AND issuer_key_hash <> zeroblob(32)";
+    assert_eq!(scene.bench.count(by), 0, "a key that no certificate shows is not put down as its issuer's");
+}
+
+/// Follows logs that do not give the entries of their second tile; then they do.
+async fn lost(faults: Vec<(Api, Fault)>) {
+    let garden = Garden::new(HITS.len());
+    let mut logs = Vec::new();
+    for (api, fault) in faults {
+        let log = start(&garden, api).await;
+        log.set(fault, On::Entries(256..512));
+        logs.push(log);
+    }
+    let logs: Vec<&FaultyLog> = logs.iter().collect();
+    let mut scene = Scene::start(&garden, &logs);
+    let elsewhere = |scene: &Scene, log: &FaultyLog| {
+        let found = scene.sightings(log);
+        log.planted().iter().filter(|at| !(256..512).contains(*at)).all(|at| found.contains(at))
+    };
+    for log in &logs {
+        scene.wait(150, "the charge", |scene| scene.is_charged(log, "lost_entries")).await;
+        scene.wait(30, "the hits behind", |scene| elsewhere(scene, log)).await;
+        grow(&garden, log, 300);
+        scene.wait(40, "the hits of later entries", |scene| elsewhere(scene, log)).await;
+    }
+    // It is asked for again, for ever; here the next time is brought forward.
+    scene.kill();
+    logs.iter().for_each(|log| log.clear());
+    scene.bench.books().execute("UPDATE gaps SET next_try_at = 0", []).expect("gaps");
+    scene.go_on();
+    for log in &logs {
+        scene.wait(40, "the hits that were lost", |scene| scene.has_found_all(log)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_tile_that_is_lost_is_reported_passed_over_and_asked_for_again() {
+    lost(vec![(Api::StaticCt, Fault::Status(404)), (Api::StaticCt, Fault::Status(500))]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tile_of_the_wrong_length_is_reported_and_passed_over() {
+    lost(vec![(Api::StaticCt, Fault::TileLength(-56)), (Api::StaticCt, Fault::Empty)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_is_lost_is_reported_and_passed_over() {
+    lost(vec![(Api::Rfc6962, Fault::Status(500)), (Api::Rfc6962, Fault::Empty)]).await;
+}
