@@ -227,6 +227,8 @@ impl Follows {
         followed.task = None;
         let (goal, log) = (followed.goal, followed.assignment.log.clone());
         let Some(end) = end.filter(|_| !followed.stopping) else {
+            // The task may have left a commit behind; the position is read after it.
+            self.walk.books.settle().await?;
             self.begin(id, Duration::ZERO);
             return Ok(());
         };

@@ -1,6 +1,7 @@
 //! The log list: read at start and ever again, and what of it is followed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::DaemonError;
 use super::follows::Assignment;
@@ -11,6 +12,9 @@ use crate::tail::{Caps, Fetcher, Limits};
 
 /// The largest log list that is read, in bytes; today's have 0.2 MB.
 const LIST_CAPS: Caps = Caps { wire_bytes: 16 << 20, body_bytes: 64 << 20 };
+
+/// How long a list is waited for, the rest that its server asks for included.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads one log list, again and again.
 pub(super) struct ListReader {
@@ -25,6 +29,10 @@ pub(super) struct ListReader {
 /// A list that was read, or the last good one.
 pub(super) struct ListRead {
     pub list: Arc<LogList>,
+    /// Its logs, followed or not, as corrected.
+    pub known: Vec<Arc<Log>>,
+    /// Those that are followed; at least one.
+    pub chosen: Vec<Assignment>,
     /// Why it is the last good one.
     pub failed: Option<String>,
     /// It is not what the last reading gave.
@@ -40,44 +48,43 @@ impl ListReader {
         &self.source
     }
 
-    /// Reads the list. One that cannot be had, or cannot be read, leaves the last good one in use.
+    /// Reads the list, and chooses from it. One that cannot be had, cannot be read or leaves nothing to follow is no
+    /// good one: the last good one stays in use.
     ///
     /// # Errors
     /// [`DaemonError::LogList`] when there is no good one.
-    pub async fn read(&mut self) -> Result<ListRead, DaemonError> {
-        let name = name(&self.source);
+    pub async fn read(&mut self, config: &LogsConfig) -> Result<ListRead, DaemonError> {
         let reason = match self.fetch().await {
-            Ok(None) => match &self.in_use {
-                Some(list) => return Ok(ListRead { list: list.clone(), failed: None, changed: false }),
-                None => "the server says that nothing has changed, and nothing was read before".to_string(),
+            // Asked for under a condition only while a list is in use.
+            Ok(None) => match self.in_use.clone() {
+                Some(list) => return read(config, list, None, false),
+                None => "nothing was sent".to_string(),
             },
-            Ok(Some((bytes, etag))) => match log_list::parse(&bytes) {
-                Ok(list) => {
+            Ok(Some((bytes, etag))) => match good(config, &bytes) {
+                Ok(read) => {
                     if matches!(self.source, ListSource::Url(_)) {
-                        self.cache.put(Kind::LogList, name.as_bytes(), &bytes);
+                        self.cache.put(Kind::LogList, name(&self.source).as_bytes(), &bytes);
                     }
-                    let list = Arc::new(list);
                     self.etag = etag;
-                    self.in_use = Some(list.clone());
-                    return Ok(ListRead { list, failed: None, changed: true });
+                    self.in_use = Some(read.list.clone());
+                    return Ok(read);
                 }
-                Err(error) => error.to_string(),
+                Err(reason) => reason,
             },
             Err(reason) => reason,
         };
-        if let Some(list) = &self.in_use {
-            return Ok(ListRead { list: list.clone(), failed: Some(reason), changed: false });
+        if let Some(list) = self.in_use.clone() {
+            return read(config, list, Some(reason), false);
         }
         let kept = match self.source {
-            ListSource::Url(_) => self.cache.get(Kind::LogList, name.as_bytes()),
+            ListSource::Url(_) => self.cache.get(Kind::LogList, name(&self.source).as_bytes()),
             ListSource::File(_) => None,
         };
-        let Some(Ok(list)) = kept.map(|bytes| log_list::parse(&bytes)) else {
-            return Err(DaemonError::LogList { source_name: name, reason });
+        let Some(Ok(read)) = kept.map(|bytes| good(config, &bytes)) else {
+            return Err(DaemonError::LogList { source_name: name(&self.source), reason });
         };
-        let list = Arc::new(list);
-        self.in_use = Some(list.clone());
-        Ok(ListRead { list, failed: Some(reason), changed: true })
+        self.in_use = Some(read.list.clone());
+        Ok(ListRead { failed: Some(reason), ..read })
     }
 
     /// The bytes with their ETag; `None` when they are still those of the list in use.
@@ -92,18 +99,40 @@ impl ListReader {
             }
             ListSource::Url(url) => {
                 let etag = self.in_use.as_ref().and(self.etag.as_deref());
-                let answer = self.fetcher.get_changed(url, LIST_CAPS, etag).await.map_err(|e| e.to_string())?;
+                let answer = tokio::time::timeout(PATIENCE, self.fetcher.get_changed(url, LIST_CAPS, etag)).await;
+                let late = |_| format!("no answer within {} seconds", PATIENCE.as_secs());
+                let answer = answer.map_err(late)?.map_err(|e| e.to_string())?;
                 Ok(answer.map(|tagged| (tagged.body, tagged.etag)))
             }
         }
     }
 }
 
+/// A list out of bytes, if there is something in it to follow.
+fn good(config: &LogsConfig, bytes: &[u8]) -> Result<ListRead, String> {
+    let list = log_list::parse(bytes).map_err(|error| error.to_string())?;
+    read(config, Arc::new(list), None, true).map_err(|error| match error {
+        DaemonError::LogList { reason, .. } => reason,
+        other => other.to_string(),
+    })
+}
+
+fn read(
+    config: &LogsConfig,
+    list: Arc<LogList>,
+    failed: Option<String>,
+    changed: bool,
+) -> Result<ListRead, DaemonError> {
+    let known = corrected(config, &list)?;
+    let chosen = chosen(config, &known)?;
+    Ok(ListRead { list, known, chosen, failed, changed })
+}
+
 /// All logs of the list, followed or not, with the configured corrections.
 ///
 /// # Errors
 /// [`DaemonError::LogList`] when a correction does not fit.
-pub(super) fn corrected(config: &LogsConfig, list: &LogList) -> Result<Vec<Arc<Log>>, DaemonError> {
+fn corrected(config: &LogsConfig, list: &LogList) -> Result<Vec<Arc<Log>>, DaemonError> {
     let refused = |reason: String| DaemonError::LogList { source_name: name(&config.list), reason };
     let logs = list.logs.iter().cloned().map(|mut log| {
         if let Some(change) = correction(config, &log) {
@@ -118,7 +147,7 @@ pub(super) fn corrected(config: &LogsConfig, list: &LogList) -> Result<Vec<Arc<L
 ///
 /// # Errors
 /// [`DaemonError::LogList`] when there is none.
-pub(super) fn chosen(config: &LogsConfig, logs: &[Arc<Log>]) -> Result<Vec<Assignment>, DaemonError> {
+fn chosen(config: &LogsConfig, logs: &[Arc<Log>]) -> Result<Vec<Assignment>, DaemonError> {
     let states = &config.states;
     let wanted = logs.iter().filter(|log| states.iter().any(|state| state == log.state.word()));
     let chosen: Vec<Assignment> = wanted

@@ -75,10 +75,9 @@ impl Daemon {
         let (notifier, recipients) = notifier(&config)?;
         let fetcher = Fetcher::new(&config.logs.contact, clock.clone()).map_err(DaemonError::Http)?;
         let mut list = ListReader::new(config.logs.list.clone(), fetcher.clone(), cache.clone());
-        let read = list.read().await?;
+        let read = list.read(&config.logs).await?;
         report(&config, &metrics, &read, clock.now());
-        let known = lists::corrected(&config.logs, &read.list)?;
-        let chosen = lists::chosen(&config.logs, &known)?;
+        let (known, chosen) = (read.known, read.chosen);
         for incident in cache.take_incidents() {
             metrics.cache_incident();
             tracing::warn!(incident, "cache");
@@ -129,8 +128,8 @@ impl Daemon {
     /// # Errors
     /// Unusable books; with [`Until::CaughtUp`] also what could not be finished.
     pub async fn run(self, until: Until, shutdown: impl Future<Output = ()>) -> Result<(), DaemonError> {
-        let (stop_web, web_stopped) = tokio::sync::oneshot::channel::<()>();
         let web_address = self.address().unwrap_or(self.config.web_listen);
+        let (stop_web, web_stopped) = tokio::sync::oneshot::channel::<()>();
         let title = format!("ctwarden {} ({})", env!("CARGO_PKG_VERSION"), env!("CTWARDEN_COMMIT"));
         let router = web::router(self.walk.metrics.clone(), self.readiness.clone(), title);
         let web = tokio::spawn(web::serve(self.listener, router, async {
@@ -216,20 +215,15 @@ impl Work {
 
     /// Reads the log list again. One that cannot be used changes nothing.
     async fn refresh(&mut self) -> Result<(), DaemonError> {
-        let read = self.list.read().await;
-        let chosen = read.and_then(|read| {
-            report(&self.config, &self.walk.metrics, &read, self.walk.clock.now());
-            let known = lists::corrected(&self.config.logs, &read.list)?;
-            Ok((lists::chosen(&self.config.logs, &known)?, known))
-        });
-        match chosen {
-            Ok((chosen, known)) => {
-                self.walk.learn_logs(known);
-                Ok(self.follows.assign(chosen).await?)
+        match self.list.read(&self.config.logs).await {
+            Ok(read) => {
+                report(&self.config, &self.walk.metrics, &read, self.walk.clock.now());
+                self.walk.learn_logs(read.known);
+                Ok(self.follows.assign(read.chosen).await?)
             }
             Err(error) => {
                 self.walk.metrics.input_refresh_failed(Input::LogList);
-                tracing::warn!(%error, "the log list is not used; the last good one stays in use");
+                tracing::warn!(%error, "the log list is not used");
                 Ok(())
             }
         }
@@ -270,16 +264,11 @@ impl Work {
         };
         let mut other_list = (*self.list.source() != new.logs.list)
             .then(|| ListReader::new(new.logs.list.clone(), self.fetcher.clone(), self.walk.cache.clone()));
-        let read = other_list.as_mut().unwrap_or(&mut self.list).read().await;
-        let known = read.and_then(|read| Ok((lists::corrected(&new.logs, &read.list)?, read)));
-        let (chosen, known) = match known.and_then(|(known, read)| Ok((lists::chosen(&new.logs, &known)?, known, read)))
-        {
-            Ok((chosen, known, read)) => {
-                report(&new, &self.walk.metrics, &read, self.walk.clock.now());
-                (chosen, known)
-            }
+        let read = match other_list.as_mut().unwrap_or(&mut self.list).read(&new.logs).await {
+            Ok(read) => read,
             Err(error) => return Ok(Err(error.to_string())),
         };
+        report(&new, &self.walk.metrics, &read, self.walk.clock.now());
         if let Some(other) = other_list {
             self.list = other;
         }
@@ -289,8 +278,8 @@ impl Work {
             self.start_loops();
             self.follows.renew(self.walk.clone());
         }
-        self.walk.learn_logs(known);
-        self.follows.assign(chosen).await?;
+        self.walk.learn_logs(read.known);
+        self.follows.assign(read.chosen).await?;
         Ok(Ok((applied, restart)))
     }
 

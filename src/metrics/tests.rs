@@ -49,9 +49,24 @@ fn every_row_is_exported_at_zero_once_its_labels_are_known() {
     }
     let known = |name: &&&str| name.starts_with("process_") || TABLE.iter().any(|row| row.name == **name);
     assert_eq!(exported.iter().filter(|name| !known(name)).count(), 0, "{exported:?}");
-    for line in text.lines().filter(|l| l.starts_with("ctwarden_") && !l.contains("_info{")) {
+    // The configuration was read once when there are metrics.
+    let reloaded = |line: &str| line == "ctwarden_config_last_reload_successful 1";
+    assert_eq!(text.lines().filter(|line| reloaded(line)).count(), 1);
+    for line in text.lines().filter(|l| l.starts_with("ctwarden_") && !l.contains("_info{") && !reloaded(l)) {
         assert!(line.ends_with(" 0"), "not at zero: {line}");
     }
+}
+
+#[test]
+fn a_reload_that_fails_is_seen_until_one_succeeds() {
+    let metrics = declared();
+    let shows = |line: &str| metrics.render().expect("renders").lines().any(|other| other == line);
+    metrics.config_reloaded(true, date(1970, 1, 2));
+    metrics.config_reloaded(false, date(2026, 11, 22));
+    assert!(shows("ctwarden_config_last_reload_successful 0"));
+    assert!(shows("ctwarden_config_last_reload_success_timestamp_seconds 86400"));
+    metrics.config_reloaded(true, date(1970, 1, 3));
+    assert!(shows("ctwarden_config_last_reload_successful 1"));
 }
 
 #[test]

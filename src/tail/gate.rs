@@ -90,9 +90,11 @@ impl Gate {
         if state.wakes_at.is_some_and(|already| already > now && already <= at) {
             return;
         }
+        // A turn may end with its runtime: then nobody waits any more.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         state.wakes_at = Some(at);
         let gate = self.clone();
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             tokio::time::sleep(wait).await;
             gate.pump();
         });
