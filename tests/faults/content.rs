@@ -195,7 +195,6 @@ async fn a_full_tile_that_is_lost_is_reported_passed_over_and_asked_for_again() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs entries passed over that a server error keeps back"]
 async fn a_tile_behind_a_server_error_that_stays_is_passed_over() {
     lost(vec![(Api::StaticCt, Fault::Status(500)), (Api::StaticCt, Fault::Cut)]).await;
 }
