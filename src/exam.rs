@@ -95,6 +95,8 @@ pub struct Policy<'a> {
     pub watchlist: &'a Watchlist,
     /// TLDs, suffixes.
     pub tables: &'a Tables,
+    /// The CA's own terms.
+    pub terms: &'a evidence::Policy,
     /// The logs whose SCTs can be verified.
     pub logs: &'a KnownLogs,
     /// How long after logging the CA's record may lack a certificate before that is a finding.
@@ -129,8 +131,8 @@ pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> V
     if examinee.standing == Standing::Ours && !certificate.is_ca() {
         let presented = presented(certificate);
         let context = crosscheck::Context { first_seen: examinee.first_logged_at, now, grace: policy.grace };
-        verdicts.extend(crosscheck::run(&presented, examinee.lookup, &context));
-        verdicts.extend(evidence::run(&presented, examinee.lookup, issued));
+        verdicts.extend(crosscheck::run(&presented, examinee.lookup, &context, policy.terms));
+        verdicts.extend(evidence::run(&presented, examinee.lookup, issued, policy.terms));
     }
     verdicts
 }
@@ -153,7 +155,8 @@ pub fn presented(certificate: &Certificate) -> Presented {
         Identifier::Dns(name) => name.lower().text(),
         Identifier::Ip(_) => identifier.text(),
     });
-    Presented { names: names.collect(), spki_sha256: certificate.spki_sha256() }
+    let validity = certificate.not_before().zip(certificate.not_after());
+    Presented { names: names.collect(), spki_sha256: certificate.spki_sha256(), validity }
 }
 
 /// The time of issuance, in this order: the CA's own signing time; the earliest embedded SCT; otherwise an interval

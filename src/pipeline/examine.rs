@@ -118,7 +118,8 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
         lookup,
     };
     let logs = walk.known_logs();
-    let policy = Policy { watchlist: &walk.watchlist, tables: &walk.tables, logs: &logs, grace: walk.grace };
+    let policy =
+        Policy { watchlist: &walk.watchlist, tables: &walk.tables, terms: &walk.terms, logs: &logs, grace: walk.grace };
     let verdicts = exam::examine(&examinee, policy, now);
     let (findings, not_evaluable) = exam::outcome(&verdicts);
     let certificate = ders.first().and_then(|(form, der)| exam::parse(*form, der).ok());
