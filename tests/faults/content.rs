@@ -84,16 +84,18 @@ async fn a_tile_that_breaks_off_hides_no_other_tile() {
     }
     let logs: Vec<&FaultyLog> = logs.iter().collect();
     let mut scene = Scene::start(&garden, &logs);
+    let elsewhere = |scene: &Scene, log: &FaultyLog| {
+        let found = scene.sightings(log);
+        log.planted().iter().filter(|at| !(ODD..512).contains(*at)).all(|at| found.contains(at))
+    };
     for log in &logs {
-        let elsewhere = |scene: &Scene| {
-            let found = scene.sightings(log);
-            log.planted().iter().filter(|at| !(ODD..512).contains(*at)).all(|at| found.contains(at))
-        };
-        scene.wait(30, "the hits of the other tiles", elsewhere).await;
+        scene.wait(30, "the hits of the other tiles", |scene| elsewhere(scene, log)).await;
         scene.wait(30, "the record of the odd entry", |scene| scene.malformed(log).contains(&ODD)).await;
         // The log goes on behind it.
         grow(&garden, log, 300);
-        scene.wait(30, "the hits behind", elsewhere).await;
+    }
+    for log in &logs {
+        scene.wait(30, "the hits behind", |scene| elsewhere(scene, log)).await;
     }
 }
 
@@ -176,7 +178,9 @@ async fn lost(faults: Vec<(Api, Fault)>) {
     for log in &logs {
         scene.wait(150, "the charge", |scene| scene.is_charged(log, "lost_entries")).await;
         scene.wait(30, "the hits behind", |scene| elsewhere(scene, log)).await;
-        grow(&garden, log, 300);
+    }
+    logs.iter().for_each(|log| grow(&garden, log, 300));
+    for log in &logs {
         scene.wait(40, "the hits of later entries", |scene| elsewhere(scene, log)).await;
     }
     // It is asked for again, for ever; here the next time is brought forward.
