@@ -112,10 +112,8 @@ fn write() {
     };
     let good = of(&draft.certificate(&[sct(&tbs)]).expect("signed"), &[]);
     let mixed = draft.certificate(&[sct(b"another TBSCertificate"), sct(&tbs)]).expect("signed");
-    let fixtures = [
-        ("sct.belongs.fail", of(&mixed, &["error SCT of log log.fixture.eus"])),
-        ("sct.belongs.pass", good),
-    ];
+    let fixtures =
+        [("sct.belongs.fail", of(&mixed, &["error SCT of log log.fixture.eus"])), ("sct.belongs.pass", good)];
     fs::create_dir_all(folder()).expect("a folder");
     for (name, fixture) in fixtures {
         let text = serde_json::to_string_pretty(&fixture).expect("JSON") + "\n";
