@@ -173,6 +173,20 @@ pub fn issued(certificate: &Certificate, lookup: &Lookup, first_logged_at: Times
     Issued { earliest: not_before.min(first_logged_at), latest: first_logged_at }
 }
 
+/// Whether verdicts are worth a case: something that must not be, or that a person must decide, or that is wrong with
+/// the CA's own record. What a certificate only should or should not be (a warning or a notice of a rule about the
+/// certificate alone) is told with a case that there is, and counted; it opens none: a CA whose profile breaks one
+/// SHOULD would get a message for every certificate, and read none of them.
+pub fn opens_a_case(verdicts: &[(&'static RuleInfo, Verdict)]) -> bool {
+    verdicts.iter().any(|(rule, verdict)| match verdict {
+        Verdict::Fail(found) => {
+            let serious = |finding: &Finding| !matches!(finding.severity, Severity::Warning | Severity::Notice);
+            rule.needs == Needs::Record || found.iter().any(serious)
+        }
+        Verdict::Pass | Verdict::NotEvaluable(_) => false,
+    })
+}
+
 /// The findings among verdicts, each rule and subject once, and the rules that could not be judged.
 pub fn outcome(verdicts: &[(&'static RuleInfo, Verdict)]) -> (Vec<Finding>, Vec<(String, String)>) {
     let mut findings: Vec<Finding> = Vec::new();

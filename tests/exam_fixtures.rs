@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 
 use certgen::{Spec, tlv};
 use ctwarden::clock::{Span, Timestamp, date};
+use ctwarden::evidence;
 use ctwarden::exam::{Examinee, Policy, examine, outcome};
+use ctwarden::finding::KeyHash;
 use ctwarden::lint::Tables;
+use ctwarden::promise::KnownLogs;
 use ctwarden::record::Lookup;
 use ctwarden::watch::{Form, Standing, Watchlist};
 use serde_json::{Value, json};
@@ -61,7 +64,7 @@ fn all() -> Vec<(&'static str, Value)> {
     vec![
         ("watch.imposter.fail", hit(Standing::Imposter, claims, Some(1), std::slice::from_ref(&subject), &imposter)),
         // An imposter is no misissuance of ours: its serial is no matter either.
-        ("watch.imposter.alone.fail", hit(Standing::Imposter, claims, Some(2), &[subject.clone()], &imposter)),
+        ("watch.imposter.alone.fail", hit(Standing::Imposter, claims, Some(2), std::slice::from_ref(&subject), &imposter)),
         ("watch.imposter.pass", hit(ours, "", Some(1), &[subject], &[])),
         ("serial.unique.fail", hit(ours, "", Some(2), std::slice::from_ref(&fin), &[SERIAL])),
         ("serial.unique.scts.fail", hit(ours, "", Some(1), &both, &[SERIAL])),
@@ -98,6 +101,7 @@ fn every_fixture_has_the_findings_it_names() {
         });
         let forms: Vec<(Form, Vec<u8>)> = forms.collect();
         let examinee = Examinee {
+            issuer_key_hash: KeyHash::default(),
             standing: Standing::parse(fixture["standing"].as_str().expect("a word")).expect("a standing"),
             remark: fixture["remark"].as_str().expect("text"),
             ders: &forms,
@@ -106,7 +110,9 @@ fn every_fixture_has_the_findings_it_names() {
             lookup: &Lookup::NoSource,
         };
         let (watchlist, tables) = (Watchlist::new(vec![], false), Tables::embedded());
-        let policy = Policy { watchlist: &watchlist, tables: &tables, grace: Span::default() };
+        let (terms, logs) = (evidence::Policy::default(), KnownLogs::new([]));
+        let grace = Span::default();
+        let policy = Policy { watchlist: &watchlist, tables: &tables, terms: &terms, logs: &logs, grace };
         let (found, _) = outcome(&examine(&examinee, policy, AT.plus(Span::from_days(1))));
         let found = found.iter().filter(|finding| RULES.contains(&finding.rule.as_ref()));
         let found: Vec<Value> = found.map(|f| json!(format!("{} {} {}", f.rule, f.severity, f.subject))).collect();
