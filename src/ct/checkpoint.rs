@@ -15,8 +15,11 @@ pub fn open(bytes: &[u8], origin: &str, key: &LogKey) -> Result<SignedTreeHead, 
     let note = note::parse(bytes).map_err(|error| TreeHeadError::Malformed(error.to_string()))?;
     let (tree_size, root_hash) = body(note.text, origin)?;
     let key_hash = note_key_hash(origin, key.log_id());
-    let mut verdict =
-        Err(TreeHeadError::Unsigned { name: escape(origin.as_bytes(), 200), key_hash: hex::encode(key_hash) });
+    let mut verdict = Err(TreeHeadError::Unsigned {
+        name: escape(origin.as_bytes(), 200),
+        key_hash: hex::encode(key_hash),
+        size: tree_size,
+    });
     for line in note.signatures.iter().filter(|line| line.name == origin && line.key_hash == key_hash) {
         verdict = claimed(tree_size, root_hash, &line.signature).and_then(|head| head.verify(key));
         if verdict.is_ok() {

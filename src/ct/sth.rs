@@ -30,6 +30,8 @@ pub enum TreeHeadError {
         name: String,
         /// Hexadecimal key hash that was looked for.
         key_hash: String,
+        /// The size claimed.
+        size: u64,
     },
     /// A signature that does not hold.
     #[error("tree head of size {size} is not signed by log {log}: {source}")]

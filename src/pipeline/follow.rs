@@ -274,7 +274,7 @@ impl Follower {
                 let (size, why) = (self.tail.downloaded_size(), misconduct.detail.clone());
                 let misconduct = self.with_witness(misconduct).await?;
                 self.reading.misbehaved(misconduct).await?;
-                Ok(if self.tail.target().is_some() { After::ReadOn } else { After::Pause(size, why) })
+                Ok(if self.tail.is_reading() { After::ReadOn } else { After::Pause(size, why) })
             }
             Step::Smaller { head } => {
                 let size = self.tail.downloaded_size();

@@ -136,6 +136,8 @@ pub struct Tail {
     unverified: Vec<Hash>,
     /// The head that is being read up to.
     target: Option<SignedTreeHead>,
+    /// The size of a head that the log did not sign, while there is more to be read up to it.
+    claimed: Option<u64>,
     /// Requests under way, in order, with the end of each.
     requests: VecDeque<(u64, Request)>,
     ready: VecDeque<Decoded>,
@@ -172,6 +174,7 @@ impl Tail {
             verified,
             unverified: Vec::new(),
             target: None,
+            claimed: None,
             requests: VecDeque::new(),
             ready: VecDeque::new(),
             reread_at: None,
@@ -200,6 +203,9 @@ impl Tail {
     /// # Errors
     /// See [`TailError`]; the caller waits and calls again.
     pub async fn next(&mut self) -> Result<Step, TailError> {
+        if let Some(size) = self.claimed.take().filter(|size| *size > self.downloaded.size()) {
+            return self.read_claimed(size).await;
+        }
         let head = match &self.target {
             Some(head) => head.clone(),
             None => match self.ask_head().await? {
@@ -212,32 +218,74 @@ impl Tail {
             return Ok(self.compare(head));
         }
         self.target = Some(head.clone());
-        let decoded = match self.next_decoded(&head).await {
+        let decoded = match self.next_decoded(head.tree_size()).await {
             Ok(decoded) => decoded,
             Err(error) => {
                 self.cancel();
                 self.target = None;
+                self.stumble();
                 self.pass_over(&head, error).await?
             }
         };
+        Ok(self.append(decoded))
+    }
+
+    /// Whether there is more to be read without another head.
+    pub fn is_reading(&self) -> bool {
+        self.target.is_some() || self.claimed.is_some()
+    }
+
+    /// Reads on towards the size of a head that the log did not sign. Nothing of it is proven, and certificates of ours
+    /// may stand there all the same: a list may have the wrong key.
+    async fn read_claimed(&mut self, size: u64) -> Result<Step, TailError> {
+        match self.next_decoded(size).await {
+            Ok(decoded) => {
+                self.claimed = Some(size);
+                Ok(self.append(decoded))
+            }
+            Err(error) => {
+                self.cancel();
+                self.stumble();
+                Err(error)
+            }
+        }
+    }
+
+    fn append(&mut self, decoded: Decoded) -> Step {
         self.downloaded.append(&decoded.leaf_hashes);
         if self.unverified.len() + decoded.leaf_hashes.len() <= MOST_EVIDENCE {
             self.unverified.extend_from_slice(&decoded.leaf_hashes);
         }
-        Ok(Step::Entries { decoded, downloaded: self.downloaded.clone() })
+        Step::Entries { decoded, downloaded: self.downloaded.clone() }
+    }
+
+    /// Counts how often in a row reading failed at this place.
+    fn stumble(&mut self) {
+        let at = self.downloaded.size();
+        self.stuck = if self.stuck.0 == at { (at, self.stuck.1 + 1) } else { (at, 1) };
     }
 
     /// Entries that a static log refused several times are passed over: their hashes are taken from its hash tiles, so
-    /// that the audit goes on, and what was lost is said. Anything else stays the error it was.
+    /// that the audit goes on, and what was lost is said. A failure that is not a refusal counts as one when the log
+    /// serves what stands behind. Anything else stays the error it was.
     async fn pass_over(&mut self, head: &SignedTreeHead, error: TailError) -> Result<Decoded, TailError> {
-        let at = self.downloaded.size();
-        self.stuck = if self.stuck.0 == at { (at, self.stuck.1 + 1) } else { (at, 1) };
-        let refused = matches!(error, TailError::Fetch(FetchError::NotFound { .. }) | TailError::Answer(_));
-        if !refused || self.stuck.1 < REFUSALS {
+        if self.stuck.1 < REFUSALS {
             return Err(error);
         }
-        let Some(range) = self.client.plan(at, head.tree_size(), 1).pop() else { return Err(error) };
-        self.client.without_entries(range, head.tree_size(), error.to_string()).await
+        let (at, size) = (self.downloaded.size(), head.tree_size());
+        let Some(range) = self.client.plan(at, size, 1).pop() else { return Err(error) };
+        let lost = match error {
+            TailError::Fetch(FetchError::NotFound { .. }) | TailError::Answer(_) => true,
+            TailError::Fetch(FetchError::Status { status: 429, .. }) => false,
+            _ => match self.client.plan(range.end, size, 1).pop() {
+                Some(behind) => self.client.entries(behind, size, &self.watchlist).await.is_ok(),
+                None => false,
+            },
+        };
+        if !lost {
+            return Err(error);
+        }
+        self.client.without_entries(range, size, error.to_string()).await
     }
 
     /// Asks for a head: one to read up to or to compare with, or a step that says why there is none.
@@ -252,7 +300,16 @@ impl Tail {
                 error:
                     error @ (TreeHeadError::Unsigned { .. } | TreeHeadError::Signature { .. } | TreeHeadError::EmptyRoot),
                 body,
-            }) => return Ok(Err(self.unbelievable(error, &body))),
+            }) => {
+                self.claimed = match error {
+                    TreeHeadError::Unsigned { size, .. } | TreeHeadError::Signature { size, .. } => Some(size),
+                    _ => None,
+                };
+                // A claim to entries that are not there must not be followed without end.
+                let is_tried = self.stuck.0 == self.downloaded.size() && self.stuck.1 >= REFUSALS;
+                self.claimed = self.claimed.filter(|size| *size > self.downloaded.size() && !is_tried);
+                return Ok(Err(self.unbelievable(error, &body)));
+            }
             other => other?,
         };
         let now = self.clock.now();
@@ -316,15 +373,15 @@ impl Tail {
         self.misbehaved(Kind::RootMismatch, detail, head)
     }
 
-    async fn next_decoded(&mut self, head: &SignedTreeHead) -> Result<Decoded, TailError> {
+    async fn next_decoded(&mut self, size: u64) -> Result<Decoded, TailError> {
         loop {
             if let Some(decoded) = self.ready.pop_front() {
                 return Ok(decoded);
             }
             let planned = self.requests.back().map_or(self.downloaded.size(), |(end, _)| *end);
             let free = REQUESTS_AT_ONCE - self.requests.len();
-            for range in self.client.plan(planned, head.tree_size(), free) {
-                let (client, watchlist, size) = (self.client.clone(), self.watchlist.clone(), head.tree_size());
+            for range in self.client.plan(planned, size, free) {
+                let (client, watchlist) = (self.client.clone(), self.watchlist.clone());
                 let end = range.end;
                 let request = tokio::spawn(async move { client.entries(range, size, &watchlist).await });
                 self.requests.push_back((end, request));
