@@ -370,3 +370,6 @@ pub(super) fn of_certificate(connection: &Connection, key: &CaseKey) -> rusqlite
     let rows = statement.query_map(params![key.issuer_key_hash.0, key.serial.0], line)?;
     rows.collect()
 }
+
+#[cfg(test)]
+mod tests;
