@@ -71,6 +71,8 @@ pub struct Metrics {
     issuance_failures: IntCounter,
     storage_errors: IntCounter,
     cache_incidents: IntCounter,
+    reload_successful: IntGauge,
+    reloaded_at: Gauge,
     input_timestamp: GaugeVec,
     input_failures: IntCounterVec,
 }
@@ -152,6 +154,8 @@ impl Metrics {
             issuance_failures: b.counter("ctwarden_issuance_db_check_failures_total").with_label_values(NONE),
             storage_errors: b.counter("ctwarden_storage_errors_total").with_label_values(NONE),
             cache_incidents: b.counter("ctwarden_cache_incidents_total").with_label_values(NONE),
+            reload_successful: b.gauge("ctwarden_config_last_reload_successful").with_label_values(NONE),
+            reloaded_at: b.time("ctwarden_config_last_reload_success_timestamp_seconds").with_label_values(NONE),
             input_timestamp: b.time("ctwarden_input_timestamp_seconds"),
             input_failures: b.counter("ctwarden_input_refresh_failures_total"),
             registry,
@@ -167,6 +171,8 @@ impl Metrics {
                 .iter()
                 .for_each(|d| drop(metrics.notifications.with_label_values(&[channel.word(), d.word()])));
         }
+        // It was read once when there are metrics.
+        metrics.reload_successful.set(1);
         for input in Input::ALL {
             metrics.input_timestamp.with_label_values(&[input.word()]);
             metrics.input_failures.with_label_values(&[input.word()]);
@@ -340,6 +346,13 @@ impl Metrics {
     /// The cache was moved aside or cannot be used.
     pub fn cache_incident(&self) {
         self.cache_incidents.inc();
+    }
+    /// The configuration was read again while the program ran.
+    pub fn config_reloaded(&self, successful: bool, now: Timestamp) {
+        self.reload_successful.set(i64::from(successful));
+        if successful {
+            self.reloaded_at.set(now.seconds_f64());
+        }
     }
     /// An input was loaded; `as_of` is the date it states of itself, otherwise the time it was read.
     pub fn input_loaded(&self, input: Input, as_of: Timestamp) {

@@ -1,8 +1,8 @@
-//! The walk, and nothing else: three loops, each ending in a durable door.
+//! The walk, and nothing else: three loops, each ending in a durable door, and a fourth that audits promises.
 //!
 //! [`follow()`] (one per log) turns bytes into hits and ends in door 1; [`examine()`] turns hits and the CA's record into
 //! findings and ends in door 2; [`deliver()`] turns the outbox into messages and ends in door 3. A crash anywhere repeats
-//! work and loses nothing.
+//! work and loses nothing. [`audit_promises()`] holds the logs to the SCTs that door 2 has written down.
 
 mod deliver;
 mod examine;
@@ -31,24 +31,25 @@ pub use examine::{examine, examine_due};
 pub use follow::{FollowEnd, Until, follow};
 pub use promises::{audit_promises, audit_promises_due};
 
-/// What the three loops share.
+/// What the three loops share. A reload makes a clone of it in which some things are new.
+#[derive(Clone)]
 pub struct Walk {
     /// The books.
     pub books: Books,
     /// Issuers fetched from static logs.
-    pub cache: Cache,
+    pub cache: Arc<Cache>,
     /// The CA's record.
-    pub issuance: IssuanceDb,
+    pub issuance: Arc<IssuanceDb>,
     /// Whose certificates are ours.
     pub watchlist: Arc<Watchlist>,
     /// Every log of the log list, followed or not: see [`Walk::learn_logs`].
-    pub logs: RwLock<Arc<KnownLogs>>,
+    pub logs: Arc<RwLock<Arc<KnownLogs>>>,
     /// What the rules rest on.
-    pub tables: Tables,
+    pub tables: Arc<Tables>,
     /// How long after logging the CA's record may lack a certificate.
     pub grace: Span,
     /// Where messages go.
-    pub notifier: Notifier,
+    pub notifier: Arc<Notifier>,
     /// To whom, one per recipient.
     pub recipients: Vec<Addressing>,
     /// What is counted.
@@ -56,9 +57,9 @@ pub struct Walk {
     /// The time.
     pub clock: Clock,
     /// Rung by door 1: there are hits to examine.
-    pub hits_waiting: Notify,
+    pub hits_waiting: Arc<Notify>,
     /// Rung by door 2: there are messages to send.
-    pub mail_waiting: Notify,
+    pub mail_waiting: Arc<Notify>,
 }
 
 impl Walk {

@@ -362,9 +362,6 @@ fn every_metric_that_is_named_exists_with_its_labels() {
     fail_with(problems);
 }
 
-/// Reports for which there is no occasion: the list of logs is read at start only, so no log leaves it later.
-const WITHOUT_OCCASION: &[&str] = &["forget_log"];
-
 /// A metric that nobody reports would be a gauge painted on the wall.
 #[test]
 fn every_report_of_the_metrics_is_made_by_someone() {
@@ -375,9 +372,8 @@ fn every_report_of_the_metrics_is_made_by_someone() {
     let reports = code(&read("src/metrics.rs"), true);
     let names =
         reports.iter().filter_map(|l| l.trim().strip_prefix("pub fn ")?.split_once("(&self").map(|(name, _)| name));
-    let unused = names
-        .filter(|name| !WITHOUT_OCCASION.contains(name) && !rest.contains(&format!(".{name}(")))
-        .map(|n| format!("src/metrics.rs: nobody calls {n}"));
+    let unused =
+        names.filter(|name| !rest.contains(&format!(".{name}("))).map(|n| format!("src/metrics.rs: nobody calls {n}"));
     fail_with(unused.collect());
 }
 

@@ -16,6 +16,7 @@ mod listing;
 mod promises;
 
 use std::fs::{File, TryLockError};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,12 +90,39 @@ pub fn lock_directory(directory: &Path) -> Result<DirectoryLock, BooksError> {
     let path = directory.join("ctwarden.lock");
     let unusable = |e: std::io::Error| BooksError::Unusable { path: path.clone(), reason: e.to_string() };
     std::fs::create_dir_all(directory).map_err(unusable)?;
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
+    let mut file = File::options().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
     match file.try_lock() {
-        Ok(()) => Ok(DirectoryLock(file)),
+        Ok(()) => {
+            // Who holds it, for `ctwarden config reload`.
+            file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(unusable)?;
+            Ok(DirectoryLock(file))
+        }
         Err(TryLockError::WouldBlock) => Err(BooksError::InUse(directory.to_path_buf())),
         Err(TryLockError::Error(e)) => Err(unusable(e)),
     }
+}
+
+/// The process that holds the lock of a data directory; `None` when nobody does.
+///
+/// # Errors
+/// [`BooksError::Unusable`] when the lock cannot be read, or is held by a program that did not write its number.
+pub fn lock_holder(directory: &Path) -> Result<Option<u32>, BooksError> {
+    let path = directory.join("ctwarden.lock");
+    let unusable = |reason: String| BooksError::Unusable { path: path.clone(), reason };
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(unusable(e.to_string())),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => return Ok(None),
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(e)) => return Err(unusable(e.to_string())),
+    }
+    let mut text = String::new();
+    file.take(32).read_to_string(&mut text).map_err(|e| unusable(e.to_string()))?;
+    let pid = text.trim().parse().map_err(|_| unusable("its holder did not write its process number".to_string()))?;
+    Ok(Some(pid))
 }
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;

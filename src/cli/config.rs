@@ -3,8 +3,11 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::format::Format;
 use super::{CliError, Exit};
+use crate::clock::Clock;
 use crate::config::{self, Config, IssuanceSource, IssuerSource, ListSource, MailTransport};
+use crate::daemon::reload;
 
 /// Prints the commented example.
 ///
@@ -26,6 +29,31 @@ pub fn check(file: &Path, out: &mut dyn Write) -> Result<Exit, CliError> {
         writeln!(out, "{word:>9}: {text}")?;
     }
     Ok(Exit::Nothing)
+}
+
+/// Has the daemon of this configuration read it again, and shows its answer.
+///
+/// # Errors
+/// When no daemon runs on the data directory, or it does not answer; or when the output cannot be written.
+pub fn reload(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit, CliError> {
+    let answer = reload::ask(&config.data_directory, &Clock::System).map_err(|e| CliError::Failed(e.to_string()))?;
+    if format == Format::Json {
+        let json = serde_json::to_string(&answer).map_err(std::io::Error::from)?;
+        writeln!(out, "{json}")?;
+    } else if let Some(reason) = &answer.refused {
+        writeln!(out, "refused; the old configuration stays in force:\n{reason}")?;
+    } else {
+        let applied = if answer.applied.is_empty() { "nothing".to_string() } else { answer.applied.join(", ") };
+        writeln!(out, "in force: {applied}")?;
+        for key in &answer.needs_restart {
+            writeln!(out, "needs a restart: {key}")?;
+        }
+    }
+    Ok(match (&answer.refused, answer.needs_restart.is_empty()) {
+        (Some(_), _) => Exit::Usage,
+        (None, false) => Exit::Findings,
+        (None, true) => Exit::Nothing,
+    })
 }
 
 fn summary(config: &Config) -> Vec<(&'static str, String)> {

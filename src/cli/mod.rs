@@ -94,7 +94,7 @@ pub enum Command {
         #[arg(long)]
         until_caught_up: bool,
     },
-    /// Print an example of the configuration, or check one
+    /// Print an example of the configuration, check one, or have the daemon read it again
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Show how far each log has been read
@@ -143,6 +143,8 @@ pub enum ConfigCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Check the configuration and have the running daemon read it again, as SIGHUP does
+    Reload(Reading),
 }
 
 /// `ctwarden cases`.
@@ -274,6 +276,9 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
     match command {
         Command::Config(ConfigCommand::Example) => config::example(out),
         Command::Config(ConfigCommand::Check { file }) => config::check(&file, out),
+        Command::Config(ConfigCommand::Reload(reading)) => {
+            config::reload(&load(&reading.config)?, reading.output.format, out)
+        }
         Command::Demo { limit } => demo::demo(limit),
         Command::Run { config, until_caught_up } => run::run(load(&config)?, until_caught_up),
         Command::Logs(reading) => books::logs(&load(&reading.config)?, reading.output.format, out),

@@ -1,5 +1,6 @@
 //! `ctwarden run`: the daemon in the foreground.
 
+use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::FormatTime;
 
@@ -17,7 +18,9 @@ pub fn run(config: Config, until_caught_up: bool) -> Result<Exit, CliError> {
     start_tracing(config.log);
     let until = if until_caught_up { Until::CaughtUp } else { Until::Stopped };
     let done = runtime()?.block_on(async {
-        let daemon = Daemon::open(config, Clock::System).await?;
+        let reloads = hangups();
+        let mut daemon = Daemon::open(config, Clock::System).await?;
+        daemon.reload_on(reloads);
         daemon.run(until, signal()).await
     });
     match done {
@@ -37,6 +40,19 @@ pub fn run(config: Config, until_caught_up: bool) -> Result<Exit, CliError> {
 pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|e| CliError::Failed(format!("no threads can be started ({e}); raise the limit of processes")))
+}
+
+/// One message for each SIGHUP; those that come while one waits are one with it.
+fn hangups() -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel(1);
+    if let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                let _ = sender.try_send(());
+            }
+        });
+    }
+    receiver
 }
 
 /// Completes with SIGINT or SIGTERM.

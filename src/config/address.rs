@@ -99,9 +99,36 @@ pub fn parse_span(text: &str) -> Result<Span, String> {
     }
 }
 
+/// A rate in events per second from `COUNT/UNIT`, the unit `s`, `m` or `h`: between 1/h and 10000/s.
+pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
+    let refused = || format!("{} is not a rate between 1/h and 10000/s; write for instance 5/s or 30/m", quote(text));
+    let (count, unit) = text.split_once('/').ok_or_else(refused)?;
+    let seconds = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(refused()),
+    };
+    if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(refused());
+    }
+    let rate = count.parse::<u32>().map_err(|_| refused()).map(|count| f64::from(count) / seconds)?;
+    if (1.0 / 3600.0..=10_000.0).contains(&rate) { Ok(rate) } else { Err(refused()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates() {
+        assert_eq!(parse_rate("5/s"), Ok(5.0));
+        assert_eq!(parse_rate("30/m"), Ok(0.5));
+        assert_eq!(parse_rate("1/h"), Ok(1.0 / 3600.0));
+        for bad in ["", "5", "/s", "5/", "0/s", "-1/s", "5/d", "1.5/s", "10001/s", "99999999999/s", "5 /s", "5/s/s"] {
+            assert!(parse_rate(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn lengths_of_time() {

@@ -3,11 +3,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::address::{Refusal, check_contact, check_url};
+use super::address::{Refusal, check_contact, check_url, parse_rate, parse_span};
 use super::document::Document;
 use super::problem::{quote, read_file};
 use super::raw::{RawLogs, RawOverride};
-use super::{ListSource, LogOverride, LogsConfig};
+use super::{ListSource, LogOverride, LogsConfig, StartAt};
+use crate::clock::Timestamp;
 
 /// The longest log list that is read, in bytes; today's lists have 0.2 MB.
 const LIST_LIMIT_BYTES: u64 = 16 << 20;
@@ -16,6 +17,11 @@ const LIST_LIMIT_BYTES: u64 = 16 << 20;
 pub(super) fn build(raw: RawLogs, document: &mut Document<'_>) -> Option<LogsConfig> {
     let list = raw.list.and_then(|text| list_source(&text, document));
     let contact = raw.contact.and_then(|text| checked(text, check_contact, "logs.contact", document));
+    let start = raw.start.and_then(|text| start_at(&text, "logs.start", document));
+    let refresh = raw.refresh.and_then(|text| match parse_span(&text) {
+        Ok(span) => Some(span),
+        Err(reason) => document.refuse("logs.refresh", reason, "The default is 1h."),
+    });
     let mut overrides: Vec<LogOverride> = Vec::new();
     for (at, raw) in raw.r#override.into_iter().enumerate() {
         let shown = format!("logs.override[{}]", at + 1);
@@ -27,7 +33,21 @@ pub(super) fn build(raw: RawLogs, document: &mut Document<'_>) -> Option<LogsCon
             overrides.push(one);
         }
     }
-    Some(LogsConfig { list: list?, contact: contact?, start: raw.start?, states: raw.states?, overrides })
+    let (start, refresh) = (start?, refresh?);
+    Some(LogsConfig { list: list?, contact: contact?, start, refresh, states: raw.states?, overrides })
+}
+
+/// `beginning`, `end`, or a time from 2013 on, the year of the first log: anything earlier is a slip of the pen.
+fn start_at(text: &str, key: &str, document: &mut Document<'_>) -> Option<StartAt> {
+    let remedy = "Write \"beginning\", \"end\", or a time such as \"2026-01-01\" or \"2026-01-01T12:00:00Z\".";
+    match text {
+        "beginning" => Some(StartAt::Beginning),
+        "end" => Some(StartAt::End),
+        _ => match Timestamp::parse(text).filter(|time| (2013..2100).contains(&time.year())) {
+            Some(time) => Some(StartAt::Time(time)),
+            None => document.refuse(key, format!("{} is no place in a log", quote(text)), remedy),
+        },
+    }
 }
 
 fn list_source(text: &str, document: &mut Document<'_>) -> Option<ListSource> {
@@ -56,12 +76,22 @@ fn log_override(raw: RawOverride, shown: &str, document: &mut Document<'_>) -> O
         let remedy = "Copy the first line of the log's checkpoint.";
         if good { Some(text) } else { document.refuse(&format!("{shown}.origin"), "is not one line of text", remedy) }
     });
-    if !document.has(&format!("{shown}.origin")) && !document.has(&key) {
-        document.missing(&format!("{shown}.origin"), "Write origin or monitoring_url, or remove the section.");
+    let start_key = format!("{shown}.start");
+    let start = raw.start.map(|text| start_at(&text, &start_key, document));
+    let rate_key = format!("{shown}.rate");
+    let rate = raw.rate.map(|text| match parse_rate(&text) {
+        Ok(rate) => Some(rate),
+        Err(reason) => document.refuse(&rate_key, reason, "Leave it out to let the log itself say what it stands."),
+    });
+    let corrections = ["origin", "monitoring_url", "start", "page", "rate"];
+    if !corrections.iter().any(|name| document.has(&format!("{shown}.{name}"))) {
+        let remedy = "Write origin, monitoring_url, start, page or rate, or remove the section.";
+        document.missing(&format!("{shown}.origin"), remedy);
     }
     let trimmed = |url: Option<String>| url.map(|url| url.trim_end_matches('/').to_string());
     let (origin, monitoring_url) = (wanted(origin)?, wanted(monitoring_url.map(trimmed))?);
-    Some(LogOverride { log_id: log_id?, origin, monitoring_url })
+    let (start, rate) = (wanted(start)?, wanted(rate)?);
+    Some(LogOverride { log_id: log_id?, origin, monitoring_url, start, page: raw.page, rate })
 }
 
 /// A key that may be left out, checked when it is there.

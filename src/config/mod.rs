@@ -27,7 +27,7 @@ pub use problem::{Problem, Problems};
 use problem::{plain, quote, read_file};
 use raw::RawConfig;
 
-use crate::clock::Span;
+use crate::clock::{Span, Timestamp};
 use crate::finding::KeyHash;
 
 /// The commented example that `ctwarden config example` prints.
@@ -61,7 +61,7 @@ pub struct Config {
 }
 
 /// `[logs]`: which logs are followed and from where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogsConfig {
     /// The log list, in the v3 JSON format.
     pub list: ListSource,
@@ -69,6 +69,8 @@ pub struct LogsConfig {
     pub contact: String,
     /// Where a log that was never read before is begun.
     pub start: StartAt,
+    /// How often the list is read again; at least one second.
+    pub refresh: Span,
     /// The states of the log list whose logs are followed; words of the v3 JSON format.
     pub states: Vec<String>,
     /// `[[logs.override]]`: corrections to single logs of the list.
@@ -85,17 +87,18 @@ pub enum ListSource {
 }
 
 /// Where a log that was never read before is begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartAt {
     /// At entry 0.
     Beginning,
     /// At the tree head of the first visit.
     End,
+    /// Before everything that was logged from this time on.
+    Time(Timestamp),
 }
 
 /// `[[logs.override]]`: a correction to one log of the list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogOverride {
     /// SHA-256 of the log's key (RFC 6962 3.2); unique among the overrides.
     pub log_id: [u8; 32],
@@ -103,6 +106,12 @@ pub struct LogOverride {
     pub origin: Option<String>,
     /// Where its tiles are read, without a trailing slash; https, or http on loopback.
     pub monitoring_url: Option<String>,
+    /// Where it is begun, instead of [`LogsConfig::start`].
+    pub start: Option<StartAt>,
+    /// The most entries that are asked for in one get-entries request, 1 to 1000.
+    pub page: Option<u64>,
+    /// The most requests per second, above 0.
+    pub rate: Option<f64>,
 }
 
 /// `[[issuer]]`: one issuing key of the CA.

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::{IssuanceSource, LogFormat, MailProfile, MailTls, StartAt};
+use super::{IssuanceSource, LogFormat, MailProfile, MailTls};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -27,7 +27,8 @@ pub struct RawConfig {
 pub struct RawLogs {
     pub list: Option<String>,
     pub contact: Option<String>,
-    pub start: Option<StartAt>,
+    pub start: Option<String>,
+    pub refresh: Option<String>,
     pub states: Option<Vec<String>>,
     pub r#override: Vec<RawOverride>,
 }
@@ -38,6 +39,9 @@ pub struct RawOverride {
     pub log_id: Option<String>,
     pub origin: Option<String>,
     pub monitoring_url: Option<String>,
+    pub start: Option<String>,
+    pub page: Option<u64>,
+    pub rate: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

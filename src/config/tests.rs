@@ -73,7 +73,7 @@ fn a_short_configuration_gets_the_defaults() {
     let place = Place::new();
     let config = place.load(GOOD).unwrap();
     assert_eq!(config.logs.list, ListSource::File(place.path("list.json")));
-    assert_eq!(config.logs.start, StartAt::Beginning);
+    assert_eq!((config.logs.start, config.logs.refresh), (StartAt::Beginning, Span::from_seconds(3600)));
     assert_eq!(config.logs.states, ["qualified", "usable", "readonly"]);
     assert_eq!(config.data_directory, place.path("data"));
     assert_eq!(config.books, place.path("data/books.sqlite"));
@@ -99,12 +99,16 @@ fn every_key_is_understood() {
         [logs]
         list = "https://ct.example/list.json"
         contact = "https://ca.example/ct"
-        start = "end"
+        start = "2026-03-15"
+        refresh = "10m"
         states = ["usable", "retired"]
         [[logs.override]]
         log_id = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
         origin = "log.example/1"
         monitoring_url = "http://127.0.0.1:9/1/"
+        start = "end"
+        page = 32
+        rate = "9/m"
         [[issuer]]
         name = "Test CA"
         issuer_key_hash = "E3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -135,11 +139,13 @@ fn every_key_is_understood() {
         level = "debug"
     "#;
     let config = place.load(text).unwrap();
-    assert_eq!(config.logs.start, StartAt::End);
+    assert_eq!(config.logs.start, StartAt::Time(crate::clock::date(2026, 3, 15)));
+    assert_eq!(config.logs.refresh, Span::from_seconds(600));
     let only = &config.logs.overrides[0];
     assert_eq!(only.log_id[..4], [0xe3, 0xb0, 0xc4, 0x42]);
     assert_eq!(only.monitoring_url.as_deref(), Some("http://127.0.0.1:9/1"));
     assert_eq!(only.origin.as_deref(), Some("log.example/1"));
+    assert_eq!((only.start, only.page, only.rate), (Some(StartAt::End), Some(32), Some(0.15)));
     assert_eq!(config.issuers[0].source, IssuerSource::KeyHash(config.issuers[0].key_hash));
     assert_eq!(config.books, Path::new("/nowhere/b.sqlite"));
     assert_eq!(config.issuance, IssuanceConfig { source: IssuanceSource::None, grace: Span::from_seconds(90) });
@@ -198,10 +204,10 @@ all_issuers = "yes"
         "2: logs.list: is missing. Write list = \"https://www.gstatic.com/ct/log_list/v3/log_list.json\" in [logs].",
         "3: logs.lisst: is not a key of ctwarden. Did you mean list?",
         "4: logs.contact: \"nobody\" is neither an e-mail address nor a URL. ",
-        "5: logs.start: \"middle\" is not known. Choose from \"beginning\", \"end\".",
+        "5: logs.start: \"middle\" is no place in a log. Write \"beginning\", \"end\", or a time such as ",
         "6: logs.states: has an item that is a number, not a string. ",
         "7: logs.listen: is not a key of ctwarden. Did you mean listen in [web]?",
-        "8: logs.override[1].origin: is missing. Write origin or monitoring_url, or remove the section.",
+        "8: logs.override[1].origin: is missing. Write origin, monitoring_url, start, page or rate, or remove the section.",
         "9: logs.override[1].log_id: \"abc\" is not 32 bytes in base64. Copy log_id from the log list.",
         "12: issuer[1].certificate: leaf.pem is not a CA certificate (basicConstraints without cA). ",
         "13: issuer[2].name: is missing. ",
@@ -270,6 +276,8 @@ fn each_problem_is_told_once_and_alone() {
         ("[data]", "[lint]\npublic_suffix_list = \"none\"\n[data]", "lint.public_suffix_list: none cannot be read"),
         ("[data]", "[books]\nurl = \"sqlite://directory\"\n[data]", "books.url: directory is a directory. "),
         ("[data]", "[logs.override]\norigin = 'x'\n[data]", "logs.override: is a section, not a repeated section. "),
+        ("[[issuer]]", "refresh = \"0s\"\n[[issuer]]", "logs.refresh: \"0s\" is not between one second and 365 days"),
+        ("[[issuer]]", "start = \"1999-01-01\"\n[[issuer]]", "logs.start: \"1999-01-01\" is no place in a log. "),
         ("[data]", "colour = 1\n[data]", "issuer[1].colour: is not a key of ctwarden. Remove it; "),
         ("[data]", "\"a\\u001bb\" = 1\n[data]", "issuer[1].a\\x1bb: is not a key of ctwarden. Remove it; "),
         ("[data]", "name = \"again\"\n[data]", "file: duplicate key. "),
@@ -277,6 +285,15 @@ fn each_problem_is_told_once_and_alone() {
     ];
     for (from, to, expected) in cases {
         one_problem(&place, from, to, expected);
+    }
+    let log = "[[logs.override]]\nlog_id = \"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"";
+    for (line, expected) in [
+        ("page = 0", "logs.override[1].page: is not between 1 and 1000. "),
+        ("rate = \"fast\"", "logs.override[1].rate: \"fast\" is not a rate between 1/h and 10000/s"),
+        ("rate = 5", "logs.override[1].rate: is a number, not a string. Write for instance rate = \"5/s\"."),
+        ("start = \"soon\"", "logs.override[1].start: \"soon\" is no place in a log. "),
+    ] {
+        one_problem(&place, "[[issuer]]", &format!("{log}\n{line}\n[[issuer]]"), expected);
     }
 }
 

@@ -71,6 +71,20 @@ impl CompactRange {
         self.size += 1;
     }
 
+    /// Adds a perfect subtree of 2^`level` leaves by its root. `None`, and nothing is changed, when the size is no
+    /// multiple of that: such a subtree cannot stand there.
+    pub fn push_subtree(&mut self, level: u8, root: Hash) -> Option<()> {
+        let leaves = 1u64.checked_shl(level.into()).filter(|leaves| self.size.is_multiple_of(*leaves))?;
+        let size = self.size.checked_add(leaves).filter(|size| *size <= MAX_TREE_SIZE)?;
+        let mut right = root;
+        for _ in 0..(self.size >> level).trailing_ones() {
+            right = node_hash(&self.hashes.pop()?, &right);
+        }
+        self.hashes.push(right);
+        self.size = size;
+        Some(())
+    }
+
     /// Adds several leaf hashes in order.
     pub fn append(&mut self, leaf_hashes: &[Hash]) {
         for leaf_hash in leaf_hashes {
@@ -149,7 +163,7 @@ pub struct EdgeNode {
     pub tile_level: u8,
     /// Index of the tile within its level.
     pub tile_index: u64,
-    /// Width of that tile in this tree, 1 to 255: the right edge runs through partial tiles only.
+    /// Width of that tile in this tree, 1 to 256; the right edge of a tree runs through partial tiles only.
     pub tile_width: u16,
     /// First hash of the tile that is below the node.
     pub first: u16,
@@ -158,6 +172,16 @@ pub struct EdgeNode {
 }
 
 impl EdgeNode {
+    /// Where the node stands in a tree of `tree_size` leaves.
+    fn new(level: u8, index: u64, tree_size: u64) -> EdgeNode {
+        let (tile_level, above) = (level / TILE_HEIGHT, level % TILE_HEIGHT);
+        // Position, in the row of hashes that the tiles of this level keep, of the first hash below the node.
+        let start = index << above;
+        let (tile_index, first) = (start >> TILE_HEIGHT, (start & 0xff) as u16);
+        let tile_width = tile_width(tile_level, tile_index, tree_size);
+        EdgeNode { level, index, tile_level, tile_index, tile_width, first, count: 1 << above }
+    }
+
     /// The kind of the tile, for [`super::tile::tile_path`].
     pub fn tile_kind(&self) -> TileKind {
         TileKind::Hashes(self.tile_level)
@@ -177,16 +201,19 @@ impl EdgeNode {
 /// The nodes that make up the compact range of a tree of `size` leaves, largest subtree first.
 pub fn nodes_needed(size: u64) -> Vec<EdgeNode> {
     let bits = (0..u64::BITS as u8).rev().filter(|bit| size >> bit & 1 == 1);
-    bits.map(|level| {
-        let index = (size >> level) - 1;
-        let (tile_level, above) = (level / TILE_HEIGHT, level % TILE_HEIGHT);
-        // Position, in the row of hashes that the tiles of this level keep, of the first hash below the node.
-        let start = index << above;
-        let (tile_index, first) = (start >> TILE_HEIGHT, (start & 0xff) as u16);
-        let tile_width = tile_width(tile_level, tile_index, size);
-        EdgeNode { level, index, tile_level, tile_index, tile_width, first, count: 1 << above }
-    })
-    .collect()
+    bits.map(|level| EdgeNode::new(level, (size >> level) - 1, size)).collect()
+}
+
+/// The largest perfect subtrees that make up the leaves `from..size` of a tree of `size` leaves, from left to right: at
+/// most 124. Those of a tree's start are its compact range, those of the rest lead from it to the root.
+pub fn nodes_between(from: u64, size: u64) -> Vec<EdgeNode> {
+    let (mut at, mut nodes) = (from, Vec::new());
+    while at < size && size <= MAX_TREE_SIZE {
+        let level = at.trailing_zeros().min((size - at).ilog2()) as u8;
+        nodes.push(EdgeNode::new(level, at >> level, size));
+        at += 1 << level;
+    }
+    nodes
 }
 
 #[cfg(test)]
@@ -237,6 +264,30 @@ mod tests {
         at_once.append(&leaves);
         assert_eq!(at_once, range);
         assert_eq!(tile(&leaves, 0, 1, 256).len(), HASH_TILE_BYTES);
+    }
+
+    #[test]
+    fn a_range_is_continued_to_the_root_by_subtrees() {
+        let leaves: Vec<Hash> = (0..600).map(leaf).collect();
+        let root = naive_root(&leaves);
+        for from in (0..=600u64).filter(|from| from % 7 == 0 || from % 256 == 0) {
+            let mut range = CompactRange::empty();
+            range.append(&leaves[..from as usize]);
+            for node in nodes_between(from, 600) {
+                let bytes = tile(&leaves, node.tile_level, node.tile_index, node.tile_width);
+                let hash = node.hash_in(&bytes).expect("the tile is wide enough");
+                assert_eq!(range.push_subtree(node.level, hash), Some(()), "{node:?}");
+            }
+            assert_eq!((range.size(), range.root()), (600, root), "from {from}");
+        }
+        assert_eq!(nodes_between(0, 600), nodes_needed(600));
+        assert!(nodes_between(600, 600).is_empty() && nodes_between(601, 600).is_empty());
+        assert!(nodes_between(1, MAX_TREE_SIZE - 1).len() <= 124 && nodes_between(0, u64::MAX).is_empty());
+        let mut odd = CompactRange::empty();
+        odd.push(leaf(0));
+        let before = odd.clone();
+        assert_eq!((odd.push_subtree(1, leaf(1)), odd.push_subtree(64, leaf(1))), (None, None));
+        assert_eq!(odd, before);
     }
 
     #[test]

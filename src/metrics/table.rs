@@ -65,6 +65,8 @@ pub static TABLE: &[MetricInfo] = &[
     row("ctwarden_issuance_db_check_failures_total", Kind::Counter, &[], "Questions that the issuance database did not answer."),
     row("ctwarden_storage_errors_total", Kind::Counter, &[], "Reads and writes of the books that failed."),
     row("ctwarden_cache_incidents_total", Kind::Counter, &[], "Times that the cache was damaged and moved aside, or could not be used."),
+    row("ctwarden_config_last_reload_successful", Kind::Gauge, &[], "1 when the configuration could be used the last time it was read, 0 when the old one stayed in force."),
+    row("ctwarden_config_last_reload_success_timestamp_seconds", Kind::Time, &[], "When the configuration in force was read again; 0: not since the start."),
     row("ctwarden_input_timestamp_seconds", Kind::Time, &["input"], "The age of the copy in use: the date that the input itself states, otherwise when it was read; 0: not loaded."),
     row("ctwarden_input_refresh_failures_total", Kind::Counter, &["input"], "Refreshes of an input that failed; the last good copy stays in use."),
 ];

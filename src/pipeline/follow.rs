@@ -114,7 +114,11 @@ async fn begin(reading: &Reading, start: StartAt) -> Result<Result<Begun, TailEr
             Ok(edge) => Position { start_index: edge.size(), downloaded: edge.clone(), verified: edge },
             Err(error) => return Ok(Err(error)),
         },
-        (None, StartAt::End, None) => {
+        (None, StartAt::Time(time), Some(head)) => match reading.client.edge_at(time, head).await {
+            Ok(edge) => Position { start_index: edge.size(), downloaded: edge.clone(), verified: edge },
+            Err(error) => return Ok(Err(error)),
+        },
+        (None, StartAt::End | StartAt::Time(_), None) => {
             return Ok(Err(TailError::Answer("there is no tree head to begin at".to_string())));
         }
         (None, StartAt::Beginning, _) => {
@@ -177,7 +181,8 @@ impl Follower {
             Goal::Until(head) => Some(head.tree_size()),
         };
         let dated = verified.size();
-        let (client, watchlist) = (reading.client.clone(), reading.walk.watchlist.clone());
+        let client = if lane == Lane::Backlog { reading.client.for_backlog() } else { reading.client.clone() };
+        let watchlist = reading.walk.watchlist.clone();
         let tail = Tail::new(client, watchlist, reading.walk.clock.clone(), goal, downloaded, verified);
         Follower { reading, lane, tail, goal: size, dated, first_head: None, rates: Rates::new() }
     }

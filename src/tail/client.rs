@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decode::{self, Decoded};
 use super::http::{Answer, Caps, FetchError, Fetcher};
+use super::pace::Urgency;
 use super::{TailError, plan};
 use crate::ct::compact_range::{CompactRange, nodes_needed};
 use crate::ct::entries::{LeafBuffer, parse_page};
@@ -29,10 +30,12 @@ pub enum LogClient {
 /// What both kinds need.
 #[derive(Clone, Debug)]
 pub struct Source {
-    log: Arc<Log>,
+    pub(super) log: Arc<Log>,
     /// URL prefix without a trailing slash.
     prefix: String,
     pub(super) fetcher: Fetcher,
+    /// How urgent the entries are that this client reads.
+    urgency: Urgency,
     /// What get-entries gives at most, learned.
     page: Arc<AtomicU64>,
     /// What arrives in time and under the cap: halved when it does not, doubled when it does.
@@ -42,21 +45,31 @@ pub struct Source {
 impl LogClient {
     /// A client for a log of the list.
     pub fn new(log: Arc<Log>, fetcher: Fetcher) -> LogClient {
-        let (page, bearable) =
-            (Arc::new(AtomicU64::new(plan::LARGEST_PAGE)), Arc::new(AtomicU64::new(plan::LARGEST_PAGE)));
+        let most = fetcher.limits().page_entries.unwrap_or(plan::LARGEST_PAGE).clamp(1, plan::LARGEST_PAGE);
+        let (page, bearable) = (Arc::new(AtomicU64::new(most)), Arc::new(AtomicU64::new(plan::LARGEST_PAGE)));
+        let urgency = Urgency::Fresh;
         match &log.api {
             Api::Rfc6962 { url } => {
                 let prefix = url.trim_end_matches('/').to_string();
-                LogClient::Rfc6962(Source { prefix, log, fetcher, page, bearable })
+                LogClient::Rfc6962(Source { prefix, log, fetcher, urgency, page, bearable })
             }
             Api::StaticCt { monitoring_url, .. } => {
                 let prefix = monitoring_url.trim_end_matches('/').to_string();
-                LogClient::StaticCt(Source { prefix, log, fetcher, page, bearable })
+                LogClient::StaticCt(Source { prefix, log, fetcher, urgency, page, bearable })
             }
         }
     }
 
-    fn source(&self) -> &Source {
+    /// The same client for entries that were there before we came: they let new ones go first.
+    pub fn for_backlog(&self) -> LogClient {
+        let mut client = self.clone();
+        match &mut client {
+            LogClient::Rfc6962(source) | LogClient::StaticCt(source) => source.urgency = Urgency::Backlog,
+        }
+        client
+    }
+
+    pub(super) fn source(&self) -> &Source {
         match self {
             LogClient::Rfc6962(source) | LogClient::StaticCt(source) => source,
         }
@@ -176,11 +189,16 @@ impl LogClient {
 
 impl Source {
     pub(super) async fn get(&self, path: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
-        self.fetcher.get(&format!("{}/{path}", self.prefix), caps).await
+        self.fetcher.get(&format!("{}/{path}", self.prefix), caps, self.urgency(caps)).await
+    }
+
+    /// Small things (heads, proofs, hash tiles, issuers) hold up much when they wait, and entries little.
+    fn urgency(&self, caps: Caps) -> Urgency {
+        if caps == Caps::SMALL { Urgency::Head } else { self.urgency }
     }
 
     async fn fetch(&self, path: &str, caps: Caps) -> Result<Answer, FetchError> {
-        self.fetcher.fetch(&format!("{}/{path}", self.prefix), caps).await
+        self.fetcher.fetch(&format!("{}/{path}", self.prefix), caps, self.urgency(caps)).await
     }
 
     fn page(&self) -> u64 {
@@ -286,7 +304,14 @@ impl Source {
     /// The audit path of the last leaf is the right edge (RFC 6962 2.1.1). get-proof-by-hash gives the path of the
     /// first leaf with that hash, so that a last leaf that stands in the log twice needs get-entry-and-proof.
     async fn right_edge_by_proof(&self, head: &SignedTreeHead) -> Result<CompactRange, TailError> {
-        let size = head.tree_size();
+        let (size, (hash, nodes)) = (head.tree_size(), self.last_leaf(head.tree_size()).await?);
+        proof::verify_inclusion_of_hash(head.root(), size - 1, hash, &nodes)
+            .map_err(|e| TailError::Answer(e.to_string()))?;
+        CompactRange::from_right_edge(size, hash, &nodes).map_err(|e| TailError::Answer(e.to_string()))
+    }
+
+    /// The hash of the last leaf of the tree with `size` leaves, at least one, and its audit path in that tree.
+    pub(super) async fn last_leaf(&self, size: u64) -> Result<(Hash, Vec<Hash>), TailError> {
         let last = size - 1;
         let path = format!("ct/v1/get-entries?start={last}&end={last}");
         let body = self.get(&path, Caps::ENTRIES).await?;
@@ -310,8 +335,6 @@ impl Source {
                 proof.map_err(|e| TailError::Answer(format!("{by_index}: {e}")))?.audit_path
             }
         };
-        proof::verify_inclusion_of_hash(head.root(), last, hash, &nodes)
-            .map_err(|e| TailError::Answer(e.to_string()))?;
-        CompactRange::from_right_edge(size, hash, &nodes).map_err(|e| TailError::Answer(e.to_string()))
+        Ok((hash, nodes))
     }
 }

@@ -4,15 +4,16 @@
 //! TLS is verified. A host that asks for less (429, 503, Retry-After) is left alone by every task that reads from it.
 //! Bodies are inflated and read on threads of their own, as many at once as there are cores.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
 use tokio::sync::Semaphore;
 
+use super::gate::Gates;
 use super::inflate::{Coding, InflateError, Inflater};
+use super::pace::{Ending, Share, Urgency};
 use crate::clock::{Clock, Span, Timestamp};
 use crate::finding::escape;
 
@@ -20,10 +21,8 @@ use crate::finding::escape;
 const QUIET: Duration = Duration::from_secs(30);
 /// Time for a whole response.
 const WHOLE: Duration = Duration::from_secs(120);
-/// How long a host that gave no Retry-After is left alone after a 429 or 503.
-const COOL_DOWN: Span = Span::from_seconds(5);
-/// The longest Retry-After that is obeyed: a log must not be able to silence its monitor.
-const LONGEST_COOL_DOWN: Span = Span::from_seconds(600);
+/// The longest ETag that is sent back, in bytes.
+const LONGEST_ETAG: usize = 1024;
 
 /// Why a GET gave nothing. What a caller does differently: ask for something else, ask for less, or try again.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +85,7 @@ impl FetchError {
 }
 
 /// Caps on one response.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
     /// Bytes as they come over the wire.
     pub wire_bytes: usize,
@@ -102,12 +101,32 @@ impl Caps {
     pub const ENTRIES: Caps = Caps { wire_bytes: 64 << 20, body_bytes: 192 << 20 };
 }
 
-/// The HTTP client that all logs share. Clones share connections and cool-downs.
+/// What the configuration says of the reading of one log.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// The most entries that are asked for in one get-entries request, from 1 on.
+    pub page_entries: Option<u64>,
+    /// The most requests per second, above 0.
+    pub requests_per_second: Option<f64>,
+}
+
+/// A body with the word by which its server knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tagged {
+    /// The body, decompressed.
+    pub body: Vec<u8>,
+    /// The ETag, as it was sent.
+    pub etag: Option<String>,
+}
+
+/// The HTTP client that all logs share. Clones share connections and the pace of every host.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     client: Client,
     clock: Clock,
-    resting: Arc<Mutex<HashMap<String, Timestamp>>>,
+    gates: Gates,
+    share: Share,
+    limits: Limits,
     desks: Arc<Desks>,
 }
 
@@ -125,6 +144,7 @@ pub struct Answer {
     wire: Vec<u8>,
     coding: Coding,
     caps: Caps,
+    etag: Option<String>,
 }
 
 impl Answer {
@@ -157,15 +177,42 @@ impl Fetcher {
         let client = client.map_err(|e| FetchError::Network { url: "HTTP client".into(), reason: causes(&e) })?;
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let desks = Arc::new(Desks { free: Arc::new(Semaphore::new(cores)), idle: Mutex::default() });
-        Ok(Fetcher { client, clock, resting: Arc::default(), desks })
+        let share = Share { name: "".into(), cap: None };
+        Ok(Fetcher { client, clock, gates: Gates::new(), share, limits: Limits::default(), desks })
+    }
+
+    /// The same client for one log, which takes turns with the other logs of its host.
+    pub fn for_log(&self, log: &str, limits: Limits) -> Fetcher {
+        let share = Share { name: log.into(), cap: limits.requests_per_second };
+        Fetcher { share, limits, ..self.clone() }
+    }
+
+    /// What [`Fetcher::for_log`] was told.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Requests per second that the host of this URL is known to allow; `None` when it never asked for less.
+    pub fn rate(&self, url: &str) -> Option<f64> {
+        self.gates.rate(&host(&Url::parse(url).ok()?))
     }
 
     /// Fetches a small body, and inflates it here and now.
     ///
     /// # Errors
     /// See [`FetchError`].
-    pub async fn get(&self, url: &str, caps: Caps) -> Result<Vec<u8>, FetchError> {
-        self.fetch(url, caps).await?.read(&mut Inflater::default(), <[u8]>::to_vec)
+    pub async fn get(&self, url: &str, caps: Caps, urgency: Urgency) -> Result<Vec<u8>, FetchError> {
+        self.fetch(url, caps, urgency).await?.read(&mut Inflater::default(), <[u8]>::to_vec)
+    }
+
+    /// Fetches a small body, unless it is still what this ETag stands for (RFC 9110 13.1.2): then `None`.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn get_changed(&self, url: &str, caps: Caps, etag: Option<&str>) -> Result<Option<Tagged>, FetchError> {
+        let Some(answer) = self.ask(url, caps, Urgency::Head, etag).await? else { return Ok(None) };
+        let body = answer.read(&mut Inflater::default(), <[u8]>::to_vec)?;
+        Ok(Some(Tagged { body, etag: answer.etag }))
     }
 
     /// Inflates an answer and gives its body to `work`, on a thread that may compute.
@@ -191,30 +238,65 @@ impl Fetcher {
         done.await.unwrap_or_else(|e| Err(FetchError::Garbled { url, reason: format!("reading it ended early: {e}") }))
     }
 
-    /// Fetches one URL whole. Waits first while its host is to be left alone.
+    /// Fetches one URL whole, when it is its turn.
     ///
     /// # Errors
     /// See [`FetchError`].
-    pub async fn fetch(&self, url: &str, caps: Caps) -> Result<Answer, FetchError> {
+    pub async fn fetch(&self, url: &str, caps: Caps, urgency: Urgency) -> Result<Answer, FetchError> {
+        // Nothing was asked under a condition, so "not modified" is no answer.
+        let odd = || FetchError::Status { url: url.into(), status: 304, excerpt: String::new() };
+        self.ask(url, caps, urgency, None).await?.ok_or_else(odd)
+    }
+
+    async fn ask(
+        &self,
+        url: &str,
+        caps: Caps,
+        urgency: Urgency,
+        etag: Option<&str>,
+    ) -> Result<Option<Answer>, FetchError> {
         let parsed = Url::parse(url).map_err(|e| FetchError::Garbled { url: url.into(), reason: e.to_string() })?;
-        let host = parsed.host_str().unwrap_or_default().to_string();
-        self.rest(&host).await;
-        let network = |e: reqwest::Error| FetchError::Network { url: url.to_string(), reason: causes(&e) };
-        let request = self.client.get(parsed).header(ACCEPT_ENCODING, "gzip");
-        let mut response = request.send().await.map_err(network)?;
-        let status = response.status();
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            let now = self.clock.now();
-            let wait = retry_after(response.headers(), now).unwrap_or(COOL_DOWN).min(LONGEST_COOL_DOWN);
-            self.resting.lock().unwrap_or_else(|e| e.into_inner()).insert(host, now.plus(wait));
+        let turn = self.gates.turn(&host(&parsed), &self.share, urgency).await;
+        let mut request = self.client.get(parsed).header(ACCEPT_ENCODING, "gzip");
+        if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+            request = request.header(IF_NONE_MATCH, etag);
         }
+        let mut ending = Ending::Silent;
+        let answer = self.receive(url, caps, request, &mut ending).await;
+        turn.end(ending);
+        answer
+    }
+
+    async fn receive(
+        &self,
+        url: &str,
+        caps: Caps,
+        request: reqwest::RequestBuilder,
+        ending: &mut Ending,
+    ) -> Result<Option<Answer>, FetchError> {
+        let network = |e: reqwest::Error, ending: &mut Ending| {
+            if e.is_timeout() {
+                *ending = Ending::Late;
+            }
+            FetchError::Network { url: url.to_string(), reason: causes(&e) }
+        };
+        let mut response = request.send().await.map_err(|e| network(e, ending))?;
+        let status = response.status();
+        *ending = match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Ending::Refused(retry_after(response.headers(), self.clock.now()).map(Span::duration))
+            }
+            s if s.is_server_error() => Ending::Silent,
+            _ => Ending::Served,
+        };
         let too_large = || FetchError::TooLarge { url: url.to_string(), limit_bytes: caps.wire_bytes };
         if response.content_length().is_some_and(|length| length > caps.wire_bytes as u64) {
             return Err(too_large());
         }
         let encoding = response.headers().get(CONTENT_ENCODING).cloned();
+        let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_string);
         let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(4 << 20) as usize);
-        while let Some(chunk) = response.chunk().await.map_err(network)? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| network(e, ending))? {
             if body.len() + chunk.len() > caps.wire_bytes {
                 return Err(too_large());
             }
@@ -224,6 +306,7 @@ impl Fetcher {
             }
         }
         match status {
+            StatusCode::NOT_MODIFIED => Ok(None),
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(FetchError::NotFound { url: url.into() }),
             s if s.is_success() => {
                 let header = encoding.as_ref().map(|value| value.as_bytes());
@@ -232,7 +315,8 @@ impl Fetcher {
                     reason: format!("unknown Content-Encoding {}", escape(header.unwrap_or_default(), 40)),
                 };
                 let coding = Coding::parse(header).ok_or_else(unknown)?;
-                Ok(Answer { url: url.into(), wire: body, coding, caps })
+                let etag = etag.filter(|etag| etag.len() <= LONGEST_ETAG);
+                Ok(Some(Answer { url: url.into(), wire: body, coding, caps, etag }))
             }
             s => {
                 let excerpt = escape(&body, 200);
@@ -240,19 +324,11 @@ impl Fetcher {
             }
         }
     }
+}
 
-    async fn rest(&self, host: &str) {
-        loop {
-            let until = self.resting.lock().unwrap_or_else(|e| e.into_inner()).get(host).copied();
-            let wait = until.map_or(Span::default(), |until| until.since(self.clock.now()));
-            if wait <= Span::default() {
-                return;
-            }
-            // Everyone who waits for a host would otherwise come back in the same millisecond.
-            let jitter = rand::random_range(0..250);
-            tokio::time::sleep(wait.duration() + Duration::from_millis(jitter)).await;
-        }
-    }
+/// Name and port: what has a pace of its own.
+fn host(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }
 
 /// Retry-After in its three forms: seconds, an HTTP-date that ends in GMT (RFC 9110 10.2.3), and the HTTP-date that
@@ -300,3 +376,6 @@ mod tests {
         assert_eq!(header("soon"), None);
     }
 }
+
+#[cfg(test)]
+mod wire;

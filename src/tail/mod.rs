@@ -9,10 +9,13 @@
 
 mod client;
 pub mod decode;
+mod gate;
 mod http;
 pub mod inflate;
+mod pace;
 mod plan;
 mod prove;
+mod start;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +24,8 @@ use tokio::task::JoinHandle;
 
 pub use client::LogClient;
 pub use decode::Decoded;
-pub use http::{Answer, Caps, FetchError, Fetcher};
+pub use http::{Answer, Caps, FetchError, Fetcher, Limits, Tagged};
+pub use pace::Urgency;
 pub use prove::Lookup;
 
 use crate::clock::{Clock, HOUR, Span, Timestamp};

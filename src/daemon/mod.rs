@@ -1,0 +1,360 @@
+//! The daemon: wiring and nothing else. It opens what the configuration names, starts the loops and ends with them.
+
+mod error;
+mod follows;
+mod lists;
+mod open;
+pub mod reload;
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+use crate::books::{Books, BooksError, DirectoryLock, lock_directory};
+use crate::cache::Cache;
+use crate::clock::{Clock, Span, Timestamp};
+use crate::config::{self, Config, IssuanceSource};
+use crate::ct::log_list::Log;
+use crate::exam;
+use crate::issuance::{Embedded, IssuanceDb};
+use crate::metrics::{Input, Metrics};
+use crate::pipeline::{self, Until, Walk};
+use crate::promise::KnownLogs;
+use crate::tail::Fetcher;
+use crate::web::{self, Readiness};
+
+pub use error::DaemonError;
+use follows::{Assignment, Follows};
+use lists::{ListRead, ListReader};
+use open::watchlist;
+pub use open::{notifier, tables};
+use reload::Answer;
+
+/// How long a run that is to end waits, after everything is read, for messages that cannot be delivered.
+const LAST_MESSAGES: Span = Span::from_seconds(120);
+
+/// A daemon that is ready to run: everything it needs is open.
+pub struct Daemon {
+    walk: Arc<Walk>,
+    list: ListReader,
+    chosen: Vec<Assignment>,
+    fetcher: Fetcher,
+    config: Config,
+    reloads: Option<mpsc::Receiver<()>>,
+    readiness: Readiness,
+    listener: TcpListener,
+    _lock: DirectoryLock,
+}
+
+impl Daemon {
+    /// Opens what the configuration names.
+    ///
+    /// # Errors
+    /// The first thing that cannot be opened; nothing was started then.
+    pub async fn open(config: Config, clock: Clock) -> Result<Daemon, DaemonError> {
+        let lock = lock_directory(&config.data_directory)?;
+        let address = config.web_listen;
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|e| DaemonError::Listen { address, reason: e.to_string() })?;
+        let books = Books::open(&config.books)?;
+        let issuance = match config.issuance.source {
+            IssuanceSource::Embedded => IssuanceDb::Embedded(Embedded::open(&config.data_directory)?),
+            IssuanceSource::None => IssuanceDb::None,
+        };
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), env!("CTWARDEN_COMMIT")));
+        metrics.declare_rules(&exam::rules());
+        let cache = Arc::new(Cache::open(&config.data_directory.join("cache"), clock.clone()));
+        let watchlist = Arc::new(watchlist(&config)?);
+        watchlist.issuers().iter().for_each(|issuer| metrics.declare_issuer(&issuer.name));
+        metrics.declare_issuer("other");
+        let tables = tables(&config, &metrics)?;
+        let (notifier, recipients) = notifier(&config)?;
+        let fetcher = Fetcher::new(&config.logs.contact, clock.clone()).map_err(DaemonError::Http)?;
+        let mut list = ListReader::new(config.logs.list.clone(), fetcher.clone(), cache.clone());
+        let read = list.read().await?;
+        report(&config, &metrics, &read, clock.now());
+        let known = lists::corrected(&config.logs, &read.list)?;
+        let chosen = lists::chosen(&config.logs, &known)?;
+        for incident in cache.take_incidents() {
+            metrics.cache_incident();
+            tracing::warn!(incident, "cache");
+        }
+        let walk = Walk {
+            books,
+            cache,
+            issuance: Arc::new(issuance),
+            watchlist,
+            logs: Arc::new(RwLock::new(Arc::new(KnownLogs::new(known)))),
+            tables: Arc::new(tables),
+            grace: config.issuance.grace,
+            notifier: Arc::new(notifier),
+            recipients,
+            metrics,
+            clock,
+            hits_waiting: Arc::new(Notify::new()),
+            mail_waiting: Arc::new(Notify::new()),
+        };
+        let readiness = Readiness::waiting("the logs are being taken up");
+        let walk = Arc::new(walk);
+        Ok(Daemon { walk, list, chosen, fetcher, config, reloads: None, readiness, listener, _lock: lock })
+    }
+
+    /// Reads the configuration again at each message.
+    pub fn reload_on(&mut self, requests: mpsc::Receiver<()>) {
+        self.reloads = Some(requests);
+    }
+
+    /// What the loops share.
+    pub fn walk(&self) -> &Arc<Walk> {
+        &self.walk
+    }
+
+    /// The logs that will be followed.
+    pub fn logs(&self) -> impl Iterator<Item = &Arc<Log>> {
+        self.chosen.iter().map(|assignment| &assignment.log)
+    }
+
+    /// Where /metrics is.
+    pub fn address(&self) -> Option<std::net::SocketAddr> {
+        self.listener.local_addr().ok()
+    }
+
+    /// Runs until `shutdown` completes, or until everything is read, examined and delivered.
+    ///
+    /// # Errors
+    /// Unusable books; with [`Until::CaughtUp`] also what could not be finished.
+    pub async fn run(self, until: Until, shutdown: impl Future<Output = ()>) -> Result<(), DaemonError> {
+        let (stop_web, web_stopped) = tokio::sync::oneshot::channel::<()>();
+        let web_address = self.address().unwrap_or(self.config.web_listen);
+        let title = format!("ctwarden {} ({})", env!("CARGO_PKG_VERSION"), env!("CTWARDEN_COMMIT"));
+        let router = web::router(self.walk.metrics.clone(), self.readiness.clone(), title);
+        let web = tokio::spawn(web::serve(self.listener, router, async {
+            let _ = web_stopped.await;
+        }));
+        let follows = Follows::new(self.walk.clone(), self.fetcher.clone(), until);
+        let (config, list) = (self.config, self.list);
+        let mut work = Work { walk: self.walk, config, list, fetcher: self.fetcher, follows, loops: JoinSet::new() };
+        work.start_loops();
+        work.follows.assign(self.chosen).await?;
+        self.readiness.set_ready();
+        tracing::info!(logs = work.follows.count(), web = %web_address, "following");
+        let result = tokio::select! {
+            result = work.run(until, self.reloads) => result,
+            () = shutdown => match until {
+                Until::Stopped => Ok(()),
+                Until::CaughtUp => Err(DaemonError::Unfinished("it was told to stop".to_string())),
+            },
+        };
+        let _ = stop_web.send(());
+        let _ = tokio::time::timeout(Duration::from_secs(5), web).await;
+        let books = work.walk.books.clone();
+        drop(work);
+        match result {
+            Ok(()) => Ok(books.settle().await?),
+            stopped => stopped,
+        }
+    }
+}
+
+/// The loops under way, and what they are made of.
+struct Work {
+    walk: Arc<Walk>,
+    config: Config,
+    list: ListReader,
+    fetcher: Fetcher,
+    follows: Follows,
+    /// Dropping it ends them; a door is whole or not at all.
+    loops: JoinSet<Result<(), BooksError>>,
+}
+
+impl Work {
+    fn start_loops(&mut self) {
+        self.loops = JoinSet::new();
+        self.loops.spawn(pipeline::examine(self.walk.clone()));
+        self.loops.spawn(pipeline::deliver(self.walk.clone()));
+        self.loops.spawn(pipeline::audit_promises(self.walk.clone(), self.fetcher.clone()));
+    }
+
+    /// Until the books cannot be used, or everything is done.
+    async fn run(&mut self, until: Until, mut reloads: Option<mpsc::Receiver<()>>) -> Result<(), DaemonError> {
+        let mut refresh_in = reload::pause(self.config.logs.refresh);
+        let mut refresh = Box::pin(tokio::time::sleep(refresh_in));
+        loop {
+            tokio::select! {
+                Some(ended) = self.loops.join_next() => return settle(ended),
+                ended = self.follows.next_ended() => match ended {
+                    None => break,
+                    Some(ended) => self.follows.settle(ended).await?,
+                },
+                () = &mut refresh, if until == Until::Stopped => {
+                    self.refresh().await?;
+                    refresh_in = reload::pause(self.config.logs.refresh);
+                    refresh.as_mut().set(tokio::time::sleep(refresh_in));
+                }
+                Some(()) = next(&mut reloads) => {
+                    self.reload().await?;
+                    refresh_in = reload::pause(self.config.logs.refresh);
+                    refresh.as_mut().set(tokio::time::sleep(refresh_in));
+                }
+            }
+        }
+        tokio::select! {
+            Some(ended) = self.loops.join_next() => return settle(ended),
+            finished = finish(&self.walk) => self.follows.unreachable.extend(finished?),
+        }
+        // A run that ends has no later look at what it has just read.
+        let always = Timestamp::from_millis(i64::MAX);
+        pipeline::audit_promises_due(&self.walk, &self.fetcher, always).await?;
+        let unfinished = &self.follows.unreachable;
+        if unfinished.is_empty() { Ok(()) } else { Err(DaemonError::Unfinished(unfinished.join("; "))) }
+    }
+
+    /// Reads the log list again. One that cannot be used changes nothing.
+    async fn refresh(&mut self) -> Result<(), DaemonError> {
+        let read = self.list.read().await;
+        let chosen = read.and_then(|read| {
+            report(&self.config, &self.walk.metrics, &read, self.walk.clock.now());
+            let known = lists::corrected(&self.config.logs, &read.list)?;
+            Ok((lists::chosen(&self.config.logs, &known)?, known))
+        });
+        match chosen {
+            Ok((chosen, known)) => {
+                self.walk.learn_logs(known);
+                Ok(self.follows.assign(chosen).await?)
+            }
+            Err(error) => {
+                self.walk.metrics.input_refresh_failed(Input::LogList);
+                tracing::warn!(%error, "the log list is not used; the last good one stays in use");
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads the configuration again and answers.
+    async fn reload(&mut self) -> Result<(), DaemonError> {
+        let started_at = self.walk.clock.now();
+        let (applied, needs_restart, refused) = match self.apply().await? {
+            Ok((applied, needs_restart)) => (applied, needs_restart, None),
+            Err(reason) => (Vec::new(), Vec::new(), Some(reason)),
+        };
+        self.walk.metrics.config_reloaded(refused.is_none(), self.walk.clock.now());
+        match &refused {
+            None => tracing::info!(?applied, ?needs_restart, "the configuration was read again"),
+            Some(reason) => tracing::error!(reason, "the configuration cannot be used; the old one stays in force"),
+        }
+        let answer = Answer { started_at, refused, applied, needs_restart };
+        if let Err(error) = reload::answer(&self.config.data_directory, &answer) {
+            tracing::error!(%error, "the answer to the reload cannot be written; free the disk");
+        }
+        Ok(())
+    }
+
+    /// Puts a new configuration in force, all that can be of it or nothing: (sections, keys that need a restart).
+    async fn apply(&mut self) -> Result<Result<(Vec<String>, Vec<String>), String>, DaemonError> {
+        let new = match config::load(&self.config.file) {
+            Ok(new) => new,
+            Err(problems) => return Ok(Err(problems.to_string())),
+        };
+        let (applied, restart) = (reload::applied(&self.config, &new), reload::needs_restart(&self.config, &new));
+        let new = reload::in_force(&self.config, new);
+        let others = applied.iter().any(|section| section != "logs");
+        let renewed = if others { self.renewed(&new).map(Some) } else { Ok(None) };
+        let renewed = match renewed {
+            Ok(renewed) => renewed,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let mut other_list = (*self.list.source() != new.logs.list)
+            .then(|| ListReader::new(new.logs.list.clone(), self.fetcher.clone(), self.walk.cache.clone()));
+        let read = other_list.as_mut().unwrap_or(&mut self.list).read().await;
+        let known = read.and_then(|read| Ok((lists::corrected(&new.logs, &read.list)?, read)));
+        let (chosen, known) = match known.and_then(|(known, read)| Ok((lists::chosen(&new.logs, &known)?, known, read)))
+        {
+            Ok((chosen, known, read)) => {
+                report(&new, &self.walk.metrics, &read, self.walk.clock.now());
+                (chosen, known)
+            }
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        if let Some(other) = other_list {
+            self.list = other;
+        }
+        self.config = new;
+        if let Some(walk) = renewed {
+            self.walk = Arc::new(walk);
+            self.start_loops();
+            self.follows.renew(self.walk.clone());
+        }
+        self.walk.learn_logs(known);
+        self.follows.assign(chosen).await?;
+        Ok(Ok((applied, restart)))
+    }
+
+    /// The walk with other issuers, another notifier and other recipients.
+    fn renewed(&self, new: &Config) -> Result<Walk, DaemonError> {
+        let watchlist = Arc::new(watchlist(new)?);
+        let (notifier, recipients) = notifier(new)?;
+        watchlist.issuers().iter().for_each(|issuer| self.walk.metrics.declare_issuer(&issuer.name));
+        Ok(Walk { watchlist, notifier: Arc::new(notifier), recipients, ..Walk::clone(&self.walk) })
+    }
+}
+
+/// The next request to read the configuration again; never, where nobody can ask.
+async fn next(reloads: &mut Option<mpsc::Receiver<()>>) -> Option<()> {
+    match reloads {
+        Some(requests) => requests.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Counts and says how the reading of the log list went.
+fn report(config: &Config, metrics: &Metrics, read: &ListRead, now: Timestamp) {
+    match &read.failed {
+        Some(reason) => {
+            metrics.input_refresh_failed(Input::LogList);
+            let list = lists::name(&config.logs.list);
+            tracing::warn!(list, reason, "the log list could not be read; the last good one is used");
+        }
+        None => metrics.input_loaded(Input::LogList, read.list.timestamp.unwrap_or(now)),
+    }
+    if read.changed {
+        lists::report(&config.logs, &read.list);
+    }
+}
+
+/// Waits until nothing is left to examine or deliver; what was left when patience ended.
+async fn finish(walk: &Walk) -> Result<Option<String>, DaemonError> {
+    let mut deadline: Option<Timestamp> = None;
+    let mut told = false;
+    loop {
+        let planned = walk.books.next_examination().await?;
+        let queue = walk.books.queue_state().await?;
+        let now = walk.clock.now();
+        if planned.is_none() && queue.length == 0 {
+            return Ok(None);
+        }
+        if let Some(planned) = planned.filter(|planned| planned.since(now).seconds() > 5 && !told) {
+            told = true;
+            tracing::info!(until = %planned, "waiting for certificates that the issuance record may still learn of");
+        }
+        let end = *deadline.get_or_insert(now.plus(walk.grace).plus(LAST_MESSAGES));
+        if now > end {
+            return Ok(Some(format!(
+                "{} messages wait in the outbox and {} examinations are due",
+                queue.length,
+                if planned.is_some() { "some" } else { "no" }
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn settle(ended: Result<Result<(), BooksError>, tokio::task::JoinError>) -> Result<(), DaemonError> {
+    match ended {
+        Ok(result) => Ok(result?),
+        Err(error) if error.is_cancelled() => Ok(()),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

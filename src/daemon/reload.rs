@@ -1,0 +1,133 @@
+//! A configuration that is read again while the daemon runs: what of it counts at once, and what needs a restart.
+//!
+//! `ctwarden config reload` finds the daemon by the lock of the data directory, sends it SIGHUP, and reads its answer
+//! from a file beside the lock.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::books;
+use crate::clock::{Clock, Span, Stopwatch, Timestamp};
+use crate::config::Config;
+
+/// The answer's file in the data directory.
+const ANSWER: &str = "reload.json";
+/// The longest answer that is read, in bytes.
+const LONGEST_ANSWER: u64 = 1 << 20;
+/// How long the answer is waited for: the log list may have to be fetched.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// What a reload did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// When the daemon began with it, in milliseconds since 1970.
+    pub started_at: Timestamp,
+    /// Why nothing was changed; several lines where several things are wrong.
+    pub refused: Option<String>,
+    /// Sections of which something changed that counts from now on.
+    pub applied: Vec<String>,
+    /// Keys whose change counts after a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// Why the daemon could not be told.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// Nobody holds the lock.
+    #[error("no daemon runs on {0}; start it with `ctwarden run`")]
+    NotRunning(PathBuf),
+    /// The signal did not arrive.
+    #[error("the daemon (process {pid}) cannot be told: {reason}; run this as the user of the daemon")]
+    Signal {
+        /// The process.
+        pid: u32,
+        /// What the system said.
+        reason: String,
+    },
+    /// Nothing came back.
+    #[error("the daemon (process {0}) did not answer; see what it wrote to its standard error")]
+    NoAnswer(u32),
+    /// The lock cannot be read.
+    #[error(transparent)]
+    Books(#[from] books::BooksError),
+}
+
+/// Tells the daemon of a data directory to read its configuration again, and waits for its answer.
+///
+/// # Errors
+/// See [`ReloadError`].
+pub fn ask(data_directory: &Path, clock: &Clock) -> Result<Answer, ReloadError> {
+    let asked_at = clock.now();
+    let holder = books::lock_holder(data_directory)?;
+    let pid = holder.ok_or_else(|| ReloadError::NotRunning(data_directory.to_path_buf()))?;
+    let unsent = |reason: String| ReloadError::Signal { pid, reason };
+    let process = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let process = process.ok_or_else(|| unsent("its number is none of a process".to_string()))?;
+    rustix::process::kill_process(process, rustix::process::Signal::HUP).map_err(|e| unsent(e.to_string()))?;
+    let waited = Stopwatch::start();
+    while waited.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(50));
+        match read(data_directory) {
+            Some(answer) if answer.started_at >= asked_at => return Ok(answer),
+            _ if waited.elapsed() > Duration::from_secs(2) && books::lock_holder(data_directory)? != Some(pid) => break,
+            _ => {}
+        }
+    }
+    Err(ReloadError::NoAnswer(pid))
+}
+
+fn read(data_directory: &Path) -> Option<Answer> {
+    let path = data_directory.join(ANSWER);
+    let short = std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() <= LONGEST_ANSWER);
+    serde_json::from_slice(&std::fs::read(path).ok().filter(|_| short)?).ok()
+}
+
+/// Leaves the answer where [`ask`] looks for it.
+pub(super) fn answer(data_directory: &Path, answer: &Answer) -> std::io::Result<()> {
+    let (path, begun) = (data_directory.join(ANSWER), data_directory.join("reload.json.new"));
+    std::fs::write(&begun, serde_json::to_vec(answer)?)?;
+    std::fs::rename(begun, path)
+}
+
+/// The keys that differ and are read at the start alone.
+pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    let differs = [
+        ("logs.contact", old.logs.contact != new.logs.contact),
+        ("data.directory", old.data_directory != new.data_directory),
+        ("books.url", old.books != new.books),
+        ("issuance.source", old.issuance.source != new.issuance.source),
+        ("issuance.grace", old.issuance.grace != new.issuance.grace),
+        ("web.listen", old.web_listen != new.web_listen),
+        ("lint.public_suffix_list", old.public_suffix_list != new.public_suffix_list),
+        ("log.format", old.log.format != new.log.format),
+        ("log.level", old.log.level != new.log.level),
+    ];
+    differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| key.to_string()).collect()
+}
+
+/// The sections that differ in what can change while the daemon runs.
+pub(super) fn applied(old: &Config, new: &Config) -> Vec<String> {
+    let mut logs = new.logs.clone();
+    logs.contact.clone_from(&old.logs.contact);
+    let differs = [
+        ("logs", old.logs != logs),
+        ("issuer", old.issuers != new.issuers),
+        ("watch", old.watch_all_issuers != new.watch_all_issuers),
+        ("mail", old.mail != new.mail),
+    ];
+    differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| key.to_string()).collect()
+}
+
+/// The new configuration as far as it counts at once.
+pub(super) fn in_force(old: &Config, new: Config) -> Config {
+    let mut logs = new.logs;
+    logs.contact.clone_from(&old.logs.contact);
+    Config { logs, issuers: new.issuers, watch_all_issuers: new.watch_all_issuers, mail: new.mail, ..old.clone() }
+}
+
+/// How long until the log list is read again: a tenth more or less, so that not all monitors come at once.
+pub(super) fn pause(refresh: Span) -> Duration {
+    refresh.duration().mul_f64(rand::random_range(0.9..1.1))
+}
