@@ -16,16 +16,16 @@ use ctwarden::watch::Watchlist;
 use sha2::{Digest, Sha256};
 
 /// Rounds; in each all variants take turns, so that a change of the clock rate meets all of them.
-const ROUNDS: usize = 41;
-/// How long one sample lasts at least.
-const SAMPLE: Duration = Duration::from_millis(5);
+const ROUNDS: usize = 201;
+/// How long one sample lasts at least; short, so that some are not interrupted.
+const SAMPLE: Duration = Duration::from_micros(500);
 /// Ours over floor, at most.
 const TARGET_TILE: f64 = 1.25;
 const TARGET_PAGE: f64 = 1.35;
 
 type Run<'a> = Box<dyn FnMut() + 'a>;
 
-/// Nanoseconds of one run of each, as the lower quartile of all rounds: what else the machine does only adds.
+/// Nanoseconds of one run of each, the least of all rounds: what else the machine does only adds.
 fn measure(runs: &mut [Run<'_>]) -> Vec<f64> {
     let once = |run: &mut Run<'_>, times: u32| {
         let start = Instant::now();
@@ -41,17 +41,13 @@ fn measure(runs: &mut [Run<'_>]) -> Vec<f64> {
             times
         })
         .collect();
-    let mut samples = vec![Vec::new(); runs.len()];
+    let mut least = vec![f64::INFINITY; runs.len()];
     for _ in 0..ROUNDS {
         for (at, run) in runs.iter_mut().enumerate() {
-            samples[at].push(once(run, times[at]).as_nanos() as f64 / f64::from(times[at]));
+            least[at] = least[at].min(once(run, times[at]).as_nanos() as f64 / f64::from(times[at]));
         }
     }
-    let quartile = |mut of: Vec<f64>| {
-        of.sort_by(f64::total_cmp);
-        of[of.len() / 4]
-    };
-    samples.into_iter().map(quartile).collect()
+    least
 }
 
 /// One kind of response.

@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use crate::clock::{Span, Timestamp};
-use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, Verdict, br, escape};
+use crate::evidence::Policy;
+use crate::finding::{Citation, Document, Finding, Needs, RevocationClock, RuleInfo, Severity, Verdict, br, escape};
 use crate::record::{IssuanceRecord, Lookup, Order, Presented};
 
 /// When the certificate was first seen and when it is judged.
@@ -20,52 +21,77 @@ pub struct Context {
     pub grace: Span,
 }
 
+const fn rule(id: &'static str, summary: &'static str, section: &'static str) -> RuleInfo {
+    RuleInfo {
+        id,
+        summary,
+        severity: Severity::Error,
+        citation: br(section),
+        clock: RevocationClock::Day(5),
+        since: None,
+        until: None,
+        needs: Needs::Record,
+    }
+}
+
 static DB_UNKNOWN: RuleInfo = RuleInfo {
-    id: "db.unknown",
-    summary: "a certificate signed by the CA is in the CA's issuance database",
     severity: Severity::Critical,
-    citation: br("4.9.1.1"),
-    clock: RevocationClock::Day(5),
-    since: None,
-    until: None,
-    needs: Needs::Record,
+    ..rule("db.unknown", "a certificate signed by the CA is in the CA's issuance database", "4.9.1.1")
 };
 
-static SAN_UNEXPECTED: RuleInfo = RuleInfo {
-    id: "san.unexpected",
-    summary: "every subject alternative name is a name that the order approves",
-    severity: Severity::Error,
-    citation: br("3.2.2.4"),
-    clock: RevocationClock::Day(5),
-    since: None,
-    until: None,
-    needs: Needs::Record,
+static DB_KEY: RuleInfo =
+    rule("db.key", "the public key is the one that the issuance database has for the serial number", "4.9.1.1");
+
+// BR 6.3.2 limits the validity that the CA meant to give; another one in the certificate was given by something else.
+static DB_VALIDITY: RuleInfo = RuleInfo {
+    clock: RevocationClock::FiveDays(12),
+    ..rule("db.validity", "the validity is the one that the issuance database has for the serial number", "6.3.2")
 };
 
-static ORDER_KEY: RuleInfo = RuleInfo {
-    id: "order.key",
-    summary: "the public key is the one in the certificate request of the order",
-    severity: Severity::Error,
-    citation: br("4.1.2"),
-    clock: RevocationClock::Day(5),
-    since: None,
-    until: None,
-    needs: Needs::Record,
+static SAN_UNEXPECTED: RuleInfo =
+    rule("san.unexpected", "every subject alternative name is a name that the order approves", "3.2.2.4");
+
+// BR 4.1.2: "Prior to the issuance of a Certificate, the CA SHALL obtain from the Applicant ... a certificate request".
+static ORDER_KEY: RuleInfo =
+    rule("order.key", "the public key is the one in the certificate request of the order", "4.1.2");
+
+static ORDER_HIERARCHY: RuleInfo = rule(
+    "order.hierarchy",
+    "the issuer belongs to the hierarchy, public or internal, that the order was meant for",
+    "4.1.2",
+);
+
+// What the CA's own practice says of how orders come (Mozilla bug 1651026: by e-mail and signed PDF, past all checks).
+static ORDER_CHANNEL: RuleInfo = RuleInfo {
+    severity: Severity::Warning,
+    citation: Citation { document: Document::Monitor, section: "channels of orders" },
+    clock: RevocationClock::None,
+    ..rule("order.channel", "the order came through a channel that the CA's policy allows", "")
 };
 
 /// The rules of this room.
-pub static RULES: &[&RuleInfo] = &[&DB_UNKNOWN, &SAN_UNEXPECTED, &ORDER_KEY];
+pub static RULES: &[&RuleInfo] =
+    &[&DB_UNKNOWN, &DB_KEY, &DB_VALIDITY, &SAN_UNEXPECTED, &ORDER_KEY, &ORDER_HIERARCHY, &ORDER_CHANNEL];
 
 /// Compares a certificate with the CA's record: one verdict per rule of [`RULES`], in that order.
-pub fn run(presented: &Presented, lookup: &Lookup, context: &Context) -> Vec<(&'static RuleInfo, Verdict)> {
+pub fn run(
+    presented: &Presented,
+    lookup: &Lookup,
+    context: &Context,
+    policy: &Policy,
+) -> Vec<(&'static RuleInfo, Verdict)> {
     let compare = |judge: fn(&Presented, &IssuanceRecord) -> Verdict| match lookup.record() {
         Ok(record) => judge(presented, record),
         Err(why) => Verdict::NotEvaluable(why),
     };
     vec![
         (&DB_UNKNOWN, unknown(presented, lookup, context)),
+        (&DB_KEY, compare(db_key)),
+        (&DB_VALIDITY, compare(validity)),
         (&SAN_UNEXPECTED, compare(unexpected)),
         (&ORDER_KEY, compare(order_key)),
+        (&ORDER_HIERARCHY, compare(hierarchy)),
+        (&ORDER_CHANNEL, lookup.record().map_or_else(Verdict::NotEvaluable, |record| channel(record, policy))),
     ]
 }
 
@@ -137,6 +163,65 @@ fn order_key(presented: &Presented, record: &IssuanceRecord) -> Verdict {
     Verdict::Fail(vec![with_order(ORDER_KEY.finding("subjectPublicKeyInfo", detail), order, record)])
 }
 
+fn db_key(presented: &Presented, record: &IssuanceRecord) -> Verdict {
+    let Some(known) = &record.spki_sha256 else {
+        return Verdict::NotEvaluable("certificates.spki_sha256 is empty for this certificate".to_string());
+    };
+    let present = presented.spki_sha256.to_string();
+    if known.eq_ignore_ascii_case(&present) {
+        return Verdict::Pass;
+    }
+    let detail = format!("the certificate holds key {present}, the issuance database has key {}", shown(known));
+    let finding = DB_KEY.finding("subjectPublicKeyInfo", detail);
+    let row = format!("signed {}, state {} (as of {})", record.signed_at, shown(&record.state), record.as_of);
+    Verdict::Fail(vec![finding.with_evidence("issuance database", row)])
+}
+
+fn validity(presented: &Presented, record: &IssuanceRecord) -> Verdict {
+    let Some((start, end)) = presented.validity else {
+        return Verdict::NotEvaluable("the validity of the certificate cannot be read".to_string());
+    };
+    let Some((known_start, known_end)) = record.validity else {
+        return Verdict::NotEvaluable("certificates.not_before or not_after is empty for this certificate".to_string());
+    };
+    if (start.seconds(), end.seconds()) == (known_start.seconds(), known_end.seconds()) {
+        return Verdict::Pass;
+    }
+    let detail = format!("valid {start} to {end}, in the issuance database {known_start} to {known_end}");
+    let row = format!("signed {}, state {} (as of {})", record.signed_at, shown(&record.state), record.as_of);
+    Verdict::Fail(vec![DB_VALIDITY.finding("validity", detail).with_evidence("issuance database", row)])
+}
+
+fn hierarchy(_: &Presented, record: &IssuanceRecord) -> Verdict {
+    let Some(order) = &record.order else {
+        return Verdict::NotEvaluable("there is no order for this certificate that names a hierarchy".to_string());
+    };
+    if order.hierarchy.eq_ignore_ascii_case(&record.issuer_hierarchy) {
+        return Verdict::Pass;
+    }
+    let (meant, is) = (shown(&order.hierarchy), shown(&record.issuer_hierarchy));
+    let detail = format!("the order was meant for the {meant} hierarchy, an issuer of the {is} one signed it");
+    let subject = format!("order {}", shown(&order.order_id));
+    Verdict::Fail(vec![with_order(ORDER_HIERARCHY.finding(subject, detail), order, record)])
+}
+
+fn channel(record: &IssuanceRecord, policy: &Policy) -> Verdict {
+    let Some(order) = &record.order else {
+        return Verdict::NotEvaluable("there is no order for this certificate that names a channel".to_string());
+    };
+    if policy.channels.is_empty() {
+        return Verdict::NotEvaluable("the channels that the CA's policy allows are not configured".to_string());
+    }
+    if policy.channels.iter().any(|allowed| allowed.eq_ignore_ascii_case(&order.channel)) {
+        return Verdict::Pass;
+    }
+    let (came, allowed) = (shown(&order.channel), policy.channels.iter().map(|channel| shown(channel)));
+    let allowed: Vec<String> = allowed.collect();
+    let detail = format!("the order came by {came}; the policy allows {}", allowed.join(", "));
+    let subject = format!("order {}", shown(&order.order_id));
+    Verdict::Fail(vec![with_order(ORDER_CHANNEL.finding(subject, detail), order, record)])
+}
+
 fn with_order(finding: Finding, order: &Order, record: &IssuanceRecord) -> Finding {
     let names = order.names.as_deref().unwrap_or_default();
     let listed: Vec<String> = names.iter().take(10).map(|name| shown(name)).collect();
@@ -166,7 +251,11 @@ mod tests {
     const SEEN: Timestamp = date(2026, 11, 20);
 
     fn presented(names: &[&str]) -> Presented {
-        Presented { names: names.iter().map(|name| name.to_string()).collect(), spki_sha256: KeyHash([7; 32]) }
+        Presented {
+            names: names.iter().map(|name| name.to_string()).collect(),
+            spki_sha256: KeyHash([7; 32]),
+            validity: None,
+        }
     }
 
     fn record(names: Option<&[&str]>) -> IssuanceRecord {
@@ -176,6 +265,7 @@ mod tests {
             applicant_id: "a".into(),
             applicant_name: None,
             channel: "manual\u{1b}".into(),
+            vtype: "DV".into(),
             hierarchy: "public".into(),
             csr_spki_sha256: Some(KeyHash([7; 32]).to_string()),
             names: names.map(|names| names.iter().map(|name| name.to_string()).collect()),
@@ -186,23 +276,35 @@ mod tests {
             issuer_hierarchy: "public".into(),
             signed_at: SEEN,
             spki_sha256: None,
+            validity: None,
             state: "issued".into(),
             order: Some(order),
             authorisations: None,
             other_confirmations: vec![],
-            approvals: vec![],
+            keeps_caa_checks: false,
+            approvals: None,
             as_of: SEEN,
         }
     }
 
-    fn verdicts(presented: &Presented, lookup: &Lookup, waited: Span) -> [Verdict; 3] {
+    fn policy() -> Policy {
+        Policy { channels: vec!["web".into(), "acme".into()], ..Policy::default() }
+    }
+
+    fn all(presented: &Presented, lookup: &Lookup, waited: Span, policy: &Policy) -> Vec<Verdict> {
         let context = Context { first_seen: SEEN, now: SEEN.plus(waited), grace: Span::from_seconds(900) };
-        let verdicts = run(presented, lookup, &context);
+        let verdicts = run(presented, lookup, &context, policy);
         assert_eq!(
             verdicts.iter().map(|(rule, _)| rule.id).collect::<Vec<_>>(),
             RULES.iter().map(|r| r.id).collect::<Vec<_>>()
         );
-        verdicts.into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>().try_into().expect("three rules")
+        verdicts.into_iter().map(|(_, verdict)| verdict).collect()
+    }
+
+    /// db.unknown, san.unexpected and order.key.
+    fn verdicts(presented: &Presented, lookup: &Lookup, waited: Span) -> [Verdict; 3] {
+        let all = all(presented, lookup, waited, &policy());
+        [all[0].clone(), all[3].clone(), all[4].clone()]
     }
 
     fn found(record: IssuanceRecord) -> Lookup {
@@ -271,6 +373,32 @@ mod tests {
     }
 
     #[test]
+    fn key_hierarchy_and_channel_are_those_of_the_record() {
+        let mut known = record(Some(&["a.b"]));
+        let last = |record: &IssuanceRecord, policy: &Policy| {
+            let verdicts = all(&presented(&["a.b"]), &found(record.clone()), Span::default(), policy);
+            [verdicts[1].clone(), verdicts[5].clone(), verdicts[6].clone()]
+        };
+        let [key, hierarchy, channel] = last(&known, &Policy::default());
+        assert!(missing(&key).contains("certificates.spki_sha256") && missing(&channel).contains("not configured"));
+        assert_eq!(hierarchy, Verdict::Pass);
+        let [_, _, channel] = last(&known, &policy());
+        assert_eq!(subjects(&channel), ["order 8812"]);
+        if let Some(order) = &mut known.order {
+            (order.channel, order.hierarchy) = ("Web".into(), "internal".into());
+        }
+        known.spki_sha256 = Some(KeyHash([8; 32]).to_string());
+        let [key, hierarchy, channel] = last(&known, &policy());
+        assert_eq!((subjects(&key), subjects(&hierarchy)), (vec!["subjectPublicKeyInfo"], vec!["order 8812"]));
+        assert_eq!(channel, Verdict::Pass);
+        known.spki_sha256 = Some(KeyHash([7; 32]).to_string().to_uppercase());
+        assert_eq!(last(&known, &policy())[0], Verdict::Pass);
+        known.order = None;
+        let [_, hierarchy, channel] = last(&known, &policy());
+        assert!(missing(&hierarchy).contains("no order") && missing(&channel).contains("no order"));
+    }
+
+    #[test]
     fn unknown_is_critical_after_the_grace_and_not_before() {
         let lookup = Lookup::Unknown { as_of: SEEN.minus(Span::from_seconds(1)) };
         let [early, san, key] = verdicts(&presented(&["a.b"]), &lookup, Span::from_seconds(899));
@@ -287,7 +415,7 @@ mod tests {
     #[test]
     fn our_outage_is_never_a_finding() {
         for lookup in [Lookup::NoSource, Lookup::Unavailable { reason: "timed out\n".into() }] {
-            for verdict in verdicts(&presented(&["a.b"]), &lookup, Span::from_days(9)) {
+            for verdict in all(&presented(&["a.b"]), &lookup, Span::from_days(9), &policy()) {
                 assert!(!missing(&verdict).contains('\n'), "{verdict:?}");
             }
         }

@@ -95,6 +95,8 @@ pub struct Policy<'a> {
     pub watchlist: &'a Watchlist,
     /// TLDs, suffixes.
     pub tables: &'a Tables,
+    /// The CA's own terms.
+    pub terms: &'a evidence::Policy,
     /// The logs whose SCTs can be verified.
     pub logs: &'a KnownLogs,
     /// How long after logging the CA's record may lack a certificate before that is a finding.
@@ -129,8 +131,8 @@ pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> V
     if examinee.standing == Standing::Ours && !certificate.is_ca() {
         let presented = presented(certificate);
         let context = crosscheck::Context { first_seen: examinee.first_logged_at, now, grace: policy.grace };
-        verdicts.extend(crosscheck::run(&presented, examinee.lookup, &context));
-        verdicts.extend(evidence::run(&presented, examinee.lookup, issued));
+        verdicts.extend(crosscheck::run(&presented, examinee.lookup, &context, policy.terms));
+        verdicts.extend(evidence::run(&presented, examinee.lookup, issued, policy.terms));
     }
     verdicts
 }
@@ -153,7 +155,8 @@ pub fn presented(certificate: &Certificate) -> Presented {
         Identifier::Dns(name) => name.lower().text(),
         Identifier::Ip(_) => identifier.text(),
     });
-    Presented { names: names.collect(), spki_sha256: certificate.spki_sha256() }
+    let validity = certificate.not_before().zip(certificate.not_after());
+    Presented { names: names.collect(), spki_sha256: certificate.spki_sha256(), validity }
 }
 
 /// The time of issuance, in this order: the CA's own signing time; the earliest embedded SCT; otherwise an interval
@@ -168,6 +171,20 @@ pub fn issued(certificate: &Certificate, lookup: &Lookup, first_logged_at: Times
     }
     let not_before = certificate.not_before().unwrap_or(first_logged_at);
     Issued { earliest: not_before.min(first_logged_at), latest: first_logged_at }
+}
+
+/// Whether verdicts are worth a case: something that must not be, or that a person must decide, or that is wrong with
+/// the CA's own record. What a certificate only should or should not be (a warning or a notice of a rule about the
+/// certificate alone) is told with a case that there is, and counted; it opens none: a CA whose profile breaks one
+/// SHOULD would get a message for every certificate, and read none of them.
+pub fn opens_a_case(verdicts: &[(&'static RuleInfo, Verdict)]) -> bool {
+    verdicts.iter().any(|(rule, verdict)| match verdict {
+        Verdict::Fail(found) => {
+            let serious = |finding: &Finding| !matches!(finding.severity, Severity::Warning | Severity::Notice);
+            rule.needs == Needs::Record || found.iter().any(serious)
+        }
+        Verdict::Pass | Verdict::NotEvaluable(_) => false,
+    })
 }
 
 /// The findings among verdicts, each rule and subject once, and the rules that could not be judged.

@@ -19,6 +19,7 @@ use crate::books::{Books, BooksError};
 use crate::cache::Cache;
 use crate::clock::{Clock, Span};
 use crate::ct::log_list::Log;
+use crate::evidence;
 use crate::issuance::IssuanceDb;
 use crate::lint::Tables;
 use crate::metrics::Metrics;
@@ -48,6 +49,8 @@ pub struct Walk {
     pub tables: Arc<Tables>,
     /// How long after logging the CA's record may lack a certificate.
     pub grace: Span,
+    /// The CA's own terms.
+    pub terms: Arc<evidence::Policy>,
     /// Where messages go.
     pub notifier: Arc<Notifier>,
     /// To whom, one per recipient.

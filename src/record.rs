@@ -15,6 +15,8 @@ pub struct Presented {
     pub names: Vec<String>,
     /// SHA-256 of the SubjectPublicKeyInfo.
     pub spki_sha256: KeyHash,
+    /// Start and end of its validity, when both can be read.
+    pub validity: Option<(Timestamp, Timestamp)>,
 }
 
 /// The answer to "what do you know of this certificate?".
@@ -64,6 +66,8 @@ pub struct IssuanceRecord {
     pub signed_at: Timestamp,
     /// SHA-256 of the public key in the certificate.
     pub spki_sha256: Option<String>,
+    /// Start and end of the validity in the certificate, when both are recorded.
+    pub validity: Option<(Timestamp, Timestamp)>,
     /// `precert_only` or `issued`.
     pub state: String,
     /// The order it was issued for; `None` when the row names none or one that does not exist.
@@ -73,8 +77,10 @@ pub struct IssuanceRecord {
     /// The confirmations of the same applicant, completed by the time of signing, for domains that cover one of the
     /// SANs, whether a row names them or not: before "no evidence" is said, these are searched.
     pub other_confirmations: Vec<DcvConfirmation>,
-    /// Who approved the order, in order of time.
-    pub approvals: Vec<Approval>,
+    /// Whether the feed has the table of CAA checks: without it a name without a check says nothing.
+    pub keeps_caa_checks: bool,
+    /// Who approved the order, in order of time; `None` when the feed has no such table.
+    pub approvals: Option<Vec<Approval>>,
     /// How fresh the database's answer is.
     pub as_of: Timestamp,
 }
@@ -92,6 +98,8 @@ pub struct Order {
     pub applicant_name: Option<String>,
     /// `acme`, `api`, `web` or `manual`.
     pub channel: String,
+    /// `DV`, `OV`, `IV` or `EV`, as the CA writes it.
+    pub vtype: String,
     /// `public` or `internal`: the hierarchy the order was meant for.
     pub hierarchy: String,
     /// SHA-256 of the public key in the CSR.
@@ -142,6 +150,8 @@ pub struct DcvConfirmation {
     pub dcv_id: i64,
     /// The applicant who was confirmed.
     pub applicant_id: String,
+    /// The account of that applicant.
+    pub account_id: Option<String>,
     /// The Authorization Domain Name, lower case, as validated.
     pub adn: String,
     /// The method, as `3.2.2.4.7`.
@@ -150,6 +160,25 @@ pub struct DcvConfirmation {
     pub completed_at: Timestamp,
     /// `system`, or the person who did it by hand.
     pub performed_by: String,
+    /// `own` or the resolver that was asked, if recorded.
+    pub resolver: Option<String>,
+    /// When its Random Value or Request Token was made, if recorded.
+    pub token_issued_at: Option<Timestamp>,
+    /// The outcome of DNSSEC validation at the primary perspective, as RFC 4035 4.3 calls it, if recorded.
+    pub dnssec: Option<String>,
+    /// What the remote perspectives saw, if recorded.
+    pub remote: Option<Perspectives>,
+}
+
+/// What the remote network perspectives of BR 3.2.2.9 saw of one validation or check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Perspectives {
+    /// How many corroborated what the primary perspective saw.
+    pub corroborating: u64,
+    /// How many were asked.
+    pub total: u64,
+    /// In how many RIR regions those that corroborated stand, if recorded.
+    pub regions: Option<u64>,
 }
 
 /// A decision to rely on an earlier confirmation.
@@ -202,12 +231,18 @@ pub struct CaaCheck {
     pub checked_at: Timestamp,
     /// `permit`, `deny`, `none` or `failed`.
     pub result: String,
+    /// The records of the answer in presentation format, one a line, if recorded.
+    pub rrset: Option<String>,
     /// The TTL of the answer, if recorded.
     pub ttl: Option<Span>,
+    /// The outcome of DNSSEC validation, as RFC 4035 4.3 calls it, if recorded.
+    pub dnssec: Option<String>,
     /// `own` or the resolver that was asked.
     pub resolver: String,
     /// `system`, or the person who did it by hand.
     pub performed_by: String,
+    /// What the remote perspectives saw, if recorded.
+    pub remote: Option<Perspectives>,
 }
 
 /// A decision of a person on an order.
@@ -230,6 +265,12 @@ pub fn covering_domains(name: &str) -> Vec<&str> {
     }
     let ancestors = bare.match_indices('.').map(|(dot, _)| &bare[dot + 1..]).filter(|rest| !rest.is_empty());
     std::iter::once(bare).chain(ancestors).collect()
+}
+
+/// Whether a validation or check of `done` was made for `name` itself; `*.` does not matter.
+pub fn same_domain(done: &str, name: &str) -> bool {
+    let bare = |text: &str| text.strip_prefix("*.").unwrap_or(text).to_ascii_lowercase();
+    bare(done) == bare(name)
 }
 
 /// Whether a validation of `adn` covers `name`: equal or an ancestor on a label boundary, so that `l.com` does not

@@ -3,14 +3,14 @@
 
 mod support;
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use ctwarden::cert::Certificate;
 use ctwarden::clock::{Clock, Span};
 use ctwarden::demo::ca::Ca;
 use ctwarden::demo::log::{Api, LogServer, LogSettings, RawEntry, RawKind, log_list};
+use support::disk::SmallDisk;
 use support::monitor::{Bench, printed, said};
 
 const USAGE: i32 = 2;
@@ -216,31 +216,6 @@ async fn a_port_in_use_is_named_and_nothing_is_begun() {
     let done = bench.run_beside(&["run", "--until-caught-up"]).await;
     assert_eq!((done.status.code(), bench.count("SELECT count(*) FROM hits")), (Some(0), 1), "{}", said(&done));
     log.stop().await;
-}
-
-/// A file system of a fixed size; gone when dropped.
-struct SmallDisk<'a>(&'a Path);
-
-impl SmallDisk<'_> {
-    fn mount(path: &Path, kib: u32) -> Option<SmallDisk<'_>> {
-        std::fs::create_dir_all(path).expect("a directory");
-        let size = format!("size={kib}k");
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(path).output();
-        done.is_ok_and(|done| done.status.success()).then_some(SmallDisk(path))
-    }
-
-    fn grow(&self, mib: u32) {
-        let size = format!("remount,size={mib}m");
-        let done = Command::new("mount").args(["-o", &size]).arg(self.0).output().expect("mount");
-        assert!(done.status.success(), "{}", said(&done));
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        // Lazily: a process that is just ending may still hold a file.
-        drop(Command::new("umount").arg("-l").arg(self.0).output());
-    }
 }
 
 /// The disk fills up while the daemon reads, examines or mails, according to its size.

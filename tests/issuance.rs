@@ -1,13 +1,14 @@
 //! The CA's record end to end: import of NDJSON and CSV, lookup, cross-check and audit of the evidence.
 //!
-//! `fixtures/issuance/<rule>[.<case>].{fail,pass}.json` holds a certificate, the rows of the CA's feed and the
-//! findings expected, as `rule subject`. `ten.ndjson` and `csv/` are one feed in both formats: ten certificates, each
+//! `fixtures/issuance/<rule>[.<case>].{fail,pass,gap}.json` holds a certificate, the CA's own terms, the rows of its feed
+//! and the findings expected, as `rule subject`; a gap is where the rule is not evaluable, with words of the reason. `ten.ndjson` and `csv/` are one feed in both formats: ten certificates, each
 //! with one thing wrong (the first with none), built after the two incidents the monitor was made for.
 
 use std::path::{Path, PathBuf};
 
 use ctwarden::clock::{Clock, Span, Stopwatch, Timestamp, date};
-use ctwarden::finding::{CaseKey, Issued, KeyHash, Serial, Verdict};
+use ctwarden::evidence::Policy;
+use ctwarden::finding::{CaseKey, Issued, KeyHash, RuleInfo, Serial, Verdict};
 use ctwarden::issuance::{Embedded, ImportSummary, IssuanceDb, Query};
 use ctwarden::record::{Basis, Lookup, Presented};
 use ctwarden::{crosscheck, evidence};
@@ -29,6 +30,26 @@ struct Case {
     key: CaseKey,
     presented: Presented,
     context: crosscheck::Context,
+    policy: Policy,
+}
+
+/// The terms in a fixture; what it leaves out is as by default.
+fn policy(fixture: &Value) -> Policy {
+    let words = |key: &str, otherwise: Vec<String>| match fixture["policy"][key].as_array() {
+        Some(words) => words.iter().map(|word| word.as_str().expect("text").to_string()).collect(),
+        None => otherwise,
+    };
+    let default = Policy::default();
+    Policy {
+        reuse_rules: default.reuse_rules,
+        issuer_domains: words("issuer_domains", default.issuer_domains),
+        account_uri_prefix: fixture["policy"]["account_uri_prefix"].as_str().map(str::to_string),
+        channels: words("channels", default.channels),
+        methods: words("methods", default.methods),
+        own_resolvers: words("own_resolvers", default.own_resolvers),
+        systems: words("systems", default.systems),
+        shared_account_kinds: words("shared_account_kinds", default.shared_account_kinds),
+    }
 }
 
 impl Case {
@@ -36,10 +57,15 @@ impl Case {
         let issuer_key_hash = KeyHash::from_hex(issuer).expect("a key hash");
         let serial = Serial::from_hex(serial).expect("a serial");
         let names = names.iter().map(|name| name.to_string()).collect();
-        let presented = Presented { names, spki_sha256: KeyHash::from_hex(spki).expect("a key hash") };
+        let presented = Presented { names, spki_sha256: KeyHash::from_hex(spki).expect("a key hash"), validity: None };
         let context =
             crosscheck::Context { first_seen: NOW, now: NOW.plus(Span::from_days(1)), grace: Span::default() };
-        Case { key: CaseKey { issuer_key_hash, serial }, presented, context }
+        let policy = Policy {
+            issuer_domains: vec!["ca.example".into()],
+            channels: ["web", "api", "acme"].map(String::from).to_vec(),
+            ..Policy::default()
+        };
+        Case { key: CaseKey { issuer_key_hash, serial }, presented, context, policy }
     }
 
     fn lookup(&self, database: &Embedded) -> Lookup {
@@ -47,15 +73,16 @@ impl Case {
         database.find(&[query]).expect("an answer").remove(0)
     }
 
+    fn verdicts(&self, database: &Embedded) -> Vec<(&'static RuleInfo, Verdict)> {
+        let (lookup, issued) = (self.lookup(database), Issued::at(self.context.first_seen));
+        let mut verdicts = crosscheck::run(&self.presented, &lookup, &self.context, &self.policy);
+        verdicts.extend(evidence::run(&self.presented, &lookup, issued, &self.policy));
+        verdicts
+    }
+
     /// `rule subject` of every finding, sorted.
     fn found(&self, database: &Embedded) -> Vec<String> {
-        let lookup = self.lookup(database);
-        let verdicts = crosscheck::run(&self.presented, &lookup, &self.context).into_iter().chain(evidence::run(
-            &self.presented,
-            &lookup,
-            Issued::at(self.context.first_seen),
-        ));
-        let mut found: Vec<String> = verdicts
+        let mut found: Vec<String> = (self.verdicts(database).into_iter())
             .filter_map(|(_, verdict)| match verdict {
                 Verdict::Fail(findings) => Some(findings),
                 _ => None,
@@ -65,6 +92,14 @@ impl Case {
             .collect();
         found.sort();
         found
+    }
+
+    /// Why a rule could not be judged, if it could not.
+    fn gap(&self, database: &Embedded, rule: &str) -> Option<String> {
+        self.verdicts(database).into_iter().find_map(|(info, verdict)| match verdict {
+            Verdict::NotEvaluable(why) if info.id == rule => Some(why),
+            _ => None,
+        })
     }
 }
 
@@ -77,9 +112,9 @@ fn every_rule_finds_what_its_fixtures_say_and_nothing_else() {
         .collect();
     files.sort();
     let rules = || crosscheck::RULES.iter().chain(evidence::RULES).map(|rule| rule.id);
-    for (rule, word) in rules().flat_map(|rule| [(rule, "fail"), (rule, "pass")]) {
+    for (rule, word) in rules().flat_map(|rule| ["fail", "pass", "gap"].map(|word| (rule, word))) {
         let exists = files.iter().any(|file| file.ends_with(format!("{rule}.{word}.json")));
-        assert!(exists, "{rule} has no {word}ing fixture");
+        assert!(exists, "{rule} has no fixture .{word}.json");
     }
     for file in files {
         let name = file.file_name().expect("a name").to_string_lossy().to_string();
@@ -90,7 +125,13 @@ fn every_rule_finds_what_its_fixtures_say_and_nothing_else() {
         let moment = |key: &str| Timestamp::parse(text(key)).unwrap_or_else(|| panic!("{name}: {key}"));
         let mut case = Case::new(text("issuer_key_hash"), text("serial"), &words("names"), text("spki_sha256"));
         let grace = Span::from_seconds(fixture["grace_seconds"].as_i64().expect("seconds"));
+        if fixture["not_after"].is_string() {
+            case.presented.validity = Some((moment("not_before"), moment("not_after")));
+        }
         case.context = crosscheck::Context { first_seen: moment("first_seen"), now: moment("now"), grace };
+        if fixture["policy"].is_object() {
+            case.policy = policy(&fixture);
+        }
         let rows: Vec<String> = list("rows").iter().map(Value::to_string).collect();
         let (_directory, database) = database();
         database.import_ndjson(&rows.join("\n"), NOW).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -98,6 +139,14 @@ fn every_rule_finds_what_its_fixtures_say_and_nothing_else() {
         let rule = rules().find(|rule| name.starts_with(rule)).unwrap_or_else(|| panic!("{name}: whose fixture?"));
         let fails = words("expected").iter().any(|found| found.split(' ').next() == Some(rule));
         assert_eq!(fails, name.ends_with(".fail.json"), "{name} is named after what it shows");
+        let gaps = fixture["not_evaluable"].as_object().into_iter().flatten();
+        for (rule, words) in gaps {
+            let why = case.gap(&database, rule).unwrap_or_else(|| panic!("{name}: {rule} is evaluable"));
+            assert!(why.contains(words.as_str().expect("text")), "{name}: {rule}: {why}");
+        }
+        let gap = case.gap(&database, rule).is_some();
+        assert!(gap || !name.ends_with(".gap.json"), "{name}: {rule} is evaluable");
+        println!("{rule:<16} {name:<44} {}", text("about"));
     }
 }
 
@@ -111,17 +160,19 @@ type Row = (&'static str, &'static [&'static str], &'static str, &'static [&'sta
 #[rustfmt::skip]
 const TEN: [Row; 11] = [
     ("01a1", &["www.barakaldo.eus", "barakaldo.eus"], KEY, &[]),
-    ("02a2", &[INTERNAL], OTHER_KEY, &["dcv.exists www.barakaldo.bizkaia.euskalsarea",
-        "order.key subjectPublicKeyInfo", "san.unexpected www.barakaldo.bizkaia.euskalsarea"]),
+    ("02a2", &[INTERNAL], OTHER_KEY, &["caa.exists www.barakaldo.bizkaia.euskalsarea", "db.key subjectPublicKeyInfo",
+        "dcv.exists www.barakaldo.bizkaia.euskalsarea", "order.channel order 8812", "order.key subjectPublicKeyInfo",
+        "san.unexpected www.barakaldo.bizkaia.euskalsarea"]),
     ("03a3", &["kultura.barakaldo-udala.eus"], KEY, &["dcv.reuse kultura.barakaldo-udala.eus"]),
     ("04a4", &["kirola.eus"], KEY, &["dcv.exists kirola.eus", "dcv.reuse kirola.eus"]),
-    // Whose confirmation it is, by what method, by how many persons and how fresh the CAA check was is for other rules.
-    ("05a5", &["cola.example.com"], KEY, &[]),
-    ("06a6", &["*.liburutegia.eus"], KEY, &[]),
-    ("07a7", &["aretoa.eus"], KEY, &[]),
-    ("08a8", &["egoitza.eus"], KEY, &[]),
-    ("09a9", &["zerbitzua.eus"], KEY, &[]),
-    ("0aaa", &["evil.com"], KEY, &["dcv.exists evil.com"]),
+    ("05a5", &["cola.example.com"], KEY, &["dcv.applicant cola.example.com"]),
+    ("06a6", &["*.liburutegia.eus"], KEY, &["dcv.wildcard *.liburutegia.eus"]),
+    ("07a7", &["aretoa.eus"], KEY, &["dcv.method aretoa.eus"]),
+    ("08a8", &["egoitza.eus"], KEY, &["ev.approvals order O8"]),
+    // Nine hours old is fresh enough for a TTL of a day.
+    ("09a9", &["zerbitzua.eus"], KEY, &["caa.manual zerbitzua.eus", "caa.resolver zerbitzua.eus",
+        "dcv.manual zerbitzua.eus", "order.channel order O9"]),
+    ("0aaa", &["evil.com"], KEY, &["dcv.adn evil.com"]),
     ("0bab", &["unknown.eus"], KEY, &["db.unknown unknown.eus"]),
 ];
 
@@ -184,7 +235,7 @@ fn the_nine_hundred_days_are_shown_with_every_step() {
     let rows = record.authorisations.as_ref().expect("rows");
     let Basis::Reuse(reuse) = &rows[0].basis else { panic!("{rows:?}") };
     assert_eq!(reuse.chain.len(), 2);
-    let verdicts = evidence::run(&case.presented, &lookup, Issued::at(record.signed_at));
+    let verdicts = evidence::run(&case.presented, &lookup, Issued::at(record.signed_at), &case.policy);
     let Some(Verdict::Fail(findings)) = verdicts.into_iter().find(|(rule, _)| rule.id == "dcv.reuse").map(|(_, v)| v)
     else {
         panic!("a finding was expected")

@@ -176,7 +176,9 @@ impl Ledger {
             "dcv_confirmations",
             json!({"dcv_id": id, "applicant_id": applicant, "adn": name,
             "method": "3.2.2.4.7", "completed_at": completed_at.seconds(), "performed_by": "system",
-            "resolver": "own", "remote_ok": 5, "remote_total": 5, "evidence_ref": format!("dcv/{id}")}),
+            "resolver": "own", "remote_ok": 5, "remote_total": 5, "remote_rirs": 3, "dnssec": "insecure",
+            "token_issued_at": completed_at.minus(Span::from_seconds(15)).seconds(),
+            "evidence_ref": format!("dcv/{id}")}),
         );
         id
     }
@@ -199,7 +201,7 @@ impl Ledger {
             "caa_checks",
             json!({"caa_id": caa, "name": name, "checked_at": checked_at, "result": "none",
             "ttl": 3600, "dnssec": "insecure", "resolver": "own", "performed_by": "system", "remote_ok": 5,
-            "remote_total": 5}),
+            "remote_total": 5, "remote_rirs": 3}),
         );
         basis["cert_id"] = entered.certificate.as_ref().map_or(Value::Null, |row| row["cert_id"].clone());
         basis["name"] = json!(name);

@@ -216,14 +216,15 @@ mod tests {
         let names: Vec<String> = certificate.dns_names().iter().map(|name| name.text()).collect();
         let database = Embedded::open(&world.data_directory()).expect("opens");
         let lookup = database.find(&[Query { key, names: names.clone() }]).expect("answers").remove(0);
-        let presented = Presented { names, spki_sha256: certificate.spki_sha256() };
+        let validity = certificate.not_before().zip(certificate.not_after());
+        let presented = Presented { names, spki_sha256: certificate.spki_sha256(), validity };
         let now = world.clock.now();
         let grace = Span::from_seconds(GRACE_SECONDS.into());
         let context = Context { first_seen: now.minus(grace), now, grace };
         let mut verdicts: Vec<(&'static RuleInfo, Verdict)> = Vec::new();
         verdicts.extend(lint::run(&certificate, Issued::at(now), &lint::Tables::embedded()));
-        verdicts.extend(crosscheck::run(&presented, &lookup, &context));
-        verdicts.extend(evidence::run(&presented, &lookup, Issued::at(now)));
+        verdicts.extend(crosscheck::run(&presented, &lookup, &context, &evidence::Policy::default()));
+        verdicts.extend(evidence::run(&presented, &lookup, Issued::at(now), &evidence::Policy::default()));
         verdicts
             .into_iter()
             .filter(|(_, verdict)| matches!(verdict, Verdict::Fail(_)))

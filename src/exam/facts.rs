@@ -91,7 +91,7 @@ pub fn record_lines(lookup: &Lookup) -> Vec<(String, String)> {
         };
         line("validation", format!("{}: {basis}", authorisation.name));
     }
-    for approval in record.approvals.iter().take(10) {
+    for approval in record.approvals.iter().flatten().take(10) {
         line("approval", format!("{} by {} {}", approval.step, approval.person, approval.decided_at));
     }
     for (_, text) in &mut lines {

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use crate::clock::{Span, Timestamp};
 use crate::issuance::Query;
 use crate::record::{
-    Account, Approval, Basis, CaaCheck, DcvConfirmation, DcvReuse, IssuanceRecord, Lookup, Order, ReuseStep,
-    SanAuthorisation, covering_domains,
+    Account, Approval, Basis, CaaCheck, DcvConfirmation, DcvReuse, IssuanceRecord, Lookup, Order, Perspectives,
+    ReuseStep, SanAuthorisation, covering_domains,
 };
 
 /// How many domains are searched for other confirmations, and how many confirmations are kept: the newest per domain.
@@ -50,8 +50,10 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
         spki_sha256: Option<String>,
         state: String,
         hierarchy: String,
+        validity: Option<(Timestamp, Timestamp)>,
     }
-    let sql = "SELECT c.cert_id, c.order_id, c.signed_at, c.spki_sha256, c.state, i.hierarchy
+    let sql = "SELECT c.cert_id, c.order_id, c.signed_at, c.spki_sha256, c.state, i.hierarchy,
+                   c.not_before, c.not_after
                FROM issuers i JOIN certificates c USING (issuer_id) WHERE i.spki_sha256 = ?1 AND c.serial = ?2";
     let key = params![query.key.issuer_key_hash.to_string(), query.key.serial.value_hex()];
     let certificate = maybe(tx, sql, key, |row| {
@@ -62,6 +64,7 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
             spki_sha256: row.get(3)?,
             state: row.get(4)?,
             hierarchy: row.get(5)?,
+            validity: moment(row, 6)?.zip(moment(row, 7)?),
         })
     })?;
     let Some(certificate) = certificate else {
@@ -76,7 +79,7 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
         true => Some(authorisations(tx, certificate.cert_id)?),
         false => None,
     };
-    let (other_confirmations, approvals) = match &order {
+    let (other_confirmations, decisions) = match &order {
         Some(order) => {
             let before = certificate.signed_at;
             (confirmations(tx, &order.applicant_id, &query.names, before)?, approvals(tx, &order.order_id)?)
@@ -88,11 +91,13 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
         issuer_hierarchy: certificate.hierarchy,
         signed_at: certificate.signed_at,
         spki_sha256: certificate.spki_sha256,
+        validity: certificate.validity,
         state: certificate.state,
         order,
         authorisations,
         other_confirmations,
-        approvals,
+        keeps_caa_checks: feed.has("caa_checks"),
+        approvals: feed.has("approvals").then_some(decisions),
         as_of: feed.as_of,
     })))
 }
@@ -106,7 +111,7 @@ fn order(tx: &Connection, feed: &Feed, order_id: &str) -> rusqlite::Result<Optio
         false => None,
     };
     let sql = "SELECT a.account_id, a.kind, a.name, p.applicant_id, p.name, o.channel, o.hierarchy, o.csr_spki_sha256,
-                   o.created_at
+                   o.created_at, o.vtype
                FROM orders o JOIN applicants p USING (applicant_id) JOIN accounts a USING (account_id)
                WHERE o.order_id = ?1";
     maybe(tx, sql, [order_id], |row| {
@@ -116,6 +121,7 @@ fn order(tx: &Connection, feed: &Feed, order_id: &str) -> rusqlite::Result<Optio
             applicant_id: row.get(3)?,
             applicant_name: row.get(4)?,
             channel: row.get(5)?,
+            vtype: row.get(9)?,
             hierarchy: row.get(6)?,
             csr_spki_sha256: row.get(7)?,
             names,
@@ -145,7 +151,9 @@ fn authorisations(tx: &Connection, cert_id: i64) -> rusqlite::Result<Vec<SanAuth
 }
 
 const CONFIRMATION: &str =
-    "SELECT dcv_id, applicant_id, adn, method, completed_at, performed_by FROM dcv_confirmations";
+    "SELECT d.dcv_id, d.applicant_id, d.adn, d.method, d.completed_at, d.performed_by, d.resolver,
+        d.token_issued_at, d.dnssec, d.remote_ok, d.remote_total, d.remote_rirs, p.account_id
+    FROM dcv_confirmations d JOIN applicants p USING (applicant_id)";
 
 fn read_confirmation(row: &Row<'_>) -> rusqlite::Result<DcvConfirmation> {
     Ok(DcvConfirmation {
@@ -155,11 +163,23 @@ fn read_confirmation(row: &Row<'_>) -> rusqlite::Result<DcvConfirmation> {
         method: row.get(3)?,
         completed_at: seconds(row, 4)?,
         performed_by: row.get(5)?,
+        resolver: row.get(6)?,
+        token_issued_at: moment(row, 7)?,
+        dnssec: row.get(8)?,
+        remote: perspectives(row, 9)?,
+        account_id: row.get(12)?,
     })
 }
 
+/// Three columns from `place`: remote_ok, remote_total, remote_rirs. One of the first two alone says nothing.
+fn perspectives(row: &Row<'_>, place: usize) -> rusqlite::Result<Option<Perspectives>> {
+    let count = |place: usize| row.get::<_, Option<i64>>(place).map(|count| count.map(i64::unsigned_abs));
+    let (ok, total, regions) = (count(place)?, count(place + 1)?, count(place + 2)?);
+    Ok(ok.zip(total).map(|(corroborating, total)| Perspectives { corroborating, total, regions }))
+}
+
 fn confirmation(tx: &Connection, dcv_id: i64) -> rusqlite::Result<Option<DcvConfirmation>> {
-    maybe(tx, &format!("{CONFIRMATION} WHERE dcv_id = ?1"), [dcv_id], read_confirmation)
+    maybe(tx, &format!("{CONFIRMATION} WHERE d.dcv_id = ?1"), [dcv_id], read_confirmation)
 }
 
 /// The newest confirmations of the applicant, completed by the time of signing, for each domain that covers a name.
@@ -172,7 +192,8 @@ fn confirmations(
     let domains: BTreeSet<String> =
         names.iter().flat_map(|name| covering_domains(name)).map(str::to_ascii_lowercase).take(DOMAIN_LIMIT).collect();
     let sql = format!(
-        "{CONFIRMATION} WHERE applicant_id = ?1 AND adn = ?2 AND completed_at <= ?3 ORDER BY completed_at DESC LIMIT ?4"
+        "{CONFIRMATION} WHERE d.applicant_id = ?1 AND d.adn = ?2 AND d.completed_at <= ?3
+         ORDER BY d.completed_at DESC LIMIT ?4"
     );
     let mut found = Vec::new();
     for domain in domains {
@@ -184,10 +205,7 @@ fn confirmations(
 
 fn reuse(tx: &Connection, reuse_id: i64) -> rusqlite::Result<Option<DcvReuse>> {
     let sql = "SELECT stated_id, stated_at FROM dcv_reuse_chain WHERE reuse_id = ?1 ORDER BY step";
-    let chain = all(tx, sql, [reuse_id], |row| {
-        let stated_at: Option<i64> = row.get(1)?;
-        Ok(ReuseStep { stated_id: row.get(0)?, stated_at: stated_at.map(Timestamp::from_seconds) })
-    })?;
+    let chain = all(tx, sql, [reuse_id], |row| Ok(ReuseStep { stated_id: row.get(0)?, stated_at: moment(row, 1)? }))?;
     let sql = "SELECT dcv_id, rule, decided_at, decided_by FROM dcv_reuse WHERE reuse_id = ?1";
     let row = maybe(tx, sql, [reuse_id], |row| {
         let reuse = DcvReuse {
@@ -209,7 +227,9 @@ fn reuse(tx: &Connection, reuse_id: i64) -> rusqlite::Result<Option<DcvReuse>> {
 }
 
 fn caa_check(tx: &Connection, caa_id: i64) -> rusqlite::Result<Option<CaaCheck>> {
-    let sql = "SELECT name, checked_at, result, ttl, resolver, performed_by FROM caa_checks WHERE caa_id = ?1";
+    let sql = "SELECT name, checked_at, result, ttl, resolver, performed_by, rrset, dnssec, remote_ok, remote_total,
+                   remote_rirs
+               FROM caa_checks WHERE caa_id = ?1";
     maybe(tx, sql, [caa_id], |row| {
         let ttl: Option<i64> = row.get(3)?;
         Ok(CaaCheck {
@@ -220,6 +240,9 @@ fn caa_check(tx: &Connection, caa_id: i64) -> rusqlite::Result<Option<CaaCheck>>
             ttl: ttl.map(Span::from_seconds),
             resolver: row.get(4)?,
             performed_by: row.get(5)?,
+            rrset: row.get(6)?,
+            dnssec: row.get(7)?,
+            remote: perspectives(row, 8)?,
         })
     })
 }
@@ -233,6 +256,10 @@ fn approvals(tx: &Connection, order_id: &str) -> rusqlite::Result<Vec<Approval>>
 
 fn seconds(row: &Row<'_>, place: usize) -> rusqlite::Result<Timestamp> {
     row.get(place).map(Timestamp::from_seconds)
+}
+
+fn moment(row: &Row<'_>, place: usize) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(place)?.map(Timestamp::from_seconds))
 }
 
 fn maybe<T>(

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::issuance::IssuanceError;
 
 /// The schema that this program writes, in `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 /// "ctwi" in `application_id`: this file is an issuance database of ours.
 const APPLICATION_ID: i64 = 0x6374_7769;
 
@@ -32,7 +32,8 @@ CREATE TABLE certificates (cert_id INTEGER PRIMARY KEY, issuer_id INTEGER NOT NU
     UNIQUE (issuer_id, serial)) STRICT;
 CREATE TABLE dcv_confirmations (dcv_id INTEGER PRIMARY KEY, applicant_id TEXT NOT NULL REFERENCES applicants,
     adn TEXT NOT NULL, method TEXT NOT NULL, completed_at INTEGER NOT NULL, performed_by TEXT NOT NULL, resolver TEXT,
-    remote_ok INTEGER, remote_total INTEGER, evidence_ref TEXT) STRICT;
+    remote_ok INTEGER, remote_total INTEGER, evidence_ref TEXT, token_issued_at INTEGER, remote_rirs INTEGER,
+    dnssec TEXT) STRICT;
 CREATE TABLE dcv_reuse (reuse_id INTEGER PRIMARY KEY, dcv_id INTEGER REFERENCES dcv_confirmations,
     rule TEXT NOT NULL, decided_at INTEGER NOT NULL, decided_by TEXT,
     stated_dcv_id INTEGER, stated_reuse_id INTEGER) STRICT;
@@ -40,7 +41,7 @@ CREATE TABLE dcv_reuse_chain (reuse_id INTEGER NOT NULL REFERENCES dcv_reuse, st
     stated_id TEXT NOT NULL, stated_at INTEGER, PRIMARY KEY (reuse_id, step)) STRICT, WITHOUT ROWID;
 CREATE TABLE caa_checks (caa_id INTEGER PRIMARY KEY, name TEXT NOT NULL, checked_at INTEGER NOT NULL,
     result TEXT NOT NULL, rrset TEXT, ttl INTEGER, dnssec TEXT, resolver TEXT NOT NULL, performed_by TEXT NOT NULL,
-    remote_ok INTEGER, remote_total INTEGER) STRICT;
+    remote_ok INTEGER, remote_total INTEGER, remote_rirs INTEGER) STRICT;
 CREATE TABLE san_authorisations (cert_id INTEGER NOT NULL REFERENCES certificates, name TEXT NOT NULL,
     dcv_id INTEGER REFERENCES dcv_confirmations, reuse_id INTEGER REFERENCES dcv_reuse,
     caa_id INTEGER REFERENCES caa_checks, PRIMARY KEY (cert_id, name),
@@ -57,6 +58,15 @@ CREATE INDEX dcv_by_domain ON dcv_confirmations (applicant_id, adn, completed_at
 CREATE INDEX reuse_by_root ON dcv_reuse (dcv_id);
 CREATE INDEX san_by_dcv ON san_authorisations (dcv_id);
 CREATE INDEX san_by_reuse ON san_authorisations (reuse_id);
+";
+
+/// What version 2 has and version 1 had not.
+const FROM_1_TO_2: &str = "
+ALTER TABLE dcv_confirmations ADD COLUMN token_issued_at INTEGER;
+ALTER TABLE dcv_confirmations ADD COLUMN remote_rirs INTEGER;
+ALTER TABLE dcv_confirmations ADD COLUMN dnssec TEXT;
+ALTER TABLE caa_checks ADD COLUMN remote_rirs INTEGER;
+PRAGMA user_version = 2;
 ";
 
 /// Opens the file, checks it and makes the tables if it is new.
@@ -79,6 +89,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, IssuanceError> {
             tx.execute_batch(TABLES).and_then(|()| tx.execute_batch(&mark)).map_err(fault)?;
         }
         (_, false) => return Err(IssuanceError::Foreign { path: path.to_path_buf() }),
+        (1, true) => tx.execute_batch(FROM_1_TO_2).map_err(fault)?,
         (VERSION, true) => {}
         _ => return Err(IssuanceError::Newer { path: path.to_path_buf(), found, known: VERSION }),
     }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::{Timestamp, date};
 use crate::finding::{KeyHash, Serial};
-use crate::record::{Basis, DcvReuse, IssuanceRecord, ReuseStep};
+use crate::record::{Basis, DcvReuse, IssuanceRecord, Perspectives, ReuseStep};
 
 const NOW: Timestamp = date(2026, 11, 22);
 
@@ -87,7 +87,7 @@ fn a_record_is_found_by_issuer_key_and_serial_however_they_were_written() {
     );
     assert_eq!(order.names, Some(vec!["www.a.eus".to_string()]));
     assert_eq!((found.as_of, found.signed_at), (NOW, date(2026, 11, 21)));
-    assert_eq!(found.approvals[0].person, "op5");
+    assert_eq!(found.approvals.expect("fed")[0].person, "op5");
     let row = &found.authorisations.expect("rows")[0];
     assert!(matches!(&row.basis, Basis::Confirmation(c) if c.dcv_id == 4 && c.adn == "a.eus"));
     assert_eq!(row.caa.as_ref().and_then(|caa| caa.ttl).map(|ttl| ttl.seconds()), Some(300));
@@ -349,9 +349,35 @@ fn files_that_cannot_be_used_say_which_and_what_to_do() {
     std::fs::remove_file(&path).expect("removed");
     drop(Embedded::open(directory.path()).expect("made anew"));
     Connection::open(&path).and_then(|c| c.execute_batch("PRAGMA user_version = 9")).expect("changed");
-    assert!(refusal().contains("has schema 9, this program knows 1"), "{}", refusal());
+    assert!(refusal().contains("has schema 9, this program knows 2"), "{}", refusal());
     let blocked = Embedded::open(&path).expect_err("a file is no directory");
     assert!(matches!(blocked, IssuanceError::File { .. }), "{blocked:?}");
+}
+
+#[test]
+fn a_file_of_version_1_is_extended_in_place() {
+    let (directory, database) = database();
+    database
+        .import_ndjson(&(base() + &confirmation(4, "3.2.2.4.7", "") + &san(r#","dcv_id":4"#)), NOW)
+        .expect("imported");
+    let before = record(&database);
+    drop(database);
+    let path = directory.path().join(FILE_NAME);
+    let older = "ALTER TABLE dcv_confirmations DROP COLUMN token_issued_at;
+        ALTER TABLE dcv_confirmations DROP COLUMN remote_rirs; ALTER TABLE dcv_confirmations DROP COLUMN dnssec;
+        ALTER TABLE caa_checks DROP COLUMN remote_rirs; PRAGMA user_version = 1;";
+    Connection::open(&path).and_then(|c| c.execute_batch(older)).expect("made older");
+    let database = Embedded::open(directory.path()).expect("extended");
+    assert_eq!(record(&database), before);
+    let more = r#","token_issued_at":"2026-11-03","remote_ok":4,"remote_total":5,"remote_rirs":2,"dnssec":"secure""#;
+    database.import_ndjson(&confirmation(4, "3.2.2.4.7", more), NOW).expect("imported");
+    let Basis::Confirmation(found) = record(&database).authorisations.expect("rows").remove(0).basis else {
+        panic!("a confirmation was expected")
+    };
+    let remote = Perspectives { corroborating: 4, total: 5, regions: Some(2) };
+    assert_eq!((found.token_issued_at, found.remote), (Some(date(2026, 11, 3)), Some(remote)));
+    assert_eq!((found.dnssec.as_deref(), found.account_id.as_deref()), (Some("secure"), Some("77")));
+    drop(Embedded::open(directory.path()).expect("opens again"));
 }
 
 #[test]

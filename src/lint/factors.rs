@@ -1,6 +1,6 @@
 //! What can be said of an RSA modulus without factoring it: small factors, powers, close factors, ROCA.
 //!
-//! Every function takes the octets of the modulus, most significant first. What is longer than [`MAX_OCTETS`] is left
+//! Every function takes the octets of the modulus, most significant first. What is longer than `MAX_OCTETS` is left
 //! alone: such a modulus would cost more time than a key in a certificate may.
 
 use std::sync::LazyLock;
@@ -9,6 +9,8 @@ use num_bigint::BigUint;
 
 /// Longest modulus that is looked at, in octets: 16384 bits, four times what any real key has.
 const MAX_OCTETS: usize = 2048;
+/// Most roots that are taken of one modulus; a power needs one, and more only a number that was made to cost time.
+const MAX_ROOTS: u32 = 4;
 
 /// The primes from 3 to 751, in products that fit 32 bits, each with its factors.
 static GROUPS: LazyLock<Vec<(u64, Vec<u32>)>> = LazyLock::new(|| {
@@ -61,14 +63,15 @@ pub fn power(modulus: &[u8]) -> Option<u32> {
     let largest = (modulus.len() as u32 * 8) * 100 / 955;
     let is_prime = |n: u32| n > 1 && (2..n).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
     let exponents = (2..=largest).filter(|k| is_prime(*k));
-    let mut whole = None;
+    let (mut whole, mut roots) = (None, 0);
     for k in exponents {
         let tests = (1..).map(|m| m * k + 1).filter(|q| is_prime(*q)).take(12);
         let possible = tests.into_iter().all(|q| {
             let rest = remainder(&limbs, u64::from(q));
             rest == 0 || power_modulo(rest, (q - 1) / k, u64::from(q)) == 1
         });
-        if possible {
+        if possible && roots < MAX_ROOTS {
+            roots += 1;
             let number = whole.get_or_insert_with(|| BigUint::from_bytes_be(modulus));
             if number.nth_root(k).pow(k) == *number {
                 return Some(k);

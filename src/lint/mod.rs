@@ -4,6 +4,7 @@
 //! other (rules.md 1.5, 1.6). When the moment of issuance is only known as an interval, every rule is judged at both
 //! ends: what is found at both is certain, what is found at one end is for review and says which date decides.
 
+mod attributes;
 #[cfg(test)]
 #[path = "../../tests/support/certgen.rs"]
 pub(crate) mod certgen;

@@ -44,6 +44,28 @@ fn what_holds_at_one_end_is_for_review_and_names_the_date() {
 }
 
 #[test]
+fn a_late_log_entry_alone_proves_no_backdating() {
+    let spec = Spec::summer("www.example.com");
+    let start = date(2026, 6, 1);
+    let late = start.plus(Span::from_days(2)).plus(Span::from_seconds(1));
+    let found = judged(&spec, start, late);
+    assert_eq!((found.len(), found[0].rule.as_ref(), found[0].severity), (1, "val.notbefore", Severity::Review));
+    assert!(found[0].detail.contains("only if issued 2026-06-03T00:00:01Z rather than"), "{}", found[0].detail);
+    assert_eq!(judged(&spec, late, late)[0].severity, Severity::Error);
+    let early = start.minus(Span::from_days(2));
+    assert_eq!(judged(&spec, early, early), vec![]);
+}
+
+#[test]
+fn what_is_an_error_at_one_end_and_a_warning_at_the_other_is_a_warning() {
+    let spec = Spec::new("2026-10-03", "2026-12-01").dns("www.example.com").without(certgen::AIA);
+    let severity = |from, to| judged(&spec, from, to)[0].severity;
+    let (before, after) = (date(2026, 10, 3), date(2026, 10, 4));
+    assert_eq!((severity(before, before), severity(after, after)), (Severity::Error, Severity::Warning));
+    assert_eq!(severity(before, after), Severity::Warning);
+}
+
+#[test]
 fn near_a_date_the_detail_says_so() {
     let spec = Spec::new("2026-03-16", "2026-12-31").dns("www.example.com");
     let near = judged(&spec, date(2026, 3, 17), date(2026, 3, 17));
@@ -97,7 +119,7 @@ fn a_name_of_its_own_for_every_rule() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), RULES.len());
-    let cert = parsed(&Spec::summer("www.example.com").cn("www.example.com").poison());
+    let cert = parsed(&Spec::summer("www.example.com").poison());
     let verdicts = run(&cert, Issued::at(date(2026, 6, 1)), &Tables::embedded());
     assert!(verdicts.len() == RULES.len() && verdicts.iter().all(|(_, v)| *v == Verdict::Pass), "{verdicts:?}");
 }
@@ -130,9 +152,11 @@ fn a_thousand_bad_names_are_counted_and_not_all_listed() {
 
 proptest! {
     #[test]
-    fn no_damage_makes_a_rule_panic(edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+    fn no_damage_makes_a_rule_panic(rsa: bool, edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         thread_local!(static TABLES: Tables = Tables::embedded());
-        let mut der = Spec::summer("*.xn--mnchen-3ya.example.com").dns("a_b.corp").ip("10.0.0.1").cn("a_b.corp").der();
+        let spec = Spec::summer("*.xn--mnchen-3ya.example.com").dns("a_b.corp").ip("10.0.0.1").cn("a_b.corp");
+        let spec = spec.poison().policy(certgen::EV).attr(6, "ES").attr(10, "Example");
+        let mut der = if rsa { spec.spki(certgen::rsa(&certgen::number(2048))).der() } else { spec.der() };
         for (index, byte) in edits {
             let at = index.index(der.len());
             der[at] = byte;

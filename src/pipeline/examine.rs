@@ -118,9 +118,13 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
         lookup,
     };
     let logs = walk.known_logs();
-    let policy = Policy { watchlist: &walk.watchlist, tables: &walk.tables, logs: &logs, grace: walk.grace };
+    let policy =
+        Policy { watchlist: &walk.watchlist, tables: &walk.tables, terms: &walk.terms, logs: &logs, grace: walk.grace };
     let verdicts = exam::examine(&examinee, policy, now);
-    let (findings, not_evaluable) = exam::outcome(&verdicts);
+    let (mut findings, not_evaluable) = exam::outcome(&verdicts);
+    if !exam::opens_a_case(&verdicts) {
+        findings.clear();
+    }
     let certificate = ders.first().and_then(|(form, der)| exam::parse(*form, der).ok());
     // The record counts for certificates of ours alone; nobody else's can be in it.
     let ours = hit.standing == Standing::Ours;

@@ -249,7 +249,7 @@ impl Source {
         let width = u64::from(TILE_WIDTH);
         let index = range.start / width;
         let answer = self.tile(TileKind::Data, index, tile_width(0, index, head), Caps::ENTRIES).await?;
-        let watchlist = watchlist.clone();
+        let (watchlist, list) = (watchlist.clone(), watchlist.clone());
         let (from, to) = (range.start, range.end);
         let read = move |body: &[u8]| decode::tile(body, index * width, from, to, &watchlist);
         let decoded = self.fetcher.read(answer, read).await?;
@@ -260,9 +260,16 @@ impl Source {
             && let Ok(hashes) = self.leaf_hashes(unread..to, head).await
         {
             decoded.leaf_hashes.truncate((unread - from) as usize);
-            decoded.leaf_hashes.extend(hashes);
-            // The root will fit now, and nobody would read them again.
-            decoded.lost = Some((unread..to, format!("{} breaks off in entry {unread}", path())));
+            decoded.leaf_hashes.extend(&hashes);
+            decoded = compute(move || {
+                decoded.salvage(&hashes, &list);
+                decoded
+            })
+            .await?;
+            // The root will fit now, and nobody would read again what is still missing.
+            let missing = decoded.malformed.iter().map(|(index, ..)| *index).filter(|index| *index >= unread);
+            let last = missing.max().unwrap_or(unread);
+            decoded.lost = Some((unread..last + 1, format!("{} breaks off in entry {unread}", path())));
         }
         Ok(decoded)
     }
@@ -337,4 +344,9 @@ impl Source {
         };
         Ok((hash, nodes))
     }
+}
+
+/// Runs a computation on a thread that may block, away from the tasks that wait for sockets.
+async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, TailError> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| TailError::Answer(format!("decoding ended early: {e}")))
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::ct::Hash;
 use crate::ct::entries::{EntryError, LeafBuffer, PageEntry, fold_page};
 use crate::ct::leaf::{ExtraData, LeafEntry, TimestampedEntry, leaf_hash, leaf_hash_of_entry, leaf_index};
-use crate::ct::tile::{TILE_WIDTH, tile_leaves};
+use crate::ct::tile::{TILE_WIDTH, TileLeaf, tile_leaves};
 use crate::watch::{Candidate, ChainHead, OwnedEntry, Watchlist};
 
 /// How much of a malformed entry is kept.
@@ -28,11 +28,33 @@ pub struct Decoded {
     pub misplaced: Vec<u64>,
     /// The first entry of a tile from which on nothing could be read.
     pub unread_from: Option<u64>,
+    /// The octets from there on.
+    pub(super) rest: Vec<u8>,
     /// Entries that the log does not serve, and what it said: nothing but their hashes is known.
     pub lost: Option<(Range<u64>, String)>,
 }
 
 impl Decoded {
+    /// Takes up an entry of a tile whose hash is known.
+    pub(super) fn take_leaf(&mut self, index: u64, leaf: &TileLeaf<'_>, watchlist: &Watchlist) {
+        // static-ct-api: "leaf_index ... MUST match the index of the entry in the log".
+        match leaf_index(leaf.entry.extensions) {
+            Ok(Some(stated)) if stated == index => {}
+            Ok(stated) => {
+                let stated = stated.map_or("none".to_string(), |stated| stated.to_string());
+                self.malformed(index, format!("leaf_index is {stated} at position {index}"), leaf.entry_bytes);
+                self.misplaced.push(index);
+            }
+            Err(e) => self.malformed(index, e, leaf.entry_bytes),
+        }
+        if watchlist.selects(&leaf.entry.entry) {
+            let mut candidate = candidate(index, &leaf.entry);
+            candidate.precertificate = leaf.pre_certificate.map(<[u8]>::to_vec);
+            candidate.issuer = leaf.fingerprints().next().map_or(ChainHead::Absent, ChainHead::Fingerprint);
+            self.candidates.push(candidate);
+        }
+    }
+
     fn take(
         &mut self,
         index: u64,
@@ -124,6 +146,7 @@ pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchl
                 let rest = &body[body.len() - before..];
                 decoded.broken = true;
                 decoded.unread_from = Some(index.max(from));
+                decoded.rest = rest.to_vec();
                 for lost in index.max(from)..to {
                     decoded.leaf_hashes.push(leaf_hash(&[]));
                     decoded.malformed(lost, e, if lost == index.max(from) { rest } else { &[] });
@@ -135,22 +158,7 @@ pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchl
             continue;
         }
         decoded.leaf_hashes.push(leaf_hash_of_entry(leaf.entry_bytes));
-        // static-ct-api: "leaf_index ... MUST match the index of the entry in the log".
-        match leaf_index(leaf.entry.extensions) {
-            Ok(Some(stated)) if stated == index => {}
-            Ok(stated) => {
-                let stated = stated.map_or("none".to_string(), |stated| stated.to_string());
-                decoded.malformed(index, format!("leaf_index is {stated} at position {index}"), leaf.entry_bytes);
-                decoded.misplaced.push(index);
-            }
-            Err(e) => decoded.malformed(index, e, leaf.entry_bytes),
-        }
-        if watchlist.selects(&leaf.entry.entry) {
-            let mut candidate = candidate(index, &leaf.entry);
-            candidate.precertificate = leaf.pre_certificate.map(<[u8]>::to_vec);
-            candidate.issuer = leaf.fingerprints().next().map_or(ChainHead::Absent, ChainHead::Fingerprint);
-            decoded.candidates.push(candidate);
-        }
+        decoded.take_leaf(index, &leaf, watchlist);
     }
     Ok(decoded)
 }

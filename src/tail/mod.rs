@@ -15,6 +15,7 @@ pub mod inflate;
 mod pace;
 mod plan;
 mod prove;
+mod salvage;
 mod start;
 
 use std::collections::VecDeque;

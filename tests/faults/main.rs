@@ -10,6 +10,9 @@ mod heads;
 mod noise;
 mod reach;
 
+use std::time::Duration;
+
+use ctwarden::clock::Stopwatch;
 use support::faulty::plant::Garden;
 use support::faulty::scene::Scene;
 use support::faulty::{Api, FaultyLog};
@@ -37,17 +40,19 @@ fn grow(garden: &Garden, log: &FaultyLog, count: u64) {
 
 /// Waits until all hits of these logs were found and all entries are proven.
 async fn complete(scene: &mut Scene, logs: &[&FaultyLog], seconds: u64) {
-    let states = |scene: &Scene| -> Vec<String> {
+    let behind = |scene: &Scene| -> Vec<String> {
         logs.iter().filter(|log| !scene.is_complete(log)).map(|log| scene.state(log)).collect()
     };
-    let watch = ctwarden::clock::Stopwatch::start();
-    while logs.iter().any(|log| !scene.is_complete(log)) {
-        assert!(
-            watch.elapsed().as_secs() < seconds,
-            "not within {seconds} s:\n{}\n{}",
-            states(scene).join("\n"),
-            scene.said()
-        );
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let watch = Stopwatch::start();
+    loop {
+        let behind = behind(scene);
+        if behind.is_empty() {
+            return;
+        }
+        let states = behind.join("\n");
+        assert!(scene.is_alive(), "the daemon ended early:\n{states}\n{}", scene.said());
+        let late = watch.elapsed().as_secs() >= seconds;
+        assert!(!late, "not within {seconds} s:\n{states}\n{}", scene.said());
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

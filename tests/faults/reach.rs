@@ -20,9 +20,10 @@ async fn logs_that_cannot_be_reached_are_tried_again_and_stop_no_other() {
     let good: Vec<&FaultyLog> = good.iter().collect();
     // A port at which nobody listens; TLS to a server that speaks none; a name that does not exist.
     let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
+    let plain = start(&garden, Api::Rfc6962).await;
     let unreachable = [
         format!("http://{closed}/"),
-        format!("https://{}/", good[0].name()),
+        format!("https://{}/", plain.name()),
         "https://a-log-that-is-not.ca-tests.eus/".to_string(),
     ];
     let entry = |url: &String| list_entry(url, Api::Rfc6962, &LogSigner::generate().spki_der());

@@ -2,7 +2,9 @@
 
 use ctwarden::cert::Certificate;
 use ctwarden::cert::der::encode;
-use ctwarden::clock::Timestamp;
+use ctwarden::clock::{Timestamp, date};
+use ctwarden::ct::key::LogId;
+use ctwarden::ct::sct::{SignedCertificateTimestamp, encode_sct_list};
 use ctwarden::demo::log::{RawEntry, RawKind};
 use ctwarden::finding::KeyHash;
 use ctwarden::watch::{Candidate, ChainHead, OwnedEntry};
@@ -96,9 +98,16 @@ impl TestCa {
         Certificate::parse(&self.der()).expect("its certificate").spki_sha256()
     }
 
-    /// A final certificate with this content for an SCT list, which nobody reads.
-    pub fn certificate(&self, leaf: &Leaf, scts: &[u8]) -> Vec<u8> {
-        self.sign(leaf, CustomExtension::from_oid_content(SCT_LIST, encode(0x04, scts)))
+    /// A final certificate with one SCT, of the log with this name; nobody verifies it.
+    pub fn certificate(&self, leaf: &Leaf, log: &[u8]) -> Vec<u8> {
+        let sct = SignedCertificateTimestamp {
+            version: 0,
+            log_id: LogId(Sha256::digest(log).into()),
+            timestamp: date(2026, 11, 20),
+            extensions: vec![],
+            signature: vec![4, 3, 0, 8, 0x30, 6, 2, 1, 1, 2, 1, 1],
+        };
+        self.sign(leaf, CustomExtension::from_oid_content(SCT_LIST, encode(0x04, &encode_sct_list(&[sct]))))
     }
 
     /// A precertificate.
@@ -136,7 +145,7 @@ impl TestCa {
 
     /// The log entry of a final certificate, with the chain.
     pub fn entry(&self, leaf: &Leaf, at: Timestamp) -> RawEntry {
-        let certificate = self.certificate(leaf, b"some SCTs");
+        let certificate = self.certificate(leaf, b"a log");
         RawEntry { timestamp: at, kind: RawKind::X509 { certificate }, chain: vec![self.der()] }
     }
 }

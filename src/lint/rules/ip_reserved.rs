@@ -49,7 +49,8 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     found
 }
 
-fn address(octets: &[u8]) -> Option<IpAddr> {
+/// The address in the octets of an iPAddress of the right length.
+pub(super) fn address(octets: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }

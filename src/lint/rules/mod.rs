@@ -9,6 +9,7 @@ mod cert_unique_id;
 pub(super) mod cert_unparsable;
 mod cert_version;
 mod cn_from_san;
+mod ev_ip;
 mod ext_aia;
 mod ext_aki;
 mod ext_bc;
@@ -22,6 +23,7 @@ mod ext_other;
 mod ext_ski;
 mod ip_length;
 mod ip_reserved;
+mod ip_unroutable;
 mod key_ec;
 mod key_rsa_div8;
 mod key_rsa_exp;
@@ -30,16 +32,20 @@ mod key_rsa_size;
 mod key_weak_fermat100;
 mod key_weak_roca;
 mod name_ascii;
+mod name_bare_suffix;
 mod name_internal;
 mod name_internal_cn;
 mod name_ip_as_dns;
 mod name_ldh;
 mod name_length;
 mod name_plabel;
+mod name_plabel_nfc;
 mod name_reserved_ldh;
 mod name_reverse_zone;
 mod name_root_dot;
 mod name_underscore;
+mod onion_ev;
+mod onion_form;
 mod pre_no_sct;
 mod pre_poison;
 mod san_critical;
@@ -48,10 +54,21 @@ mod san_dup;
 mod san_present;
 mod san_types;
 mod serial_range;
+mod subj_dup;
+mod subj_dv;
+mod subj_enc;
+mod subj_ev;
+mod subj_iv;
+mod subj_len;
+mod subj_meta;
+mod subj_order;
+mod subj_ou;
+mod subj_ov;
 mod val_form;
 mod val_max;
 mod val_notbefore;
 mod val_should;
+mod wc_ev;
 mod wc_form;
 mod wc_suffix;
 
@@ -69,15 +86,22 @@ pub static RULES: &[&Rule] = &[
     &name_ldh::RULE,
     &name_reserved_ldh::RULE,
     &name_plabel::RULE,
+    &name_plabel_nfc::RULE,
     &name_root_dot::RULE,
     &name_length::RULE,
     &name_ascii::RULE,
     &name_underscore::RULE,
     &name_ip_as_dns::RULE,
+    &name_bare_suffix::RULE,
     &wc_form::RULE,
     &wc_suffix::RULE,
+    &wc_ev::RULE,
+    &onion_form::RULE,
+    &onion_ev::RULE,
     &ip_length::RULE,
     &ip_reserved::RULE,
+    &ip_unroutable::RULE,
+    &ev_ip::RULE,
     &san_present::RULE,
     &san_types::RULE,
     &san_der::RULE,
@@ -113,4 +137,14 @@ pub static RULES: &[&Rule] = &[
     &ext_dup::RULE,
     &ext_ski::RULE,
     &ext_other::RULE,
+    &subj_dv::RULE,
+    &subj_ov::RULE,
+    &subj_iv::RULE,
+    &subj_ev::RULE,
+    &subj_ou::RULE,
+    &subj_order::RULE,
+    &subj_dup::RULE,
+    &subj_enc::RULE,
+    &subj_len::RULE,
+    &subj_meta::RULE,
 ];

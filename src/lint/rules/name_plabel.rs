@@ -36,13 +36,18 @@ fn is_xn(label: &[u8]) -> bool {
 }
 
 fn is_plabel(label: &[u8]) -> bool {
-    let Ok(code) = std::str::from_utf8(&label[4..]) else { return false };
+    decoded(label).is_some_and(|text| !text.is_ascii())
+}
+
+/// What the Punycode of an XN-Label stands for; `None` when it is no XN-Label or not output of the algorithm.
+pub(super) fn decoded(label: &[u8]) -> Option<String> {
+    let code = std::str::from_utf8(label.get(4..).filter(|_| is_xn(label))?).ok()?;
     // A DNS label has at most 63 octets; longer ones are name.ldh's, and decoding them could be slow.
     if code.is_empty() || code.len() > 59 {
-        return false;
+        return None;
     }
     // RFC 3492 5: the digits of Punycode are case-insensitive and only mark the case of what they stand for.
-    let Some(decoded) = idna::punycode::decode(&code.to_ascii_lowercase()) else { return false };
-    let encoded = idna::punycode::encode(&decoded);
-    decoded.iter().any(|c| !c.is_ascii()) && encoded.is_some_and(|again| again.eq_ignore_ascii_case(code))
+    let text = idna::punycode::decode(&code.to_ascii_lowercase())?;
+    let encoded = idna::punycode::encode(&text)?;
+    encoded.eq_ignore_ascii_case(code).then(|| text.iter().collect())
 }

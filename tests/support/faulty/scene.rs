@@ -80,11 +80,15 @@ impl Scene {
     pub async fn wait(&mut self, seconds: u64, what: &str, holds: impl Fn(&Scene) -> bool) {
         let watch = Stopwatch::start();
         while !holds(self) {
-            let ended = self.running.as_mut().and_then(|child| child.try_wait().expect("status"));
-            assert!(ended.is_none(), "the daemon ended early:\n{}", self.said());
+            assert!(self.is_alive(), "the daemon ended early:\n{}", self.said());
             assert!(watch.elapsed().as_secs() < seconds, "{what}: not within {seconds} s:\n{}", self.said());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Whether the daemon, if one was started, still runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.running.as_mut().is_none_or(|child| child.try_wait().expect("status").is_none())
     }
 
     /// What the daemon has said, the end of it.
@@ -102,14 +106,16 @@ impl Scene {
         rows.map(|row| row.expect(sql)).collect()
     }
 
-    /// The indexes at which something was found.
+    /// The indexes at which something was found that no second reading has called into doubt.
     pub fn sightings(&self, log: &FaultyLog) -> Vec<u64> {
-        self.rows(log.log_id(), "SELECT idx FROM sightings WHERE log_id = ?1 ORDER BY idx", |row| row.get(0))
+        let sql = "SELECT idx FROM sightings WHERE log_id = ?1 AND doubted = 0 ORDER BY idx";
+        self.rows(log.log_id(), sql, |row| row.get(0))
     }
 
     /// The content of what was found at an index.
     pub fn found(&self, log: &FaultyLog, index: u64) -> Vec<[u8; 32]> {
-        let sql = "SELECT core_sha256, idx FROM sightings JOIN hits USING (hit_id) WHERE log_id = ?1";
+        let sql = "SELECT core_sha256, idx FROM sightings JOIN hits USING (hit_id)
+                   WHERE log_id = ?1 AND doubted = 0";
         let all = self.rows(log.log_id(), sql, |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, u64>(1)?)));
         all.into_iter().filter(|(_, at)| *at == index).map(|(core, _)| core).collect()
     }

@@ -1,8 +1,9 @@
 //! Fixtures of the rules about extensions.
 
+use super::subjects::ev;
 use super::{Case, case, eve};
 use crate::certgen::{
-    AIA, AKI, BASIC_CONSTRAINTS, CRL_DP, DV, EV, KEY_USAGE, OV, POLICIES, SCT_LIST, Spec, number, rsa, sct_list, tlv,
+    AIA, AKI, BASIC_CONSTRAINTS, CRL_DP, DV, KEY_USAGE, OV, POLICIES, SCT_LIST, Spec, number, rsa, sct_list, tlv,
 };
 use crate::certgen::{access as aia, crl_points, policies as stated};
 
@@ -230,11 +231,4 @@ pub fn others() -> Vec<Case> {
         ),
         case("ext.other", "pass-organization-of-ev", ev().extension(CABF_ORGANIZATION, false, &[0x30, 0]), &[]),
     ]
-}
-
-/// An EV certificate that breaks no rule.
-fn ev() -> Spec {
-    const JURISDICTION: &[u8] = &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 60, 2, 1, 3];
-    let place = summer().policy(EV).attr(6, "ES").attr(7, "Bilbao").attr(10, "Example S.A.");
-    place.attr(15, "Private Organization").attr_of(JURISDICTION, 19, "ES").attr(5, "A12345678")
 }

@@ -61,6 +61,19 @@ pub fn addresses() -> Vec<Case> {
     ]
 }
 
+pub fn unroutable() -> Vec<Case> {
+    const R: &str = "ip.unroutable";
+    let mixed = Spec::summer("www.example.com");
+    vec![
+        case(R, "pass-allocated", mixed.clone().ip("8.8.8.8").ip("2a02:26f0::1").ip("2c0f:fb50::1"), &[]),
+        case(R, "review-multicast", mixed.clone().ip("224.0.0.1"), &["ip.unroutable review 224.0.0.1"]),
+        case(R, "review-multicast-v6", mixed.clone().ip("ff0e::1"), &["ip.unroutable review ff0e::1"]),
+        case(R, "review-outside-global-unicast", mixed.clone().ip("4000::1"), &["ip.unroutable review 4000::1"]),
+        case(R, "review-given-to-no-registry", mixed.clone().ip("3000::1"), &["ip.unroutable review 3000::1"]),
+        case(R, "pass-special-purpose", mixed.ip("10.0.0.1"), &["ip.reserved error 10.0.0.1"]),
+    ]
+}
+
 pub fn alternative_names() -> Vec<Case> {
     const ABSENT: &str = "san.present error subjectAltName";
     let summer = || Spec::summer("www.example.com");
@@ -158,6 +171,12 @@ pub fn common_names() -> Vec<Case> {
         case(R, "pass-two-2021-08-24", at(before).cn("www.example.com").cn("WWW.example.com"), &[]),
         case(
             R,
+            "fail-second-of-two-2021-08-24",
+            at(before).cn("www.example.com").cn("example.com"),
+            &["cn.from_san error example.com"],
+        ),
+        case(
+            R,
             "fail-two-2021-08-25",
             at(after).cn("www.example.com").cn("www.example.com"),
             &["cn.from_san error commonName"],
@@ -174,9 +193,13 @@ pub fn common_names() -> Vec<Case> {
             R,
             "fail-bmp-string-of-odd-length",
             summer().cn_octets(30, b"\0w\0w\0"),
-            &["cn.from_san error \\x00w\\x00w\\x00", "name.internal_cn error \\x00w\\x00w\\x00"],
+            &[
+                "cn.from_san error \\x00w\\x00w\\x00",
+                "name.internal_cn error \\x00w\\x00w\\x00",
+                "subj.enc error CN=\\x00w\\x00w\\x00",
+            ],
         ),
-        case(R, "pass-bmp-string", Spec::summer("a.eu").cn_octets(30, b"\0a\0.\0e\0u"), &[]),
+        case(R, "pass-bmp-string", Spec::summer("a.eu").cn_octets(30, b"\0a\0.\0e\0u"), &["subj.enc error CN=a.eu"]),
         case(R, "pass-before-2012-07-01", Spec::new("2012-06-30 23:59:59", "2013-01-01").dns("a.com").cn("b.com"), &[]),
         case(
             R,

@@ -4,6 +4,7 @@ mod extensions;
 mod fields;
 mod keys;
 mod names;
+mod subjects;
 mod time;
 
 use super::certgen::Spec;
@@ -65,6 +66,13 @@ pub fn all() -> Vec<Case> {
         keys::weak_keys(),
         keys::curves(),
         keys::algorithms(),
+        subjects::validations(),
+        subjects::forms(),
+        subjects::extended(),
+        names::oddities(),
+        names::out_of_scope_elsewhere(),
+        fields::unroutable(),
+        subjects::onions(),
     ]
     .into_iter()
     .flatten()

@@ -1,7 +1,7 @@
 //! Fixtures of the rules about dNSNames.
 
 use super::{Case, case, issued};
-use crate::certgen::Spec;
+use crate::certgen::{CLIENT_AUTH, EV, POLICIES, Spec};
 
 pub fn names() -> Vec<Case> {
     const R: &str = "name.internal";
@@ -35,7 +35,12 @@ pub fn names() -> Vec<Case> {
             R,
             "fail-each-name-alone",
             Spec::summer("co.uk").dns("a-.example.com").dns("x.local").dns("y.local"),
-            &["name.internal error x.local", "name.internal error y.local", "name.ldh error a-.example.com"],
+            &[
+                "name.bare_suffix review co.uk",
+                "name.internal error x.local",
+                "name.internal error y.local",
+                "name.ldh error a-.example.com",
+            ],
         ),
         case(R, "pass-before-2012-07-01", Spec::new("2012-06-30 23:59:59", "2016-06-01").dns("mail.corp"), &[]),
         case(
@@ -89,7 +94,7 @@ pub fn names() -> Vec<Case> {
             Spec::new("2015-02-17 23:59:59", "2016-02-17").dns(ONION),
             &[&format!("name.internal error {ONION}")],
         ),
-        case(R, "pass-onion-at-ballot-144", Spec::new("2015-02-18", "2016-02-17").dns(ONION), &[]),
+        case(R, "pass-onion-at-ballot-144", Spec::new("2015-02-18", "2016-02-17").dns(ONION).policy(EV), &[]),
         case(R, "fail-onion-alone", Spec::summer("onion"), &["name.internal error onion"]),
         case(
             "name.internal_cn",
@@ -126,7 +131,7 @@ pub fn names() -> Vec<Case> {
             "name.reverse_zone",
             "fail-the-zone-itself",
             Spec::summer("IP6.arpa"),
-            &["name.reverse_zone error IP6.arpa"],
+            &["name.bare_suffix review IP6.arpa", "name.reverse_zone error IP6.arpa"],
         ),
         case(
             "name.reverse_zone",
@@ -320,7 +325,12 @@ pub fn wildcards() -> Vec<Case> {
         case("wc.suffix", "fail-wildcard-rule", Spec::summer("*.foo.ck"), &["wc.suffix review *.foo.ck"]),
         case("wc.suffix", "pass-exception-rule", Spec::summer("*.www.ck"), &[]),
         case("wc.suffix", "pass-private-section", Spec::summer("*.github.io"), &[]),
-        case("wc.suffix", "pass-below", Spec::summer("*.example.co.uk").dns("co.uk"), &[]),
+        case(
+            "wc.suffix",
+            "pass-below",
+            Spec::summer("*.example.co.uk").dns("co.uk"),
+            &["name.bare_suffix review co.uk"],
+        ),
         case("wc.suffix", "pass-before-2012-07-01", Spec::new("2012-06-30 23:59:59", "2013-06-30").dns("*.co.uk"), &[]),
         case(
             "wc.suffix",
@@ -328,5 +338,49 @@ pub fn wildcards() -> Vec<Case> {
             Spec::new("2012-07-01", "2013-06-30").dns("*.co.uk"),
             &["wc.suffix review *.co.uk"],
         ),
+    ]
+}
+
+/// What the scope of a public linter would leave out.
+pub fn out_of_scope_elsewhere() -> Vec<Case> {
+    const R: &str = "name.internal";
+    // Issuer and subject are the same bytes.
+    let self_signed = Spec::new("2022-01-01", "2022-06-01").attr(6, "ES").attr(10, "ctwarden test CA").dns("x.corp");
+    let other_purpose = Spec::summer("x.corp").eku(false, &[CLIENT_AUTH]).without(POLICIES);
+    vec![
+        case(R, "fail-self-signed", self_signed, &["name.internal error x.corp"]),
+        case(
+            R,
+            "fail-no-purpose-of-a-server",
+            other_purpose,
+            &["ext.cp error certificatePolicies", "ext.eku error id-kp-serverAuth", "name.internal error x.corp"],
+        ),
+    ]
+}
+
+pub fn oddities() -> Vec<Case> {
+    const S: &str = "name.bare_suffix";
+    const N: &str = "name.plabel_nfc";
+    vec![
+        case(S, "pass-one-label-more", Spec::summer("example.co.uk"), &[]),
+        case(S, "review-suffix", Spec::summer("Co.Uk"), &["name.bare_suffix review Co.Uk"]),
+        case(S, "review-tld", Spec::summer("google"), &["name.bare_suffix review google"]),
+        case(S, "review-wildcard-rule", Spec::summer("foo.ck"), &["name.bare_suffix review foo.ck"]),
+        case(S, "pass-exception-rule", Spec::summer("www.ck"), &[]),
+        case(S, "pass-private-section", Spec::summer("github.io"), &[]),
+        case(
+            S,
+            "review-masks-no-other-name",
+            Spec::summer("co.uk").dns("a.-b.example.com"),
+            &["name.bare_suffix review co.uk", "name.ldh error a.-b.example.com"],
+        ),
+        case(N, "pass-composed", Spec::summer("xn--caf-dma.example.com"), &[]),
+        case(
+            N,
+            "fail-decomposed",
+            Spec::summer("xn--cafe-yvc.example.com"),
+            &["name.plabel_nfc warning xn--cafe-yvc.example.com"],
+        ),
+        case(N, "pass-idna-2008-but-not-2003", Spec::summer("xn--strae-oqa.example.com"), &[]),
     ]
 }

@@ -1,0 +1,293 @@
+//! The methods of domain and IP address validation and their dates (BR 3.2.2.4.x and 3.2.2.5.x).
+//!
+//! A method is permitted when it was permitted on the day of the validation and still is on the day of signing: a
+//! retired method may not even be relied upon by reuse.
+
+use crate::clock::{Timestamp, date};
+
+/// What the requirements say of a method.
+#[derive(Clone, Copy)]
+struct Method {
+    section: &'static str,
+    /// Label of RFC 8555, RFC 8737 and their kin.
+    acme: &'static str,
+    /// First day on which a validation could be made by it.
+    begins: Option<Timestamp>,
+    /// First day on which no new validation may be made by it; earlier ones may still be reused.
+    closed: Option<Timestamp>,
+    /// First moment of issuance at which it SHOULD NOT be relied upon.
+    discouraged: Option<Timestamp>,
+    /// First moment of issuance at which nothing may rest on it, not even by reuse.
+    banned: Option<Timestamp>,
+    /// First moment of issuance at which it covers the validated name only: no wildcard, nothing under it.
+    exact: Option<Timestamp>,
+    /// Whether remote perspectives must corroborate it (BR 3.2.2.9).
+    mpic: bool,
+    /// Whether its Random Value or Request Token lives for 30 days.
+    token: bool,
+    /// Whether a person has a part in it by its nature: a letter, a telephone call, the CA's own registrar.
+    by_person: bool,
+}
+
+const fn method(section: &'static str) -> Method {
+    Method {
+        section,
+        acme: "",
+        begins: None,
+        closed: None,
+        discouraged: None,
+        banned: None,
+        exact: None,
+        mpic: false,
+        token: false,
+        by_person: false,
+    }
+}
+
+impl Method {
+    const fn acme(self, acme: &'static str) -> Method {
+        Method { acme, ..self }
+    }
+    const fn begins(self, day: Timestamp) -> Method {
+        Method { begins: Some(day), ..self }
+    }
+    const fn closed(self, day: Timestamp) -> Method {
+        Method { closed: Some(day), ..self }
+    }
+    const fn discouraged(self, day: Timestamp) -> Method {
+        Method { discouraged: Some(day), ..self }
+    }
+    const fn banned(self, day: Timestamp) -> Method {
+        Method { banned: Some(day), ..self }
+    }
+    const fn exact(self, day: Timestamp) -> Method {
+        Method { exact: Some(day), ..self }
+    }
+    const fn mpic(self) -> Method {
+        Method { mpic: true, ..self }
+    }
+    const fn token(self) -> Method {
+        Method { token: true, ..self }
+    }
+    const fn by_person(self) -> Method {
+        Method { by_person: true, ..self }
+    }
+}
+
+const ALWAYS: Timestamp = Timestamp::from_millis(i64::MIN);
+/// Ballot SC45: file and http methods prove one name only.
+const SC45: Timestamp = date(2021, 12, 1);
+/// Ballot SC25.
+const SC25: Timestamp = date(2020, 3, 3);
+const MARCH_2026: Timestamp = date(2026, 3, 15);
+const MARCH_2027: Timestamp = date(2027, 3, 15);
+const MARCH_2028: Timestamp = date(2028, 3, 15);
+
+static METHODS: [Method; 30] = [
+    method("3.2.2.4.1").banned(date(2018, 8, 1)).by_person(),
+    method("3.2.2.4.2").banned(date(2025, 7, 15)).by_person(),
+    method("3.2.2.4.3").closed(date(2019, 6, 1)).banned(date(2022, 11, 30)).by_person(),
+    method("3.2.2.4.4").discouraged(MARCH_2026).banned(MARCH_2028).token(),
+    method("3.2.2.4.5").banned(date(2018, 8, 1)).by_person(),
+    method("3.2.2.4.6").closed(date(2020, 6, 4)).banned(date(2022, 11, 30)).exact(SC45),
+    method("3.2.2.4.7").acme("dns-01").mpic().token(),
+    method("3.2.2.4.8").banned(MARCH_2026).exact(ALWAYS),
+    method("3.2.2.4.9").banned(date(2019, 3, 16)),
+    method("3.2.2.4.10").banned(date(2020, 9, 22)),
+    method("3.2.2.4.11").banned(date(2018, 3, 9)),
+    method("3.2.2.4.12").by_person(),
+    method("3.2.2.4.13").discouraged(MARCH_2026).banned(MARCH_2028).mpic().token(),
+    method("3.2.2.4.14").discouraged(MARCH_2026).banned(MARCH_2028).mpic().token(),
+    method("3.2.2.4.15").banned(date(2025, 7, 15)).by_person(),
+    method("3.2.2.4.16").discouraged(MARCH_2026).banned(MARCH_2027).mpic().token().by_person(),
+    method("3.2.2.4.17").discouraged(MARCH_2026).banned(MARCH_2027).mpic().token().by_person(),
+    method("3.2.2.4.18").begins(SC25).exact(SC45).mpic().token(),
+    method("3.2.2.4.19").acme("http-01").begins(SC25).exact(SC45).mpic().token(),
+    method("3.2.2.4.20").acme("tls-alpn-01").begins(date(2020, 9, 22)).exact(ALWAYS).mpic().token(),
+    method("3.2.2.4.21").acme("dns-account-01").begins(date(2025, 3, 1)).mpic().token(),
+    method("3.2.2.4.22").acme("dns-persist-01").begins(date(2025, 11, 10)).mpic(),
+    method("3.2.2.5.1").exact(ALWAYS).mpic(),
+    method("3.2.2.5.2").discouraged(MARCH_2026).banned(MARCH_2027).exact(ALWAYS).token().by_person(),
+    method("3.2.2.5.3").banned(MARCH_2027).exact(ALWAYS).mpic(),
+    method("3.2.2.5.4").banned(date(2019, 8, 1)).exact(ALWAYS),
+    method("3.2.2.5.5").discouraged(MARCH_2026).banned(MARCH_2027).exact(ALWAYS).token().by_person(),
+    method("3.2.2.5.6").exact(ALWAYS).mpic(),
+    method("3.2.2.5.7").exact(ALWAYS).mpic(),
+    method("3.2.2.5.8").begins(date(2025, 12, 16)).exact(ALWAYS).mpic(),
+];
+
+fn row(text: &str) -> Option<&'static Method> {
+    let text = text.trim();
+    let text = text.strip_prefix("BR ").or_else(|| text.strip_prefix("BR")).unwrap_or(text);
+    METHODS.iter().find(|row| row.section == text || (!row.acme.is_empty() && row.acme.eq_ignore_ascii_case(text)))
+}
+
+/// The section of a method written as `3.2.2.4.19`, `BR 3.2.2.4.19` or `http-01`; `None` when it is none of the BR's.
+pub fn section(method: &str) -> Option<&'static str> {
+    row(method).map(|row| row.section)
+}
+
+/// Whether and why a method may be relied upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Permitted,
+    /// It may, but SHOULD NOT be since this day.
+    Discouraged(Timestamp),
+    /// The validation was made before the method existed.
+    NotYet(Timestamp),
+    /// The validation was made after this day, from which on no new one was allowed.
+    Closed(Timestamp),
+    /// Nothing signed since this day may rest on it, not even by reuse.
+    Banned(Timestamp),
+    /// It is none of the methods of BR 3.2.2.4 and 3.2.2.5.
+    Unknown,
+}
+
+/// Whether a certificate signed at `signed` may rest on a validation by `method` that was completed at `completed`.
+pub fn standing(method: &str, completed: Timestamp, signed: Timestamp) -> Standing {
+    let Some(row) = row(method) else { return Standing::Unknown };
+    match (row.banned, row.closed, row.begins, row.discouraged) {
+        (Some(day), ..) if signed >= day || completed >= day => Standing::Banned(day),
+        (_, Some(day), ..) if completed >= day => Standing::Closed(day),
+        (_, _, Some(day), _) if completed < day => Standing::NotYet(day),
+        (.., Some(day)) if signed >= day => Standing::Discouraged(day),
+        _ => Standing::Permitted,
+    }
+}
+
+/// Whether a validation by `method` covers, at `signed`, the validated name alone: no wildcard and no name under it.
+pub fn is_exact(method: &str, signed: Timestamp) -> bool {
+    row(method).is_some_and(|row| row.exact.is_some_and(|from| signed >= from))
+}
+
+/// Whether remote perspectives must corroborate a validation of `name` by `method` (BR 3.2.2.9). Over Tor there are no
+/// perspectives.
+pub fn needs_perspectives(method: &str, name: &str) -> bool {
+    let over_tor = || is_onion(name) && matches!(section(method), Some("3.2.2.4.18" | "3.2.2.4.19" | "3.2.2.4.20"));
+    row(method).is_some_and(|row| row.mpic) && !over_tor()
+}
+
+/// Whether the Random Value or Request Token of `method` lives for 30 days.
+pub fn has_token(method: &str) -> bool {
+    row(method).is_some_and(|row| row.token)
+}
+
+/// Whether a person has a part in `method` by its nature.
+pub fn may_be_manual(method: &str) -> bool {
+    row(method).is_some_and(|row| row.by_person)
+}
+
+/// Whether `method` validates IP addresses, not domain names.
+pub fn is_for_addresses(method: &str) -> bool {
+    section(method).is_some_and(|section| section.starts_with("3.2.2.5."))
+}
+
+/// Whether a label of RFC 8657 4 names `method`: the ACME label or `ca-tbr-N` of BR 4.2.2.1.2 (since BR 2.3.0).
+pub fn has_label(method: &str, label: &str) -> bool {
+    let Some(row) = row(method) else { return false };
+    let number = row.section.rsplit('.').next().unwrap_or_default();
+    let own = label.get(..7).is_some_and(|head| head.eq_ignore_ascii_case("ca-tbr-")) && label.get(7..) == Some(number);
+    own && !is_for_addresses(method) || !row.acme.is_empty() && row.acme.eq_ignore_ascii_case(label)
+}
+
+/// Whether a name is an onion service (RFC 7686).
+pub fn is_onion(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with(".onion")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Span;
+
+    const SECOND: Span = Span::from_seconds(1);
+
+    #[test]
+    fn methods_end_at_midnight_of_their_dates() {
+        let ends = [
+            ("3.2.2.4.1", date(2018, 8, 1)),
+            ("3.2.2.4.2", date(2025, 7, 15)),
+            ("3.2.2.4.5", date(2018, 8, 1)),
+            ("3.2.2.4.8", date(2026, 3, 15)),
+            ("3.2.2.4.9", date(2019, 3, 16)),
+            ("3.2.2.4.10", date(2020, 9, 22)),
+            ("3.2.2.4.11", date(2018, 3, 9)),
+            ("3.2.2.4.15", date(2025, 7, 15)),
+            ("3.2.2.5.3", date(2027, 3, 15)),
+            ("3.2.2.5.4", date(2019, 8, 1)),
+        ];
+        for (method, day) in ends {
+            let before = day.minus(SECOND);
+            assert_eq!(standing(method, before, before), Standing::Permitted, "{method}");
+            assert_eq!(standing(method, before, day), Standing::Banned(day), "{method} by reuse");
+            assert_eq!(standing(method, day, day), Standing::Banned(day), "{method}");
+        }
+    }
+
+    #[test]
+    fn methods_are_discouraged_before_they_end() {
+        for (method, day, end) in [
+            ("3.2.2.4.4", MARCH_2026, MARCH_2028),
+            ("3.2.2.4.13", MARCH_2026, MARCH_2028),
+            ("3.2.2.4.14", MARCH_2026, MARCH_2028),
+            ("3.2.2.4.16", MARCH_2026, MARCH_2027),
+            ("3.2.2.4.17", MARCH_2026, MARCH_2027),
+            ("3.2.2.5.2", MARCH_2026, MARCH_2027),
+            ("3.2.2.5.5", MARCH_2026, MARCH_2027),
+        ] {
+            let done = day.minus(SECOND);
+            assert_eq!(standing(method, done, done), Standing::Permitted, "{method}");
+            assert_eq!(standing(method, done, day), Standing::Discouraged(day), "{method}");
+            assert_eq!(standing(method, done, end.minus(SECOND)), Standing::Discouraged(day), "{method}");
+            assert_eq!(standing(method, done, end), Standing::Banned(end), "{method}");
+        }
+    }
+
+    #[test]
+    fn some_methods_were_closed_before_they_were_banned_and_some_began_late() {
+        for (method, day, end) in
+            [("3.2.2.4.3", date(2019, 6, 1), date(2022, 11, 30)), ("3.2.2.4.6", date(2020, 6, 4), date(2022, 11, 30))]
+        {
+            let signed = end.minus(SECOND);
+            assert_eq!(standing(method, day.minus(SECOND), signed), Standing::Permitted, "{method}");
+            assert_eq!(standing(method, day, signed), Standing::Closed(day), "{method}");
+            assert_eq!(standing(method, day.minus(SECOND), end), Standing::Banned(end), "{method}");
+        }
+        for (method, day) in [
+            ("3.2.2.4.18", SC25),
+            ("http-01", SC25),
+            ("tls-alpn-01", date(2020, 9, 22)),
+            ("dns-account-01", date(2025, 3, 1)),
+            ("dns-persist-01", date(2025, 11, 10)),
+            ("3.2.2.5.8", date(2025, 12, 16)),
+        ] {
+            assert_eq!(standing(method, day, day), Standing::Permitted, "{method}");
+            assert_eq!(standing(method, day.minus(SECOND), day), Standing::NotYet(day), "{method}");
+        }
+        for method in ["", "a letter", "3.2.2.4.23", "3.2.2.4"] {
+            assert_eq!(standing(method, SC25, SC25), Standing::Unknown, "{method}");
+        }
+    }
+
+    #[test]
+    fn file_and_http_methods_narrow_on_their_date_and_tls_alpn_was_always_narrow() {
+        for method in ["3.2.2.4.6", "3.2.2.4.18", "http-01"] {
+            assert!(is_exact(method, SC45) && !is_exact(method, SC45.minus(SECOND)), "{method}");
+        }
+        assert!(is_exact("tls-alpn-01", SC45.minus(SECOND)) && is_exact("3.2.2.4.8", SC25));
+        assert!(!is_exact("3.2.2.4.7", MARCH_2028) && !is_exact("a letter", MARCH_2028));
+    }
+
+    #[test]
+    fn what_else_the_table_says() {
+        assert_eq!((section("DNS-01"), section("BR 3.2.2.4.4")), (Some("3.2.2.4.7"), Some("3.2.2.4.4")));
+        assert!(needs_perspectives("http-01", "a.eus") && !needs_perspectives("http-01", "a.ONION"));
+        assert!(needs_perspectives("3.2.2.4.7", "a.eus") && !needs_perspectives("3.2.2.4.4", "a.eus"));
+        assert!(has_token("dns-01") && !has_token("dns-persist-01") && may_be_manual("3.2.2.4.12"));
+        assert!(
+            has_label("3.2.2.4.7", "dns-01") && has_label("dns-01", "ca-tbr-7") && !has_label("dns-01", "ca-tbr-1")
+        );
+        assert!(!has_label("3.2.2.5.7", "ca-tbr-7") && !has_label("dns-01", "") && !has_label("dns-01", "ca-tbr-é"));
+    }
+}

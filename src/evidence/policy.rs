@@ -1,0 +1,58 @@
+//! What the CA says of itself in its CP/CPS and configuration, and which the requirements leave to it.
+
+use crate::clock::Span;
+
+/// A rule of the CA's own by which earlier validations are reused, within what the requirements allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReuseRule {
+    /// Its name in the record.
+    pub name: String,
+    /// How long after the validation it may be decided by.
+    pub limit: Span,
+}
+
+/// The CA's own terms, against which its record is read. The default knows the words of the issuance schema and nothing
+/// of the CA: what it leaves empty makes the rules that need it "not evaluable".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The issuer domains of CP/CPS 4.2 that CAA records may name, lower case. Empty: unknown.
+    pub issuer_domains: Vec<String>,
+    /// What stands before the account's identifier in its account URI (RFC 8657 3). `None`: unknown.
+    pub account_uri_prefix: Option<String>,
+    /// The channels through which orders may come. Empty: unknown.
+    pub channels: Vec<String>,
+    /// The validation methods that the CP/CPS lists, as section or ACME label. Empty: unknown, every method of the BR.
+    pub methods: Vec<String>,
+    /// Under which rule the CA reuses a validation for how long; a rule that is not listed is unknown.
+    pub reuse_rules: Vec<ReuseRule>,
+    /// What the record calls a resolver that the CA operates itself.
+    pub own_resolvers: Vec<String>,
+    /// What the record calls the CA's own system, as opposed to a person.
+    pub systems: Vec<String>,
+    /// The kinds of accounts that act for several applicants, who must not share their validations.
+    pub shared_account_kinds: Vec<String>,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect();
+        // The names and limits of Mozilla bug 1718771.
+        let reuse_rules = [("recent", 7), ("same_key", 825), ("sticky", 365)];
+        let reuse_rule = |(name, days): (&str, i64)| ReuseRule { name: name.into(), limit: Span::from_days(days) };
+        Policy {
+            reuse_rules: reuse_rules.map(reuse_rule).to_vec(),
+            issuer_domains: Vec::new(),
+            account_uri_prefix: None,
+            channels: Vec::new(),
+            methods: Vec::new(),
+            own_resolvers: words(&["own"]),
+            systems: words(&["system"]),
+            shared_account_kinds: words(&["reseller", "cdn"]),
+        }
+    }
+}
+
+/// Whether `word` is one of `list`, whatever its case.
+pub(super) fn lists(list: &[String], word: &str) -> bool {
+    list.iter().any(|listed| listed.eq_ignore_ascii_case(word.trim()))
+}

@@ -1,0 +1,108 @@
+//! How old reused evidence may be (BR 4.2.1), as the texts in force on each date had it.
+
+use std::fmt;
+
+use crate::clock::{Span, Timestamp, civil_from_days, date, days_from_civil};
+use crate::evidence::methods::section;
+
+/// How old the root of a validation may be when the certificate is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Calendar months.
+    Months(i64),
+    /// Days of 86,400 seconds.
+    Days(i64),
+}
+
+impl Limit {
+    /// The last moment at which evidence completed at `completed` may be relied upon.
+    pub fn ends(self, completed: Timestamp) -> Timestamp {
+        match self {
+            Limit::Days(days) => completed.plus(Span::from_days(days)),
+            Limit::Months(months) => plus_months(completed, months),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::Months(months) => write!(f, "{months} months"),
+            Limit::Days(days) => write!(f, "{days} days"),
+        }
+    }
+}
+
+/// BR 4.2.1: the limit for domain names and IP addresses, by the moment of issuance from which it holds.
+static REUSE_LIMITS: [(Timestamp, Limit); 6] = [
+    (Timestamp::from_millis(i64::MIN), Limit::Months(39)),
+    (date(2018, 3, 1), Limit::Days(825)),
+    (date(2021, 10, 1), Limit::Days(398)),
+    (date(2026, 3, 15), Limit::Days(200)),
+    (date(2027, 3, 15), Limit::Days(100)),
+    (date(2029, 3, 15), Limit::Days(10)),
+];
+
+/// How old a validation by `method` may be for a certificate signed at `signed`.
+pub fn reuse_limit(method: &str, signed: Timestamp) -> Limit {
+    // BR 3.2.2.4.22 allows its evidence to be reused for 10 days only; 3.2.2.5.8 rests on the same kind of record.
+    if matches!(section(method), Some("3.2.2.4.22" | "3.2.2.5.8")) {
+        return Limit::Days(10);
+    }
+    let row = REUSE_LIMITS.iter().rev().find(|(since, _)| signed >= *since);
+    row.map_or(Limit::Months(39), |(_, limit)| *limit)
+}
+
+/// The same day and time `months` later, or the last day of that month when it is shorter.
+fn plus_months(moment: Timestamp, months: i64) -> Timestamp {
+    let days = moment.seconds().div_euclid(86_400);
+    let of_day = moment.since(Timestamp::from_seconds(days * 86_400));
+    let (year, month, day) = civil_from_days(days);
+    let first = year * 12 + i64::from(month) - 1 + months;
+    let start = |index: i64| days_from_civil(index.div_euclid(12), (index.rem_euclid(12) + 1) as u8, 1);
+    let last = start(first + 1) - 1;
+    let later = (start(first) + i64::from(day) - 1).min(last);
+    Timestamp::from_seconds(later * 86_400).plus(of_day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_steps_at_midnight_of_each_date() {
+        let second = Span::from_seconds(1);
+        let steps = [
+            (date(2018, 3, 1), Limit::Months(39), Limit::Days(825)),
+            (date(2021, 10, 1), Limit::Days(825), Limit::Days(398)),
+            (date(2026, 3, 15), Limit::Days(398), Limit::Days(200)),
+            (date(2027, 3, 15), Limit::Days(200), Limit::Days(100)),
+            (date(2029, 3, 15), Limit::Days(100), Limit::Days(10)),
+        ];
+        for (moment, before, after) in steps {
+            assert_eq!(reuse_limit("3.2.2.4.7", moment.minus(second)), before, "{moment}");
+            assert_eq!(reuse_limit("3.2.2.4.7", moment), after, "{moment}");
+            for persistent in ["3.2.2.4.22", "dns-persist-01", "3.2.2.5.8"] {
+                assert_eq!(reuse_limit(persistent, moment), Limit::Days(10));
+            }
+        }
+    }
+
+    #[test]
+    fn months_are_calendar_months() {
+        let noon = Span::from_seconds(43_200);
+        assert_eq!(Limit::Months(39).ends(date(2014, 11, 30).plus(noon)), date(2018, 2, 28).plus(noon));
+        assert_eq!(Limit::Months(39).ends(date(2012, 10, 31)), date(2016, 1, 31));
+        assert_eq!(Limit::Days(200).ends(date(2026, 1, 1)), date(2026, 7, 20));
+        assert_eq!(Limit::Months(39).to_string(), "39 months");
+    }
+
+    #[test]
+    fn hostile_times_do_not_overflow() {
+        for moment in [i64::MIN, i64::MAX] {
+            assert_eq!(Limit::Days(10).to_string(), "10 days");
+            Limit::Months(39).ends(Timestamp::from_millis(moment));
+            Limit::Days(825).ends(Timestamp::from_millis(moment));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! BR 1.6.1: a Base Domain Name is the registry-controlled suffix and one label more, so a suffix itself can hardly be
+//! validated; "For FQDNs where the right-most Domain Name node is a gTLD having ICANN Specification 13 in its registry
+//! agreement, the gTLD itself may be used as the Base Domain Name." The certificate does not show which, so this is for
+//! review.
+
+use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
+use crate::lint::{Rule, Scope, Subject, distinct, no_dates, without_edges};
+
+/// The row of the rule table.
+pub static RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "name.bare_suffix",
+        summary: "No dNSName is itself a registry-controlled suffix",
+        severity: Severity::Review,
+        citation: br("1.6.1"),
+        clock: RevocationClock::Day(5),
+        since: None,
+        until: None,
+        needs: Needs::Certificate,
+    },
+    scope: Scope::Subscriber,
+    check,
+    dates: no_dates,
+};
+
+fn check(subject: &Subject<'_>) -> Vec<Finding> {
+    let suffixes = &subject.tables.suffixes;
+    let names = distinct(subject.dns_names()).into_iter();
+    let found = names
+        .filter(|name| !name.is_wildcard() && !name.is_under("onion") && suffixes.is_suffix(&without_edges(name)))
+        .map(|name| {
+            let detail = "is itself a registry-controlled suffix; only its registry could have proved control of it";
+            let source = format!("ICANN section as of {}", suffixes.as_of().day());
+            RULE.info.finding(name.text(), detail).with_evidence("Public Suffix List", source)
+        });
+    found.collect()
+}
