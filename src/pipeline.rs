@@ -1,8 +1,8 @@
-//! The walk, and nothing else: three loops, each ending in a durable door.
+//! The walk, and nothing else: three loops, each ending in a durable door, and a fourth that audits promises.
 //!
 //! [`follow()`] (one per log) turns bytes into hits and ends in door 1; [`examine()`] turns hits and the CA's record into
 //! findings and ends in door 2; [`deliver()`] turns the outbox into messages and ends in door 3. A crash anywhere repeats
-//! work and loses nothing.
+//! work and loses nothing. [`audit_promises()`] holds the logs to the SCTs that door 2 has written down.
 
 mod deliver;
 mod examine;

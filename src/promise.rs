@@ -321,5 +321,22 @@ pub fn misconduct(
     Misconduct { kind: Kind::SctNotHonoured, tree_size: size, detail, heads: vec![head], more }
 }
 
+/// The case against a log in which an entry stands at `index` that is dated more than a merge delay before a tree head
+/// without it. `None` when the head shows nothing of the kind.
+///
+/// RFC 6962 3.4: the timestamp of an entry is that of the SCT, so that every entry carries a promise of its own.
+pub fn late_entry(log: &Log, index: u64, logged_at: Timestamp, head: &SignedTreeHead) -> Option<Misconduct> {
+    let (size, signed_at) = (head.tree_size(), head.timestamp());
+    if size > index || signed_at < judged_at(logged_at.plus(log.mmd), log.mmd) {
+        return None;
+    }
+    let detail =
+        format!("entry {index} is dated {logged_at} and is not in the tree of {size} entries signed at {signed_at}");
+    let more = serde_json::json!({
+        "index": index, "timestamp": logged_at.millis(), "mmd_seconds": log.mmd.seconds(),
+    });
+    Some(Misconduct { kind: Kind::SctNotHonoured, tree_size: size, detail, heads: vec![head.clone()], more })
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,12 @@
 //! Promises of logs: written by door 2, closed when their leaf was seen or the log has broken its word.
 
+use std::ops::Range;
+
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
 
 use super::{Books, BooksError};
-use crate::clock::Timestamp;
+use crate::clock::{Span, Timestamp};
 use crate::ct::Hash;
 use crate::ct::key::{LogId, LogKey};
 use crate::ct::sth::SignedTreeHead;
@@ -237,6 +239,33 @@ impl Books {
         }))
     }
 
+    /// Index and timestamp of our entries in a part of a log whose newest verified tree head without them was signed
+    /// `delay` or more after their timestamp; the first thousand.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn late_entries(
+        &self,
+        log_id: LogId,
+        part: Range<u64>,
+        delay: Span,
+    ) -> Result<Vec<(u64, Timestamp)>, BooksError> {
+        self.read(move |connection| {
+            let sql = "SELECT s.idx, s.logged_at FROM sightings AS s JOIN hits AS h USING (hit_id)
+                       WHERE s.log_id = ?1 AND s.idx >= ?2 AND s.idx < ?3 AND NOT s.doubted AND h.standing = 'ours'
+                         AND (SELECT t.signed_at FROM tree_heads AS t WHERE t.log_id = s.log_id
+                                AND t.outcome = 'verified' AND t.tree_size <= s.idx
+                              ORDER BY t.tree_size DESC LIMIT 1) - s.logged_at >= ?4
+                       ORDER BY s.idx LIMIT 1000";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map(params![log_id.0, part.start, part.end, delay.millis()], |row| {
+                Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?)))
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
     /// The bytes of a hit from which its precertificate entry can be made again, and its issuer's key.
     ///
     /// # Errors
@@ -341,3 +370,6 @@ pub(super) fn of_certificate(connection: &Connection, key: &CaseKey) -> rusqlite
     let rows = statement.query_map(params![key.issuer_key_hash.0, key.serial.0], line)?;
     rows.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use super::{FORMAT, Kind};
-use crate::clock::Timestamp;
+use crate::clock::{Span, Timestamp};
 use crate::ct::compact_range::CompactRange;
 use crate::ct::key::{LogId, LogKey};
+use crate::ct::leaf::{leaf_index, parse_merkle_tree_leaf};
+use crate::ct::sct::{SignedCertificateTimestamp, verify_sct};
 use crate::ct::sth::SignedTreeHead;
 use crate::ct::{Hash, from_base64, hash_from_base64};
 use crate::finding::escape;
@@ -70,6 +72,9 @@ pub fn verify(bytes: &[u8]) -> Result<Worth, EvidenceError> {
         let opened = SignedTreeHead::reopen_json(head.to_string().as_bytes(), &key);
         heads.push(opened.map_err(|e| EvidenceError::Head(at + 1, e.to_string()))?);
     }
+    if kind == Kind::SctNotHonoured {
+        return Ok(promised(&key, &heads, &file["more"]));
+    }
     Ok(weigh(kind, &heads, &file["more"], observed_at))
 }
 
@@ -110,6 +115,33 @@ fn weigh(kind: Kind, heads: &[SignedTreeHead], more: &Value, observed_at: Timest
     }
 }
 
+/// A promise is proven by the SCT over its leaf. That it was broken is proven when the SCT names the index of the leaf
+/// and the log, after the merge delay, signed a tree that ends before it.
+fn promised(key: &LogKey, heads: &[SignedTreeHead], more: &Value) -> Worth {
+    let bytes = |member: &str| more[member].as_str().and_then(from_base64);
+    let read = || {
+        let (sct, leaf_input) = (SignedCertificateTimestamp::parse(&bytes("sct")?).ok()?, bytes("leaf_input")?);
+        let leaf = parse_merkle_tree_leaf(&leaf_input).ok()?;
+        let same = (leaf.timestamp, leaf.extensions) == (sct.timestamp, sct.extensions.as_slice());
+        (same && verify_sct(&sct, key, &leaf.entry).is_ok()).then_some(sct)
+    };
+    let (Some(sct), [head, ..]) = (read(), heads) else {
+        return Worth::Stated("the tree heads are signed by the log, the rest is the observer's word".to_string());
+    };
+    let promise = format!("the log signed at {} that it would include the leaf in the file", sct.timestamp);
+    let delay = Span::from_seconds(more["mmd_seconds"].as_i64().unwrap_or(i64::MAX));
+    match leaf_index(&sct.extensions) {
+        Ok(Some(index)) if head.tree_size() <= index && head.timestamp() >= sct.timestamp.plus(delay) => {
+            Worth::Proven(format!(
+                "{promise} at index {index}, and at {}, after {delay}, a tree of {} entries",
+                head.timestamp(),
+                head.tree_size()
+            ))
+        }
+        _ => Worth::Stated(format!("{promise}; that it is not in the tree of {} entries is stated", head.tree_size())),
+    }
+}
+
 /// The compact range of the verified head, proven by its root, with the leaves of the file appended.
 fn recomputed(more: &Value, verified: &SignedTreeHead) -> Option<CompactRange> {
     let hashes = |member: &str| -> Option<Vec<Hash>> {
@@ -128,9 +160,11 @@ mod tests {
     use super::*;
     use crate::clock::{HOUR, date};
     use crate::conduct::{Accused, Misconduct};
+    use crate::ct::leaf::{LeafEntry, encode_leaf_index, encode_merkle_tree_leaf};
     use crate::ct::signer::LogSigner;
     use crate::ct::sth::ClaimedTreeHead;
     use crate::ct::to_base64;
+    use crate::finding::KeyHash;
 
     fn signed(signer: &LogSigner, tree_size: u64, root_hash: Hash, at: Timestamp) -> SignedTreeHead {
         let key = LogKey::from_spki_der(&signer.spki_der()).expect("key");
@@ -183,6 +217,32 @@ mod tests {
         let heads = vec![signed(&signer, 5, range.root(), at), verified];
         let Ok(Worth::Stated(text)) = worth(&file(&signer, Kind::RootMismatch, heads, more)) else { panic!() };
         assert!(text.contains("the observer's word"), "a head that fits is no mismatch: {text}");
+    }
+
+    #[test]
+    fn a_broken_promise_is_proven_by_the_index_in_the_sct_alone() {
+        let (signer, at) = (LogSigner::generate(), date(2026, 11, 21));
+        let entry = LeafEntry::Precert { issuer_key_hash: KeyHash([1; 32]), tbs: b"tbs" };
+        let judge = |extensions: &[u8], size: u64, signed_at: Timestamp, tbs: &[u8]| {
+            let sct = signer.sign_sct(at, &entry, extensions);
+            let other = LeafEntry::Precert { issuer_key_hash: KeyHash([1; 32]), tbs };
+            let more = serde_json::json!({
+                "sct": to_base64(&sct.encode()), "mmd_seconds": 3600,
+                "leaf_input": to_base64(&encode_merkle_tree_leaf(at, &other, extensions)),
+            });
+            let heads = vec![signed(&signer, size, [1; 32], signed_at)];
+            worth(&file(&signer, Kind::SctNotHonoured, heads, more)).expect("evidence")
+        };
+        let (index, late) = (encode_leaf_index(7), at.plus(HOUR));
+        assert!(matches!(judge(&index, 7, late, b"tbs"), Worth::Proven(_)));
+        for stated in [
+            judge(&index, 8, late, b"tbs"),
+            judge(&index, 7, late.minus(Span::from_seconds(1)), b"tbs"),
+            judge(b"", 7, late, b"tbs"),
+            judge(&index, 7, late, b"another"),
+        ] {
+            assert!(matches!(stated, Worth::Stated(_)), "{stated:?}");
+        }
     }
 
     #[test]

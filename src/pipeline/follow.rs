@@ -167,6 +167,8 @@ struct Follower {
     lane: Lane,
     tail: Tail,
     goal: Option<u64>,
+    /// Below this the dates of our entries were audited.
+    dated: u64,
     first_head: Option<u64>,
     rates: Rates,
 }
@@ -178,10 +180,11 @@ impl Follower {
             Goal::Live => None,
             Goal::Until(head) => Some(head.tree_size()),
         };
+        let dated = verified.size();
         let client = if lane == Lane::Backlog { reading.client.for_backlog() } else { reading.client.clone() };
         let watchlist = reading.walk.watchlist.clone();
         let tail = Tail::new(client, watchlist, reading.walk.clock.clone(), goal, downloaded, verified);
-        Follower { reading, lane, tail, goal: size, first_head: None, rates: Rates::new() }
+        Follower { reading, lane, tail, goal: size, dated, first_head: None, rates: Rates::new() }
     }
 
     async fn run(mut self, until: Until) -> Result<FollowEnd, BooksError> {
@@ -251,6 +254,8 @@ impl Follower {
             Step::Sealed { head, verified } => {
                 let size = head.tree_size();
                 self.saw(&head);
+                self.reading.audit_dates(self.dated..size).await?;
+                self.dated = size;
                 let seal = Seal { log_id: log.log_id, lane: self.lane, head, verified, seen_at: walk.clock.now() };
                 walk.storage(walk.books.commit_seal(seal).await)?;
                 self.show();

@@ -3,13 +3,14 @@
 //! Every look ends in one transaction, so that a crash repeats it: an accusation comes before its promise is closed.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use super::Walk;
-use super::reading::accuse;
+use super::reading::{Reading, accuse};
 use crate::books::{BooksError, Looked, OpenPromise, PromiseState};
 use crate::clock::{HOUR, Stopwatch, Timestamp};
 use crate::ct::key::LogId;
@@ -222,5 +223,22 @@ impl Asked {
         walk.metrics.sct_failure(&self.log.name, failure);
         let leaf = leaf.unwrap_or_default();
         accuse(walk, &self.log, promise::misconduct(&self.log, &one.promise, &leaf, head, absence)).await
+    }
+}
+
+impl Reading {
+    /// Every entry of ours carries a promise in its own timestamp: one of a part of the log that was proven just now
+    /// must not be missing from a tree head that was signed more than the merge delay after that time.
+    pub(super) async fn audit_dates(&self, proven: Range<u64>) -> Result<(), BooksError> {
+        let (walk, log) = (&self.walk, &self.log);
+        let delay = promise::judged_at(Timestamp::EPOCH.plus(log.mmd), log.mmd).since(Timestamp::EPOCH);
+        for (index, logged_at) in walk.storage(walk.books.late_entries(log.log_id, proven, delay).await)? {
+            let head = walk.storage(walk.books.head_before(log.key.clone(), index).await)?;
+            if let Some(misconduct) = head.and_then(|head| promise::late_entry(log, index, logged_at, &head)) {
+                walk.metrics.sct_failure(&log.name, SctFailure::MergedLate);
+                accuse(walk, log, misconduct).await?;
+            }
+        }
+        Ok(())
     }
 }

@@ -175,6 +175,17 @@ fn a_leaf_that_came_late_breaks_its_promise_too() {
 }
 
 #[test]
+fn an_entry_older_than_a_head_without_it_by_more_than_the_delay_came_late() {
+    let log = listed(&LogSigner::generate());
+    let at = |seconds| NOW.plus(Span::from_seconds(seconds));
+    assert!(late_entry(&log, 9, NOW, &head(9, at(24))).is_none(), "clocks differ by seconds");
+    assert!(late_entry(&log, 8, NOW, &head(9, at(60))).is_none(), "it is in the tree");
+    let late = late_entry(&log, 9, NOW, &head(9, at(25))).expect("late");
+    assert_eq!((late.kind, late.tree_size, late.more["index"].as_u64()), (Kind::SctNotHonoured, 9, Some(9)));
+    assert!(late_entry(&log, 9, Timestamp::from_millis(i64::MAX), &head(9, at(25))).is_none());
+}
+
+#[test]
 fn the_evidence_holds_what_a_third_party_needs() {
     let world = World::new();
     let certificate = world.certificate(|tbs| vec![world.sct(&world.signer, tbs, b"")]);
