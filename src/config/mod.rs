@@ -25,9 +25,11 @@ pub use address::{is_loopback, parse_span};
 use document::Document;
 pub use problem::{Problem, Problems};
 use problem::{plain, quote, read_file};
-use raw::RawConfig;
+use raw::{RawConfig, RawIssuance};
 
 use crate::clock::{Span, Timestamp};
+use crate::evidence::caa::issue_value;
+use crate::evidence::{Policy, methods::section};
 use crate::finding::KeyHash;
 
 /// The commented example that `ctwarden config example` prints.
@@ -135,12 +137,14 @@ pub enum IssuerSource {
 }
 
 /// `[issuance]`: the CA's own record of what it issued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuanceConfig {
     /// Where the record is.
     pub source: IssuanceSource,
     /// How long after logging the record may lack a certificate before that is a finding; at least one second.
     pub grace: Span,
+    /// The CA's own terms, against which its record is read.
+    pub terms: Policy,
 }
 
 /// Where the issuance record is.
@@ -289,6 +293,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         None if books_url => None,
         None => data_directory.as_ref().map(|directory| directory.join("books.sqlite")),
     };
+    let terms = terms(&raw.issuance, document);
     let grace = raw.issuance.grace.and_then(|text| match parse_span(&text) {
         Ok(span) => Some(span),
         Err(reason) => document.refuse("issuance.grace", reason, "The default is 1m."),
@@ -313,13 +318,40 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         issuers,
         data_directory: data_directory?,
         books: books?,
-        issuance: IssuanceConfig { source: raw.issuance.source?, grace: grace? },
+        issuance: IssuanceConfig { source: raw.issuance.source?, grace: grace?, terms },
         mail: mail?,
         web_listen: web_listen?,
         watch_all_issuers: raw.watch.all_issuers?,
         public_suffix_list: suffixes,
         log: LogConfig { format: raw.log.format?, level: level? },
     })
+}
+
+/// The CA's own terms; what is left out stays unknown.
+fn terms(raw: &RawIssuance, document: &mut Document<'_>) -> Policy {
+    let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
+    for method in raw.methods.iter().flatten().filter(|method| section(method).is_none()) {
+        let reason = format!("{} is none of the methods of BR 3.2.2.4 and 3.2.2.5", quote(method));
+        document.refuse::<()>("issuance.methods", reason, "Write a section, 3.2.2.4.7, or an ACME label, http-01.");
+    }
+    let odd = |domain: &&String| {
+        let read = issue_value(domain.as_bytes()).and_then(|value| value.domain);
+        read.is_none_or(|read| !read.eq_ignore_ascii_case(domain))
+    };
+    for domain in raw.caa_domains.iter().flatten().filter(odd) {
+        let reason = format!("{} is no issuer domain name (RFC 8659 4.2)", quote(domain));
+        document.refuse::<()>("issuance.caa_domains", reason, "Write it as in CP/CPS 4.2, for instance ca.example.");
+    }
+    Policy {
+        issuer_domains: words(&raw.caa_domains),
+        account_uri_prefix: raw.account_uri_prefix.clone(),
+        channels: words(&raw.channels),
+        methods: words(&raw.methods),
+        own_resolvers: words(&raw.own_resolvers),
+        systems: words(&raw.systems),
+        shared_account_kinds: words(&raw.shared_accounts),
+        ..Policy::default()
+    }
 }
 
 /// A directory that exists or can still be made.

@@ -69,6 +69,13 @@ pub struct RawBooks {
 pub struct RawIssuance {
     pub source: Option<IssuanceSource>,
     pub grace: Option<String>,
+    pub caa_domains: Option<Vec<String>>,
+    pub account_uri_prefix: Option<String>,
+    pub channels: Option<Vec<String>>,
+    pub methods: Option<Vec<String>>,
+    pub own_resolvers: Option<Vec<String>>,
+    pub systems: Option<Vec<String>>,
+    pub shared_accounts: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

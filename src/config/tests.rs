@@ -148,7 +148,8 @@ fn every_key_is_understood() {
     assert_eq!((only.start, only.page, only.rate), (Some(StartAt::End), Some(32), Some(0.15)));
     assert_eq!(config.issuers[0].source, IssuerSource::KeyHash(config.issuers[0].key_hash));
     assert_eq!(config.books, Path::new("/nowhere/b.sqlite"));
-    assert_eq!(config.issuance, IssuanceConfig { source: IssuanceSource::None, grace: Span::from_seconds(90) });
+    let (source, grace) = (IssuanceSource::None, Span::from_seconds(90));
+    assert_eq!(config.issuance, IssuanceConfig { source, grace, terms: Policy::default() });
     let MailTransport::Smtp { port, tls, password, ca_certificate, .. } = &config.mail.transport else { panic!() };
     assert_eq!((*port, *tls), (25, MailTls::NoneOnLoopback));
     assert_eq!(password.as_ref().map(Secret::expose), Some("correct horse"));
@@ -436,4 +437,22 @@ fn no_text_makes_the_reading_panic() {
         // An empty data directory key is always missing or refused here, so nothing can be accepted.
         prop_assert!(document.finish(Path::new("x"), built).is_err_and(|problems| !problems.list.is_empty()));
     });
+}
+
+#[test]
+fn the_terms_of_the_ca_are_read_and_odd_ones_refused() {
+    let place = Place::new();
+    assert_eq!(place.load(GOOD).expect("accepted").issuance.terms, crate::evidence::Policy::default());
+    let section =
+        "[issuance]\ncaa_domains = [\"ca.example\"]\nchannels = [\"api\"]\nmethods = [\"http-01\"]\nsystems = [\"va\"]";
+    let text = format!("{GOOD}\n{section}\naccount_uri_prefix = \"https://ca.example/acct/\"\n");
+    let terms = place.load(&text).expect("accepted").issuance.terms;
+    assert_eq!((terms.issuer_domains, terms.channels), (vec!["ca.example".to_string()], vec!["api".to_string()]));
+    assert_eq!((terms.methods, terms.systems), (vec!["http-01".to_string()], vec!["va".to_string()]));
+    assert_eq!(terms.account_uri_prefix.as_deref(), Some("https://ca.example/acct/"));
+    let odd =
+        place.problems(&text.replace("[\"ca.example\"]", "[\"ca.example.\"]").replace("[\"http-01\"]", "[\"fax\"]"));
+    assert_eq!(odd.len(), 2, "{odd:?}");
+    assert!(odd.iter().any(|line| line.contains("issuance.caa_domains") && line.contains("ca.example")), "{odd:?}");
+    assert!(odd.iter().any(|line| line.contains("issuance.methods") && line.contains("fax")), "{odd:?}");
 }

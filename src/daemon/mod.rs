@@ -18,7 +18,6 @@ use crate::cache::Cache;
 use crate::clock::{Clock, Span, Timestamp};
 use crate::config::{self, Config, IssuanceSource};
 use crate::ct::log_list::Log;
-use crate::evidence;
 use crate::exam;
 use crate::issuance::{Embedded, IssuanceDb};
 use crate::metrics::{Input, Metrics};
@@ -90,7 +89,7 @@ impl Daemon {
             logs: Arc::new(RwLock::new(Arc::new(KnownLogs::new(known)))),
             tables: Arc::new(tables),
             grace: config.issuance.grace,
-            terms: Arc::new(evidence::Policy::default()),
+            terms: Arc::new(config.issuance.terms.clone()),
             notifier: Arc::new(notifier),
             recipients,
             metrics,

@@ -99,6 +99,7 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("books.url", old.books != new.books),
         ("issuance.source", old.issuance.source != new.issuance.source),
         ("issuance.grace", old.issuance.grace != new.issuance.grace),
+        ("issuance, the CA's terms", old.issuance.terms != new.issuance.terms),
         ("web.listen", old.web_listen != new.web_listen),
         ("lint.public_suffix_list", old.public_suffix_list != new.public_suffix_list),
         ("log.format", old.log.format != new.log.format),
