@@ -64,7 +64,10 @@ fn all() -> Vec<(&'static str, Value)> {
     vec![
         ("watch.imposter.fail", hit(Standing::Imposter, claims, Some(1), std::slice::from_ref(&subject), &imposter)),
         // An imposter is no misissuance of ours: its serial is no matter either.
-        ("watch.imposter.alone.fail", hit(Standing::Imposter, claims, Some(2), std::slice::from_ref(&subject), &imposter)),
+        (
+            "watch.imposter.alone.fail",
+            hit(Standing::Imposter, claims, Some(2), std::slice::from_ref(&subject), &imposter),
+        ),
         ("watch.imposter.pass", hit(ours, "", Some(1), &[subject], &[])),
         ("serial.unique.fail", hit(ours, "", Some(2), std::slice::from_ref(&fin), &[SERIAL])),
         ("serial.unique.scts.fail", hit(ours, "", Some(1), &both, &[SERIAL])),

@@ -174,13 +174,15 @@ impl Books {
         .await
     }
 
-    /// Moves the verified position to a head whose root was recomputed, and keeps the head.
+    /// Moves the verified position to a head whose root was recomputed, and keeps the head. What was read there at
+    /// first and not again is not in the log: its sightings go, and a case that they opened stays.
     ///
     /// # Errors
     /// Unusable books.
     pub async fn commit_seal(&self, seal: Seal) -> Result<(), BooksError> {
         self.write(move |connection| {
             let transaction = connection.transaction()?;
+            withdraw(&transaction, &seal)?;
             transaction.execute(
                 &format!(
                     "UPDATE {} SET verified_size = ?2, verified = ?3 WHERE log_id = ?1 AND verified_size <= ?2",
@@ -252,6 +254,27 @@ impl Books {
             SignedTreeHead::reopen(tree_size, Timestamp::from_millis(signed_at), root_hash, signature, &key).ok()
         }))
     }
+}
+
+/// Takes back the sightings that the root of the seal disproves, and the examinations of hits that were seen nowhere
+/// else.
+fn withdraw(transaction: &Transaction<'_>, seal: &Seal) -> rusqlite::Result<()> {
+    let sql = format!(
+        "DELETE FROM sightings WHERE log_id = ?1 AND doubted AND idx < ?2
+         AND idx >= (SELECT verified_size FROM {} WHERE log_id = ?1) RETURNING hit_id",
+        seal.lane.table()
+    );
+    let mut statement = transaction.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![seal.log_id.0, seal.verified.size()], |row| row.get(0))?;
+    for hit_id in rows.collect::<rusqlite::Result<Vec<i64>>>()? {
+        transaction
+            .prepare_cached(
+                "UPDATE hits SET examine_at = NULL, version = version + 1 WHERE hit_id = ?1
+                 AND NOT EXISTS (SELECT 1 FROM sightings AS s WHERE s.hit_id = hits.hit_id)",
+            )?
+            .execute(params![hit_id])?;
+    }
+    Ok(())
 }
 
 /// Inserts a hit with its sighting; true when the hit was never seen before as a (pre)certificate.

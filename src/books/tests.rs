@@ -271,6 +271,14 @@ async fn a_second_reading_that_differs_loses_neither_and_only_the_confirmed_one_
     books.commit_entries(entries(10, vec![garbled])).await.expect("door 1");
     let due = books.due_hits(now(), 10).await.expect("due");
     assert!(due.iter().all(|hit| hit.siblings == 2));
+    // The root decides: what is read last, and no more than that, is in the log.
+    books.rewind(LOG, Lane::Live).await.expect("rewind");
+    books.commit_entries(entries(10, vec![hit(3, 1, EntryKind::Precertificate)])).await.expect("door 1");
+    let (signer, at) = (LogSigner::generate(), now());
+    let seal = Seal { log_id: LOG, lane: Lane::Live, head: head(10, &signer, at), verified: range(10), seen_at: at };
+    books.commit_seal(seal).await.expect("seal");
+    let due = books.due_hits(now(), 10).await.expect("due");
+    assert_eq!((due.len(), due[0].ders[0].2[0], due[0].siblings), (1, 1, 1), "the other is not examined any more");
 }
 
 #[tokio::test]
