@@ -207,9 +207,3 @@ async fn a_tile_behind_a_server_error_that_stays_is_passed_over() {
 async fn a_tile_of_the_wrong_length_is_reported_and_passed_over() {
     lost(vec![(Api::StaticCt, Fault::TileLength(-56)), (Api::StaticCt, Fault::Empty)]).await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs pages passed over"]
-async fn a_page_that_is_lost_is_reported_and_passed_over() {
-    lost(vec![(Api::Rfc6962, Fault::Status(500)), (Api::Rfc6962, Fault::Empty)]).await;
-}
