@@ -213,11 +213,11 @@ pub fn fold(known: Option<&CaseState>, found: &[Finding]) -> Option<Change> {
     if new_findings.is_empty() {
         return None;
     }
-    all.sort_by(|a, b| (a.severity, &a.rule, &a.subject).cmp(&(b.severity, &b.rule, &b.subject)));
+    all.sort_by(|a, b| (rank(a), &a.rule, &a.subject).cmp(&(rank(b), &b.rule, &b.subject)));
     Some(Change {
         event: if known.is_some() { EventKind::Updated } else { EventKind::Opened },
         event_number: known.map_or(0, |case| case.events) + 1,
-        severity: all.iter().map(|f| f.severity).min().unwrap_or(Severity::Notice),
+        severity: all.first().map_or(Severity::Notice, |finding| finding.severity),
         clock: all.iter().fold(RevocationClock::None, |clock, f| clock.strictest(f.clock)),
         new_findings,
         all_findings: all,
@@ -232,6 +232,17 @@ fn worse(now: &Finding, before: &Finding) -> bool {
         (None, _) => false,
     };
     now.severity < before.severity || sooner
+}
+
+/// What a person must decide leads before what is only advice, although a warning is the more certain of the two.
+fn rank(finding: &Finding) -> u8 {
+    match finding.severity {
+        Severity::Critical => 0,
+        Severity::Error => 1,
+        Severity::Review => 2,
+        Severity::Warning => 3,
+        Severity::Notice => 4,
+    }
 }
 
 /// The subject line of the first message: `[error 24h] ctwarden: name.internal www.a.b · Issuer · due ...`.

@@ -180,7 +180,8 @@ pub fn issued(certificate: &Certificate, lookup: &Lookup, first_logged_at: Times
 pub fn opens_a_case(verdicts: &[(&'static RuleInfo, Verdict)]) -> bool {
     verdicts.iter().any(|(rule, verdict)| match verdict {
         Verdict::Fail(found) => {
-            let serious = |finding: &Finding| !matches!(finding.severity, Severity::Warning | Severity::Notice);
+            let advice = |severity| matches!(severity, Severity::Warning | Severity::Notice);
+            let serious = |finding: &Finding| !advice(finding.severity) || finding.clock != RevocationClock::None;
             rule.needs == Needs::Record || found.iter().any(serious)
         }
         Verdict::Pass | Verdict::NotEvaluable(_) => false,
