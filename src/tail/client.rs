@@ -311,27 +311,28 @@ impl Source {
     /// The audit path of the last leaf is the right edge (RFC 6962 2.1.1). get-proof-by-hash gives the path of the
     /// first leaf with that hash, so that a last leaf that stands in the log twice needs get-entry-and-proof.
     async fn right_edge_by_proof(&self, head: &SignedTreeHead) -> Result<CompactRange, TailError> {
-        let (size, (hash, nodes)) = (head.tree_size(), self.last_leaf(head.tree_size()).await?);
-        proof::verify_inclusion_of_hash(head.root(), size - 1, hash, &nodes)
+        let (size, (leaf_input, nodes)) = (head.tree_size(), self.last_leaf(head.tree_size()).await?);
+        proof::verify_inclusion(head.root(), size - 1, &leaf_input, &nodes)
             .map_err(|e| TailError::Answer(e.to_string()))?;
-        CompactRange::from_right_edge(size, hash, &nodes).map_err(|e| TailError::Answer(e.to_string()))
+        CompactRange::from_right_edge(size, leaf_hash(&leaf_input), &nodes)
+            .map_err(|e| TailError::Answer(e.to_string()))
     }
 
-    /// The hash of the last leaf of the tree with `size` leaves, at least one, and its audit path in that tree.
-    pub(super) async fn last_leaf(&self, size: u64) -> Result<(Hash, Vec<Hash>), TailError> {
+    /// The last leaf_input of the tree with `size` leaves, at least one, and its audit path in that tree.
+    pub(super) async fn last_leaf(&self, size: u64) -> Result<(Vec<u8>, Vec<Hash>), TailError> {
         let last = size - 1;
         let path = format!("ct/v1/get-entries?start={last}&end={last}");
         let body = self.get(&path, Caps::ENTRIES).await?;
         let answer = |e: String| TailError::Answer(format!("{path}: {e}"));
-        let hash = match parse_page(&body).map_err(|e| answer(e.to_string()))?.first() {
+        let leaf_input = match parse_page(&body).map_err(|e| answer(e.to_string()))?.first() {
             Some(Ok(entry)) => {
                 let mut buffer = LeafBuffer::default();
-                entry.decode_leaf(&mut buffer).map_err(|e| answer(e.to_string()))?.leaf_hash()
+                entry.decode_leaf(&mut buffer).map_err(|e| answer(e.to_string()))?.leaf_input().to_vec()
             }
             Some(Err(e)) => return Err(answer(e.to_string())),
             None => return Err(answer("no entries".to_string())),
         };
-        let escaped = to_base64(&hash).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        let escaped = to_base64(&leaf_hash(&leaf_input)).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         let by_hash = format!("ct/v1/get-proof-by-hash?hash={escaped}&tree_size={size}");
         let by_index = format!("ct/v1/get-entry-and-proof?leaf_index={last}&tree_size={size}");
         let nodes = match self.get(&by_hash, Caps::SMALL).await.map(|body| proof::parse_proof_by_hash(&body)) {
@@ -342,7 +343,7 @@ impl Source {
                 proof.map_err(|e| TailError::Answer(format!("{by_index}: {e}")))?.audit_path
             }
         };
-        Ok((hash, nodes))
+        Ok((leaf_input, nodes))
     }
 }
 

@@ -421,7 +421,12 @@ impl Tail {
     fn unbelievable(&self, error: TreeHeadError, body: &[u8]) -> Step {
         let kept = &body[..body.len().min(65_536)];
         let more = serde_json::json!({ "answer": to_base64(kept), "text": escape(kept, 4096) });
-        let (kind, tree_size) = (Kind::BadSignature, self.downloaded.size());
+        // The size that is claimed, not how far the log is read: the same head served again is the same evidence.
+        let tree_size = match error {
+            TreeHeadError::Unsigned { size, .. } | TreeHeadError::Signature { size, .. } => size,
+            _ => self.downloaded.size(),
+        };
+        let kind = Kind::BadSignature;
         Step::Misbehaved(Misconduct { kind, tree_size, detail: error.to_string(), heads: Vec::new(), more })
     }
 }

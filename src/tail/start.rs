@@ -9,6 +9,7 @@ use super::{TailError, plan};
 use crate::clock::Timestamp;
 use crate::ct::compact_range::{CompactRange, EdgeNode, nodes_between};
 use crate::ct::entries::{LeafBuffer, parse_page};
+use crate::ct::leaf::leaf_hash;
 use crate::ct::proof;
 use crate::ct::sth::SignedTreeHead;
 use crate::ct::tile::{TILE_WIDTH, TileKind, tile_leaves, tile_path, tile_width};
@@ -118,8 +119,9 @@ impl Source {
 
     /// From the audit path of the last entry before it, in the tree that ends there, and a consistency proof.
     async fn edge_by_proofs(&self, start: u64, head: &SignedTreeHead) -> Result<CompactRange, TailError> {
-        let (hash, nodes) = self.last_leaf(start).await?;
-        let edge = CompactRange::from_right_edge(start, hash, &nodes).map_err(|e| TailError::Answer(e.to_string()))?;
+        let (leaf_input, nodes) = self.last_leaf(start).await?;
+        let edge = CompactRange::from_right_edge(start, leaf_hash(&leaf_input), &nodes)
+            .map_err(|e| TailError::Answer(e.to_string()))?;
         let size = head.tree_size();
         let path = format!("ct/v1/get-sth-consistency?first={start}&second={size}");
         let nodes = match start == size {

@@ -76,7 +76,7 @@ async fn a_log_that_leaves_the_list_and_one_whose_key_changes_cost_nothing() {
     grow(&garden, stays, 100);
     scene.go_on();
     complete(&mut scene, &[stays], 30).await;
-    let charged = "SELECT count(*) FROM case_findings WHERE rule = 'log.bad_signature'";
+    let charged = "SELECT count(*) FROM misbehaviours WHERE kind = 'bad_signature'";
     scene.wait(20, "the charge", |scene| scene.bench.count(charged) == 1).await;
     scene.kill();
     // It comes back to the list as it was, and is read on from where it was left.
