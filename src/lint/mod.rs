@@ -258,6 +258,17 @@ fn is_critical(cert: &Certificate, oid: &[u8]) -> bool {
     cert.extension(oid).any(|extension| extension.critical)
 }
 
+/// On a list of which day a finding rests, and how much older that is than the certificate.
+fn rests_on(list: &str, as_of: Timestamp, moment: Timestamp) -> String {
+    let day = as_of.day();
+    match moment.since(as_of).days() {
+        days if days > 0 => {
+            format!("by the {list} of {day}, {days} day{} older than the certificate", if days == 1 { "" } else { "s" })
+        }
+        _ => format!("by the {list} of {day}"),
+    }
+}
+
 /// The dNSNames once each, as found.
 fn distinct(mut names: Vec<DnsName>) -> Vec<DnsName> {
     names.sort();
