@@ -14,6 +14,7 @@ mod delivery;
 mod entries;
 mod listing;
 mod promises;
+mod tlds;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
@@ -31,7 +32,9 @@ pub use listing::{CaseDetail, CaseLine, LogLine};
 pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
 
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+/// The line of the schema from which on it can be executed in books of an older format.
+const ADDED_LATER: &str = "-- FROM HERE ON:";
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.
 const QUEUE_LENGTH: usize = 64;
 
@@ -268,9 +271,10 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<(), BooksErro
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    if found == 0 {
+    if found < SCHEMA_VERSION {
+        let added = SCHEMA.find(ADDED_LATER).map_or("", |at| &SCHEMA[at..]);
         let transaction = connection.transaction()?;
-        transaction.execute_batch(SCHEMA)?;
+        transaction.execute_batch(if found == 0 { SCHEMA } else { added })?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;
     }
