@@ -34,7 +34,7 @@ pub enum Kind {
     Issuer,
     /// The last good log list; the key is where it came from.
     LogList,
-    /// The last good list of top-level domains; the key is where it came from.
+    /// The last good list of top-level domains or registry of them; the key is where it came from.
     TldList,
     /// The last good public suffix list; the key is where it came from.
     SuffixList,

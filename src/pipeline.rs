@@ -45,8 +45,8 @@ pub struct Walk {
     pub watchlist: Arc<Watchlist>,
     /// Every log of the log list, followed or not: see [`Walk::learn_logs`].
     pub logs: Arc<RwLock<Arc<KnownLogs>>>,
-    /// What the rules rest on.
-    pub tables: Arc<Tables>,
+    /// What the rules rest on: see [`Walk::learn_tables`].
+    pub tables: Arc<RwLock<Arc<Tables>>>,
     /// How long after logging the CA's record may lack a certificate.
     pub grace: Span,
     /// The CA's own terms.
@@ -74,6 +74,16 @@ impl Walk {
     /// Takes the logs of a new log list over, all of them: SCTs of logs that are not followed are verified too.
     pub fn learn_logs(&self, logs: impl IntoIterator<Item = Arc<Log>>) {
         *self.logs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KnownLogs::new(logs));
+    }
+
+    /// The newest tables.
+    pub fn newest_tables(&self) -> Arc<Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes newer tables over: what is examined from now on is judged by them.
+    pub fn learn_tables(&self, tables: Tables) {
+        *self.tables.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tables);
     }
 
     /// (channel, recipient) for the outbox.

@@ -108,6 +108,9 @@ pub struct RawWatch {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawLint {
+    pub gtld_registry: Option<String>,
+    pub tld_list: Option<String>,
+    pub refresh: Option<String>,
     pub public_suffix_list: Option<String>,
 }
 

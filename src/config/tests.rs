@@ -84,7 +84,9 @@ fn a_short_configuration_gets_the_defaults() {
     assert_eq!(config.mail.profile, MailProfile::Human);
     assert_eq!(config.web_listen.to_string(), "127.0.0.1:8640");
     assert!(!config.watch_all_issuers);
-    assert_eq!(config.public_suffix_list, None);
+    let url = |url: &str| Some(ListSource::Url(url.to_string()));
+    assert_eq!(config.inputs.tld_list, url("https://data.iana.org/TLD/tlds-alpha-by-domain.txt"));
+    assert_eq!(config.inputs.refresh, Span::from_days(1));
     assert_eq!(config.log, LogConfig { format: LogFormat::Human, level: tracing::Level::INFO });
     let der = pem_contents(&std::fs::read_to_string(place.path("issuer.pem")).unwrap());
     assert_eq!(config.issuers[0].source, IssuerSource::Certificate(der));

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use super::DaemonError;
 use crate::config::{Config, IssuerSource, MailProfile, MailTls, MailTransport};
-use crate::lint::{SuffixList, Tables};
-use crate::metrics::{Input, Metrics};
 use crate::notify::mail::{Addressing, Profile};
 use crate::notify::{Folder, Notifier, Smtp, SmtpSettings, Tls};
 use crate::watch::{Issuer, Watchlist};
@@ -27,22 +25,6 @@ pub(super) fn watchlist(config: &Config) -> Result<Watchlist, DaemonError> {
         }
     });
     Ok(Watchlist::new(issuers.collect::<Result<_, _>>()?, config.watch_all_issuers))
-}
-
-/// The tables that the rules rest on: embedded, or the file that the configuration names.
-///
-/// # Errors
-/// [`DaemonError::SuffixList`].
-pub fn tables(config: &Config, metrics: &Metrics) -> Result<Tables, DaemonError> {
-    let mut tables = Tables::embedded();
-    if let Some(path) = &config.public_suffix_list {
-        let refused = |reason: String| DaemonError::SuffixList { path: path.clone(), reason };
-        let bytes = std::fs::read(path).map_err(|e| refused(e.to_string()))?;
-        tables.suffixes = SuffixList::from_bytes(&bytes).map_err(|e| refused(e.to_string()))?;
-    }
-    metrics.input_loaded(Input::TldTable, tables.tlds.as_of());
-    metrics.input_loaded(Input::PublicSuffixList, tables.suffixes.as_of());
-    Ok(tables)
 }
 
 /// Where messages go, and to whom.

@@ -101,7 +101,10 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("issuance.grace", old.issuance.grace != new.issuance.grace),
         ("issuance, the CA's terms", old.issuance.terms != new.issuance.terms),
         ("web.listen", old.web_listen != new.web_listen),
-        ("lint.public_suffix_list", old.public_suffix_list != new.public_suffix_list),
+        ("lint.gtld_registry", old.inputs.gtld_registry != new.inputs.gtld_registry),
+        ("lint.tld_list", old.inputs.tld_list != new.inputs.tld_list),
+        ("lint.public_suffix_list", old.inputs.public_suffix_list != new.inputs.public_suffix_list),
+        ("lint.refresh", old.inputs.refresh != new.inputs.refresh),
         ("log.format", old.log.format != new.log.format),
         ("log.level", old.log.level != new.log.level),
     ];

@@ -117,9 +117,9 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
         siblings: issuer_known.then_some(hit.siblings),
         lookup,
     };
-    let logs = walk.known_logs();
+    let (logs, tables) = (walk.known_logs(), walk.newest_tables());
     let policy =
-        Policy { watchlist: &walk.watchlist, tables: &walk.tables, terms: &walk.terms, logs: &logs, grace: walk.grace };
+        Policy { watchlist: &walk.watchlist, tables: &tables, terms: &walk.terms, logs: &logs, grace: walk.grace };
     let verdicts = exam::examine(&examinee, policy, now);
     let (mut findings, not_evaluable) = exam::outcome(&verdicts);
     if !exam::opens_a_case(&verdicts) {
