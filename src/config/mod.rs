@@ -12,6 +12,7 @@ pub mod keys;
 mod logs;
 mod mail;
 mod problem;
+mod profile;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -305,7 +306,8 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         None if books_url => None,
         None => data_directory.as_ref().map(|directory| directory.join("books.sqlite")),
     };
-    let terms = terms(&raw.issuance, document);
+    let profiles = profile::build(raw.profile, &issuers, document);
+    let terms = Policy { profiles, ..terms(&raw.issuance, document) };
     let grace = raw.issuance.grace.and_then(|text| match parse_span(&text) {
         Ok(span) => Some(span),
         Err(reason) => document.refuse("issuance.grace", reason, "The default is 1m."),
