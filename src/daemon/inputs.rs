@@ -205,13 +205,10 @@ impl Inputs {
                 Ok(read.map(|new| self.suffixes = new).map_err(|e| e.to_string()))
             }
             List::Tlds => {
-                let (newest, embedded) = (self.as_of(list), &self.embedded);
-                let listed = self.history.iter().filter(|seen| seen.gone_on.is_none()).map(|seen| &*seen.tld);
+                // What the registry says was removed is not missed, however long no list was read.
+                let (newest, in_force) = (self.as_of(list), self.tables().tlds);
                 let checked = RootList::parse(bytes).and_then(|list| {
-                    match self.history.is_empty() {
-                        true => list.check(embedded.current(), newest, now)?,
-                        false => list.check(listed, newest, now)?,
-                    }
+                    list.check(in_force.delegated_at(now), newest, now)?;
                     Ok(list)
                 });
                 match checked {

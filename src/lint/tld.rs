@@ -81,8 +81,8 @@ pub enum TldTableError {
     },
     /// It lacks too much of what is in force.
     #[error(
-        "it lacks {missing} of the {total} entries in force, more than {MOST_DROPPED_PERCENT} %: {examples} ...; if that is \
-         right, upgrade ctwarden or remove the data directory's cache"
+        "it lacks {missing} of the {total} entries in force, more than {MOST_DROPPED_PERCENT} %: {examples} ...; look at \
+         what the source serves, and upgrade ctwarden if that is right"
     )]
     Drops {
         /// How many.
@@ -173,7 +173,15 @@ impl TldTable {
 
     /// The labels that are in the root zone on the day of the table.
     pub fn current(&self) -> impl Iterator<Item = &str> {
-        self.rows.iter().filter(|row| row.gone.is_none_or(|gone| gone > self.as_of)).map(|row| &*row.tld)
+        self.delegated_at(self.as_of)
+    }
+
+    /// The labels that were in the root zone at that moment.
+    pub fn delegated_at(&self, moment: Timestamp) -> impl Iterator<Item = &str> {
+        let here = move |row: &&Row| {
+            row.delegated.is_none_or(|from| from <= moment) && row.gone.is_none_or(|gone| gone > moment)
+        };
+        self.rows.iter().filter(here).map(|row| &*row.tld)
     }
 
     /// The labels with a delegation date and whether they are still delegated: the gTLDs.

@@ -105,6 +105,7 @@ fn day(text: &str) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use crate::clock::{DAY, date};
+    use crate::lint::tld::RootList;
 
     const NOW: Timestamp = date(2026, 11, 22);
 
@@ -149,6 +150,24 @@ mod tests {
         for tld in ["web", "eus", "doosan", "es", "an"] {
             assert_eq!(table.dates(tld.as_bytes()), TldTable::embedded().dates(tld.as_bytes()), "{tld}");
         }
+    }
+
+    #[test]
+    fn what_the_registry_says_is_gone_is_not_missed_in_the_list() {
+        let embedded = TldTable::embedded();
+        let gone: Vec<&str> =
+            embedded.dated().filter(|(_, delegated)| *delegated).map(|(tld, _)| tld).take(99).collect();
+        let row = |tld: &str| {
+            let dates = r#""delegationDate": "2015-01-01", "removalDate": "2026-10-01""#;
+            gone.contains(&tld).then(|| format!(r#"{{"gTLD": "{tld}", {dates}}}"#))
+        };
+        let registry = parsed(&json(|tld, _| row(tld)));
+        let tlds = embedded.current().filter(|tld| !gone.contains(tld)).map(Into::into).collect();
+        let list = RootList { day: NOW, tlds };
+        let told = embedded.with(Some(&registry), &[]);
+        assert_eq!(list.check(told.delegated_at(NOW), embedded.as_of(), NOW), Ok(()));
+        let untold = list.check(embedded.delegated_at(NOW), embedded.as_of(), NOW);
+        assert!(matches!(untold, Err(TldTableError::Drops { missing: 99, .. })), "{untold:?}");
     }
 
     #[test]
