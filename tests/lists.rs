@@ -4,7 +4,6 @@
 mod support;
 
 use std::path::Path;
-use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use ctwarden::demo::ca::Ca;
 use ctwarden::demo::log::{Api, LogServer, LogSettings, RawEntry, RawKind, log_list};
 use ctwarden::finding::KeyHash;
 use serde_json::{Value, json};
+use support::daemon::{Daemon, edit, said_so_far};
 use support::monitor::{Bench, printed, said};
 
 fn foreign(number: usize, at: Timestamp) -> RawEntry {
@@ -54,89 +54,6 @@ fn bench(logs: &[&LogServer], issuers: &str) -> Bench {
     let bench = Bench::new(logs, &format!("{issuers}{NO_RECORD}"), "");
     edit(&bench, "start = \"beginning\"", "start = \"beginning\"\nrefresh = \"1s\"");
     bench
-}
-
-fn edit(bench: &Bench, from: &str, to: &str) {
-    let text = std::fs::read_to_string(bench.path("ctwarden.toml")).expect("the configuration");
-    assert!(text.contains(from), "no {from} in {text}");
-    bench.write("ctwarden.toml", &text.replace(from, to));
-}
-
-/// A running daemon, killed at the end.
-struct Daemon {
-    child: Child,
-    web: String,
-}
-
-impl Daemon {
-    async fn start(bench: &Bench) -> Daemon {
-        let before = said_so_far(bench).len();
-        let mut child = bench.start(&["run"]);
-        let watch = Stopwatch::start();
-        loop {
-            let said = said_so_far(bench).split_off(before);
-            if let Some(at) = said.find("web=") {
-                let web = said[at + 4..].split_whitespace().next().expect("an address").to_string();
-                return Daemon { child, web };
-            }
-            assert!(child.try_wait().expect("its state").is_none(), "the daemon ended early: {said}");
-            assert!(watch.elapsed() < Duration::from_secs(60), "the daemon does not start: {said}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Ends it as an operator does.
-    async fn stop(mut self) {
-        self.signal(rustix::process::Signal::TERM);
-        while self.child.try_wait().expect("its state").is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    fn signal(&self, signal: rustix::process::Signal) {
-        let process = rustix::process::Pid::from_raw(self.child.id() as i32).expect("a process");
-        rustix::process::kill_process(process, signal).expect("a signal");
-    }
-
-    async fn metrics(&self) -> String {
-        let answer = reqwest::get(format!("http://{}/metrics", self.web)).await.expect("metrics");
-        answer.text().await.expect("text")
-    }
-
-    /// Waits until a series has this value.
-    async fn wait_for(&self, series: &str, value: u64) {
-        let line = format!("{series} {value}");
-        self.wait("that", |metrics| metrics.lines().any(|other| other == line), &line).await;
-    }
-
-    /// Waits until nothing speaks of a log any more.
-    async fn wait_until_gone(&self, log: &str) {
-        let label = format!("log=\"{log}\"");
-        self.wait("that nothing speaks of", |metrics| !metrics.contains(&label), &label).await;
-    }
-
-    async fn wait(&self, what: &str, holds: impl Fn(&str) -> bool, of: &str) {
-        let watch = Stopwatch::start();
-        loop {
-            let metrics = self.metrics().await;
-            if holds(&metrics) {
-                return;
-            }
-            assert!(watch.elapsed() < Duration::from_secs(60), "waited in vain for {what} {of}:\n{metrics}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn said_so_far(bench: &Bench) -> String {
-    std::fs::read_to_string(bench.path("daemon.log")).unwrap_or_default()
 }
 
 fn verified(log: &str) -> String {

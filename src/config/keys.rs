@@ -100,6 +100,10 @@ use Need::{Default, Optional, Required};
 pub static KEYS: &[Key] = &[
     key("logs.list", Text, Required, "The log list (v3 JSON): a file or an https URL.",
         r#""https://www.gstatic.com/ct/log_list/v3/log_list.json""#),
+    key("logs.list_key", Text, Optional, "PEM file with the public key that signs the list; without one the signature is not looked at.",
+        r#""log_list_pubkey.pem""#),
+    key("logs.list_signature", Text, Optional, "The signature of the list, a file or an https URL; beside the list when left out.",
+        r#""https://www.gstatic.com/ct/log_list/v3/log_list.sig""#),
     key("logs.contact", Text, Required, "E-mail address or URL at which a log operator reaches you; sent in the User-Agent.",
         r#""pki-team@ca.example""#),
     key("logs.start", Text, Default(r#""beginning""#), "Where a log that was never read before is begun: beginning, end, or a time.",

@@ -28,6 +28,7 @@ use problem::{plain, quote, read_file};
 use raw::{RawConfig, RawIssuance};
 
 use crate::clock::{Span, Timestamp};
+use crate::ct::list_key::ListKey;
 use crate::evidence::caa::issue_value;
 use crate::evidence::{Policy, methods::section};
 use crate::finding::KeyHash;
@@ -67,6 +68,8 @@ pub struct Config {
 pub struct LogsConfig {
     /// The log list, in the v3 JSON format.
     pub list: ListSource,
+    /// Who must have signed it; `None`: its signature is not looked at.
+    pub signing: Option<ListSigning>,
     /// An e-mail address or URL that goes into the User-Agent; printable ASCII.
     pub contact: String,
     /// Where a log that was never read before is begun.
@@ -86,6 +89,17 @@ pub enum ListSource {
     File(PathBuf),
     /// An https URL, or an http URL on loopback.
     Url(String),
+}
+
+/// The signature that a log list must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListSigning {
+    /// The publisher's key.
+    pub key: ListKey,
+    /// Where that key was read.
+    pub key_file: PathBuf,
+    /// Where the signature is.
+    pub signature: ListSource,
 }
 
 /// Where a log that was never read before is begun.

@@ -26,6 +26,8 @@ pub struct RawConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct RawLogs {
     pub list: Option<String>,
+    pub list_key: Option<String>,
+    pub list_signature: Option<String>,
     pub contact: Option<String>,
     pub start: Option<String>,
     pub refresh: Option<String>,

@@ -73,7 +73,7 @@ impl Daemon {
         let tables = tables(&config, &metrics)?;
         let (notifier, recipients) = notifier(&config)?;
         let fetcher = Fetcher::new(&config.logs.contact, clock.clone()).map_err(DaemonError::Http)?;
-        let mut list = ListReader::new(config.logs.list.clone(), fetcher.clone(), cache.clone());
+        let mut list = ListReader::new(&config.logs, fetcher.clone(), cache.clone());
         let read = list.read(&config.logs).await?;
         report(&config, &metrics, &read, clock.now());
         let (known, chosen) = (read.known, read.chosen);
@@ -261,8 +261,8 @@ impl Work {
             Ok(renewed) => renewed,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let mut other_list = (*self.list.source() != new.logs.list)
-            .then(|| ListReader::new(new.logs.list.clone(), self.fetcher.clone(), self.walk.cache.clone()));
+        let mut other_list = (!self.list.reads(&new.logs))
+            .then(|| ListReader::new(&new.logs, self.fetcher.clone(), self.walk.cache.clone()));
         let read = match other_list.as_mut().unwrap_or(&mut self.list).read(&new.logs).await {
             Ok(read) => read,
             Err(error) => return Ok(Err(error.to_string())),
