@@ -172,7 +172,7 @@ impl Reading {
         accuse(&self.walk, &self.log, misconduct).await
     }
 
-    /// Counts how a request ended.
+    /// Counts how a request ended, and shows the pace that it left behind.
     pub fn answered(&self, outcome: Outcome) {
         self.walk.metrics.request(&self.log.name, outcome, self.walk.clock.now());
     }
@@ -198,6 +198,7 @@ pub(super) async fn accuse(walk: &Walk, log: &Log, misconduct: Misconduct) -> Re
     Ok(())
 }
 
+        self.walk.metrics.pace(&self.log.name, self.client.pace());
 /// A misbehaviour that no signed object shows.
 fn plain(kind: Kind, tree_size: u64, detail: String) -> Misconduct {
     Misconduct { kind, tree_size, detail, heads: Vec::new(), more: serde_json::Value::Null }

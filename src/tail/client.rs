@@ -80,6 +80,12 @@ impl LogClient {
         &self.source().log
     }
 
+    /// Requests per second that the log's host is known to allow; `None` when it never asked for less.
+    pub fn pace(&self) -> Option<f64> {
+        let source = self.source();
+        source.fetcher.rate(&source.prefix)
+    }
+
     /// The log's current tree head, its signature verified.
     ///
     /// # Errors
