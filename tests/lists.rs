@@ -343,6 +343,12 @@ async fn a_log_that_moves_is_read_on_at_its_new_place() {
     daemon.wait_until_gone(&name(&here)).await;
     assert_eq!(bench.count("SELECT count(*) FROM logs"), 1);
     assert_eq!(bench.count("SELECT count(*) FROM hits"), 1);
+    // It is known by its new name at once, even where it cannot be read.
+    edit(&bench, &there.url(), "http://127.0.0.1:1/gone/");
+    let done = bench.run_beside(&["config", "reload"]).await;
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    let logs = printed(&bench.run_beside(&["logs"]).await);
+    assert!(logs.contains("127.0.0.1:1/gone ") && !logs.contains(&name(&there)), "{logs}");
     drop(daemon);
     here.stop().await;
     there.stop().await;

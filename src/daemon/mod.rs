@@ -17,6 +17,7 @@ use crate::books::{Books, BooksError, DirectoryLock, lock_directory};
 use crate::cache::Cache;
 use crate::clock::{Clock, Span, Timestamp};
 use crate::config::{self, Config, IssuanceSource};
+use crate::ct::key::LogId;
 use crate::ct::log_list::Log;
 use crate::exam;
 use crate::issuance::{Embedded, IssuanceDb};
@@ -77,6 +78,7 @@ impl Daemon {
         let read = list.read(&config.logs).await?;
         report(&config, &metrics, &read, clock.now());
         let (known, chosen) = (read.known, read.chosen);
+        books.name_logs(names(&known)).await?;
         for incident in cache.take_incidents() {
             metrics.cache_incident();
             tracing::warn!(incident, "cache");
@@ -217,6 +219,7 @@ impl Work {
         match self.list.read(&self.config.logs).await {
             Ok(read) => {
                 report(&self.config, &self.walk.metrics, &read, self.walk.clock.now());
+                self.walk.books.name_logs(names(&read.known)).await?;
                 self.walk.learn_logs(read.known);
                 Ok(self.follows.assign(read.chosen).await?)
             }
@@ -277,6 +280,7 @@ impl Work {
             self.start_loops();
             self.follows.renew(self.walk.clone());
         }
+        self.walk.books.name_logs(names(&read.known)).await?;
         self.walk.learn_logs(read.known);
         self.follows.assign(read.chosen).await?;
         Ok(Ok((applied, restart)))
@@ -297,6 +301,11 @@ async fn next(reloads: &mut Option<mpsc::Receiver<()>>) -> Option<()> {
         Some(requests) => requests.recv().await,
         None => std::future::pending().await,
     }
+}
+
+/// What the logs of a list are called, for the books: a log may have moved while it was not followed.
+fn names(logs: &[Arc<Log>]) -> Vec<(LogId, String)> {
+    logs.iter().map(|log| (log.log_id, log.name.clone())).collect()
 }
 
 /// Counts and says how the reading of the log list went.
