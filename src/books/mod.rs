@@ -23,7 +23,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
-pub use backlog::{Backlog, Gap};
+pub use backlog::{Backlog, Gap, keeps_up};
 pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
