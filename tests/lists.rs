@@ -355,6 +355,45 @@ async fn a_log_that_moves_is_read_on_at_its_new_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_whose_certificates_have_expired_is_not_followed() {
+    let now = Clock::System.now();
+    let ca = Ca::generate(now).expect("a CA");
+    let (past, present, timeless) = (log(Api::Rfc6962).await, log(Api::StaticCt).await, log(Api::Rfc6962).await);
+    for (number, log) in [&past, &present, &timeless].into_iter().enumerate() {
+        log.append([ours(&ca, number, now)]);
+        log.publish();
+    }
+    let mut list = log_list(&[&past, &present, &timeless], now);
+    let interval = |start: &str, end: &str| json!({"start_inclusive": start, "end_exclusive": end});
+    let operator = &mut list["operators"][0];
+    let url = past.url();
+    let mut logs = operator["logs"].as_array_mut().expect("logs").iter_mut();
+    let entry = logs.find(|entry| entry["url"] == url).expect("the shard");
+    entry["temporal_interval"] = interval("2025-07-01T00:00:00Z", "2026-01-01T00:00:00Z");
+    operator["tiled_logs"][0]["temporal_interval"] = interval("2025-07-01T00:00:01Z", "2026-01-01T00:00:01Z");
+    let bench = bench(&[], &issuer("Tests CA", &ca));
+    bench.write("logs.json", &list.to_string());
+    edit(&bench, "start = \"beginning\"", "start = \"beginning\"\nexpiring_after = \"2026-01-01\"");
+    let done = bench.run_beside(&["run", "--until-caught-up"]).await;
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    let logs = printed(&bench.run_beside(&["logs"]).await);
+    assert!(logs.contains(&name(&present)) && logs.contains(&name(&timeless)), "{logs}");
+    assert!(!logs.contains(&name(&past)), "{logs}");
+    assert_eq!(bench.count("SELECT count(*) FROM hits"), 2);
+    // When nothing is left to follow, the reason is told.
+    list["operators"][0]["tiled_logs"] = json!([]);
+    let only = list["operators"][0]["logs"].as_array_mut().expect("logs");
+    only.retain(|entry| entry["url"] == url);
+    bench.write("logs.json", &list.to_string());
+    let done = bench.run_beside(&["run", "--until-caught-up"]).await;
+    assert_eq!(done.status.code(), Some(2));
+    assert!(said(&done).contains("takes certificates that expire after [logs] expiring_after"), "{}", said(&done));
+    for log in [past, present, timeless] {
+        log.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_is_begun_at_a_time() {
     let now = Clock::System.now();
     let ca = Ca::generate(now).expect("a CA");

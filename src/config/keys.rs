@@ -111,6 +111,8 @@ pub static KEYS: &[Key] = &[
     key("logs.refresh", Text, Default(r#""1h""#), "How often the log list is read again.", r#""1h""#),
     key("logs.states", Words(STATES), Default(r#"["qualified", "usable", "readonly"]"#), "Logs in these states of the list are followed.",
         r#"["qualified", "usable", "readonly"]"#),
+    key("logs.expiring_after", Text, Optional, "Shards that take only certificates that expire before this time are not followed.",
+        r#""2026-01-01""#),
     key("logs.override[].log_id", Text, Required, "The log that is corrected: its log_id in the list (base64).",
         r#""47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=""#),
     key("logs.override[].origin", Text, Optional, "The first line of its checkpoints.", r#""log.ca.example/2027h1""#),

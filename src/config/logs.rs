@@ -27,6 +27,13 @@ pub(super) fn build(raw: RawLogs, document: &mut Document<'_>) -> Option<LogsCon
         Ok(span) => Some(span),
         Err(reason) => document.refuse("logs.refresh", reason, "The default is 1h."),
     });
+    let expiring_after = raw.expiring_after.map(|text| match Timestamp::parse(&text).filter(is_of_logs) {
+        Some(time) => Some(time),
+        None => {
+            let reason = format!("{} is no time of the era of logs", quote(&text));
+            document.refuse("logs.expiring_after", reason, "Write for instance \"2026-01-01\", or remove it.")
+        }
+    });
     let mut overrides: Vec<LogOverride> = Vec::new();
     for (at, raw) in raw.r#override.into_iter().enumerate() {
         let shown = format!("logs.override[{}]", at + 1);
@@ -40,16 +47,22 @@ pub(super) fn build(raw: RawLogs, document: &mut Document<'_>) -> Option<LogsCon
     }
     let (start, refresh) = (start?, refresh?);
     let (list, signing, contact, states) = (list?, signing?, contact?, raw.states?);
-    Some(LogsConfig { list, signing, contact, start, refresh, states, overrides })
+    let expiring_after = wanted(expiring_after)?;
+    Some(LogsConfig { list, signing, contact, start, refresh, states, expiring_after, overrides })
 }
 
-/// `beginning`, `end`, or a time from 2013 on, the year of the first log: anything earlier is a slip of the pen.
+/// From 2013 on, the year of the first log: anything earlier is a slip of the pen.
+fn is_of_logs(time: &Timestamp) -> bool {
+    (2013..2100).contains(&time.year())
+}
+
+/// `beginning`, `end`, or a time.
 fn start_at(text: &str, key: &str, document: &mut Document<'_>) -> Option<StartAt> {
     let remedy = "Write \"beginning\", \"end\", or a time such as \"2026-01-01\" or \"2026-01-01T12:00:00Z\".";
     match text {
         "beginning" => Some(StartAt::Beginning),
         "end" => Some(StartAt::End),
-        _ => match Timestamp::parse(text).filter(|time| (2013..2100).contains(&time.year())) {
+        _ => match Timestamp::parse(text).filter(is_of_logs) {
             Some(time) => Some(StartAt::Time(time)),
             None => document.refuse(key, format!("{} is no place in a log", quote(text)), remedy),
         },

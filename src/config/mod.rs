@@ -78,6 +78,8 @@ pub struct LogsConfig {
     pub refresh: Span,
     /// The states of the log list whose logs are followed; words of the v3 JSON format.
     pub states: Vec<String>,
+    /// Logs that take only certificates whose notAfter is before this time are not followed.
+    pub expiring_after: Option<Timestamp>,
     /// `[[logs.override]]`: corrections to single logs of the list.
     pub overrides: Vec<LogOverride>,
 }

@@ -32,6 +32,7 @@ pub struct RawLogs {
     pub start: Option<String>,
     pub refresh: Option<String>,
     pub states: Option<Vec<String>>,
+    pub expiring_after: Option<String>,
     pub r#override: Vec<RawOverride>,
 }
 

@@ -206,13 +206,19 @@ fn corrected(config: &LogsConfig, list: &LogList) -> Result<Vec<Arc<Log>>, Daemo
     logs.collect()
 }
 
-/// Those in the configured states, with what the configuration says of each.
+/// Those in the configured states that may hold certificates of the configured time, with what the configuration says
+/// of each.
 ///
 /// # Errors
 /// [`DaemonError::LogList`] when there is none.
 fn chosen(config: &LogsConfig, logs: &[Arc<Log>]) -> Result<Vec<Assignment>, DaemonError> {
     let states = &config.states;
-    let wanted = logs.iter().filter(|log| states.iter().any(|state| state == log.state.word()));
+    let in_state = |log: &&Arc<Log>| states.iter().any(|state| state == log.state.word());
+    // The end is exclusive: every notAfter in the log is before it.
+    let over = |log: &&Arc<Log>| {
+        log.temporal_interval.zip(config.expiring_after).is_some_and(|((_, end), after)| end <= after)
+    };
+    let wanted = logs.iter().filter(|log| in_state(log) && !over(log));
     let chosen: Vec<Assignment> = wanted
         .map(|log| {
             let change = correction(config, log);
@@ -225,7 +231,10 @@ fn chosen(config: &LogsConfig, logs: &[Arc<Log>]) -> Result<Vec<Assignment>, Dae
         })
         .collect();
     if chosen.is_empty() {
-        let reason = format!("no log in it is in one of the states {} of [logs] states", states.join(", "));
+        let mut reason = format!("no log in it is in one of the states {} of [logs] states", states.join(", "));
+        if logs.iter().any(|log| in_state(&log)) {
+            reason.push_str(" and takes certificates that expire after [logs] expiring_after");
+        }
         return Err(DaemonError::LogList { source_name: name(&config.list), reason });
     }
     Ok(chosen)

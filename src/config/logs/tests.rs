@@ -26,6 +26,18 @@ fn the_signature_stands_beside_the_list_unless_it_is_named() {
 }
 
 #[test]
+fn shards_of_the_past_are_named_by_a_time() {
+    let place = Place::new();
+    let after = |text: &str| place.load(text).expect("accepted").logs.expiring_after;
+    assert_eq!(after(GOOD), None);
+    assert_eq!(after(&with("expiring_after = \"2026-01-01\"")), Some(crate::clock::date(2026, 1, 1)));
+    for bad in ["1999-01-01", "soon", "end"] {
+        let expected = format!("logs.expiring_after: \"{bad}\" is no time of the era of logs. ");
+        one_problem(&place, "[[issuer]]", &format!("expiring_after = \"{bad}\"\n[[issuer]]"), &expected);
+    }
+}
+
+#[test]
 fn a_key_that_cannot_be_used_is_told() {
     let place = Place::new();
     for (line, expected) in [
