@@ -209,7 +209,7 @@ mod tests {
         let chain = |issuer| Beside { issuer: Some(issuer), ..Beside::default() };
         let of = |der: &[u8], issuer| difference(&LeafEntry::X509 { certificate: der }, chain(issuer));
         assert_eq!(of(&der, ca.issuing_der()), None);
-        assert_eq!(of(&der, other.root_der()).is_some(), true);
+        assert!(of(&der, other.root_der()).is_some());
         // The names of the two CAs are the same: an imposter is a matter of its own.
         let last = der.len() - 1;
         der[last] ^= 1;
