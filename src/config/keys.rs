@@ -113,6 +113,8 @@ pub static KEYS: &[Key] = &[
         r#"["qualified", "usable", "readonly"]"#),
     key("logs.expiring_after", Text, Optional, "Shards that take only certificates that expire before this time are not followed.",
         r#""2026-01-01""#),
+    key("logs.source_addresses", Texts, Optional, "Addresses of this machine from which the logs are asked in turn; each has a pace of its own.",
+        r#"["192.0.2.1", "192.0.2.2"]"#),
     key("logs.override[].log_id", Text, Required, "The log that is corrected: its log_id in the list (base64).",
         r#""47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=""#),
     key("logs.override[].origin", Text, Optional, "The first line of its checkpoints.", r#""log.ca.example/2027h1""#),

@@ -1,5 +1,7 @@
 //! The meaning of `[logs]`.
 
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -34,6 +36,7 @@ pub(super) fn build(raw: RawLogs, document: &mut Document<'_>) -> Option<LogsCon
             document.refuse("logs.expiring_after", reason, "Write for instance \"2026-01-01\", or remove it.")
         }
     });
+    let source_addresses = source_addresses(raw.source_addresses.unwrap_or_default(), document);
     let mut overrides: Vec<LogOverride> = Vec::new();
     for (at, raw) in raw.r#override.into_iter().enumerate() {
         let shown = format!("logs.override[{}]", at + 1);
@@ -47,8 +50,25 @@ pub(super) fn build(raw: RawLogs, document: &mut Document<'_>) -> Option<LogsCon
     }
     let (start, refresh) = (start?, refresh?);
     let (list, signing, contact, states) = (list?, signing?, contact?, raw.states?);
-    let expiring_after = wanted(expiring_after)?;
-    Some(LogsConfig { list, signing, contact, start, refresh, states, expiring_after, overrides })
+    let (expiring_after, source_addresses) = (wanted(expiring_after)?, source_addresses?);
+    Some(LogsConfig { list, signing, contact, start, refresh, states, expiring_after, source_addresses, overrides })
+}
+
+fn source_addresses(texts: Vec<String>, document: &mut Document<'_>) -> Option<Vec<IpAddr>> {
+    let key = "logs.source_addresses";
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for text in &texts {
+        let own = |address: &IpAddr| !address.is_unspecified() && !address.is_multicast();
+        match text.parse().ok().filter(own) {
+            Some(address) if !addresses.contains(&address) => addresses.push(address),
+            Some(_) => return document.refuse(key, format!("{} stands twice", quote(text)), "Name it once."),
+            None => {
+                let reason = format!("{} is no address that a machine has", quote(text));
+                return document.refuse(key, reason, "Write numbers, for instance 192.0.2.1 or 2001:db8::1.");
+            }
+        }
+    }
+    Some(addresses)
 }
 
 /// From 2013 on, the year of the first log: anything earlier is a slip of the pen.

@@ -16,7 +16,7 @@ mod raw;
 mod tests;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -80,6 +80,8 @@ pub struct LogsConfig {
     pub states: Vec<String>,
     /// Logs that take only certificates whose notAfter is before this time are not followed.
     pub expiring_after: Option<Timestamp>,
+    /// Addresses of this machine from which logs are asked, each once; none: the system chooses.
+    pub source_addresses: Vec<IpAddr>,
     /// `[[logs.override]]`: corrections to single logs of the list.
     pub overrides: Vec<LogOverride>,
 }

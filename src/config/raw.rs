@@ -33,6 +33,7 @@ pub struct RawLogs {
     pub refresh: Option<String>,
     pub states: Option<Vec<String>>,
     pub expiring_after: Option<String>,
+    pub source_addresses: Option<Vec<String>>,
     pub r#override: Vec<RawOverride>,
 }
 

@@ -73,7 +73,8 @@ impl Daemon {
         metrics.declare_issuer("other");
         let tables = tables(&config, &metrics)?;
         let (notifier, recipients) = notifier(&config)?;
-        let fetcher = Fetcher::new(&config.logs.contact, clock.clone()).map_err(DaemonError::Http)?;
+        let (contact, addresses) = (&config.logs.contact, &config.logs.source_addresses);
+        let fetcher = Fetcher::from_addresses(contact, clock.clone(), addresses).map_err(DaemonError::Http)?;
         let mut list = ListReader::new(&config.logs, fetcher.clone(), cache.clone());
         let read = list.read(&config.logs).await?;
         report(&config, &metrics, &read, clock.now());

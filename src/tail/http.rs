@@ -4,6 +4,7 @@
 //! TLS is verified. A host that asks for less (429, 503, Retry-After) is left alone by every task that reads from it.
 //! Bodies are inflated and read on threads of their own, as many at once as there are cores.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,8 +15,12 @@ use tokio::sync::Semaphore;
 use super::gate::Gates;
 use super::inflate::{Coding, InflateError, Inflater};
 use super::pace::{Ending, Share, Urgency};
+use sources::Sources;
+
 use crate::clock::{Clock, Span, Timestamp};
 use crate::finding::escape;
+
+mod sources;
 
 /// Time to the first byte and between bytes.
 const QUIET: Duration = Duration::from_secs(30);
@@ -122,7 +127,7 @@ pub struct Tagged {
 /// The HTTP client that all logs share. Clones share connections and the pace of every host.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    client: Client,
+    sources: Arc<Sources>,
     clock: Clock,
     gates: Gates,
     share: Share,
@@ -163,9 +168,14 @@ impl Fetcher {
     /// # Errors
     /// When the TLS roots of the system cannot be used, or `contact` cannot stand in a header.
     pub fn new(contact: &str, clock: Clock) -> Result<Fetcher, FetchError> {
+        Fetcher::from_addresses(contact, clock, &[])
+    }
+
+    fn client(contact: &str, address: Option<IpAddr>) -> Result<Client, FetchError> {
         let agent = format!("ctwarden/{} ({contact})", env!("CARGO_PKG_VERSION"));
         let client = Client::builder()
             .user_agent(agent)
+            .local_address(address)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(Duration::from_secs(10))
@@ -174,11 +184,25 @@ impl Fetcher {
             .tcp_nodelay(true)
             .pool_max_idle_per_host(8)
             .build();
-        let client = client.map_err(|e| FetchError::Network { url: "HTTP client".into(), reason: causes(&e) })?;
+        client.map_err(|e| FetchError::Network { url: "HTTP client".into(), reason: causes(&e) })
+    }
+
+    /// The same, whose requests go out from these addresses of this machine in turn, each with a pace of its own. With
+    /// none the system chooses. An address reaches hosts of its own family (IPv4 or IPv6) alone.
+    ///
+    /// # Errors
+    /// As [`Fetcher::new`].
+    pub fn from_addresses(contact: &str, clock: Clock, addresses: &[IpAddr]) -> Result<Fetcher, FetchError> {
+        let mut wanted: Vec<Option<IpAddr>> = addresses.iter().copied().map(Some).collect();
+        if wanted.is_empty() {
+            wanted.push(None);
+        }
+        let clients = wanted.into_iter().map(|address| Ok((Fetcher::client(contact, address)?, address)));
+        let sources = Arc::new(Sources::new(clients.collect::<Result<_, FetchError>>()?));
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let desks = Arc::new(Desks { free: Arc::new(Semaphore::new(cores)), idle: Mutex::default() });
         let share = Share { name: "".into(), cap: None };
-        Ok(Fetcher { client, clock, gates: Gates::new(), share, limits: Limits::default(), desks })
+        Ok(Fetcher { sources, clock, gates: Gates::new(), share, limits: Limits::default(), desks })
     }
 
     /// The same client for one log, which takes turns with the other logs of its host.
@@ -194,7 +218,7 @@ impl Fetcher {
 
     /// Requests per second that the host of this URL is known to allow; `None` when it never asked for less.
     pub fn rate(&self, url: &str) -> Option<f64> {
-        self.gates.rate(&host(&Url::parse(url).ok()?))
+        self.sources.rate(&host(&Url::parse(url).ok()?), &self.gates)
     }
 
     /// Fetches a small body, and inflates it here and now.
@@ -256,8 +280,9 @@ impl Fetcher {
         etag: Option<&str>,
     ) -> Result<Option<Answer>, FetchError> {
         let parsed = Url::parse(url).map_err(|e| FetchError::Garbled { url: url.into(), reason: e.to_string() })?;
-        let turn = self.gates.turn(&host(&parsed), &self.share, urgency).await;
-        let mut request = self.client.get(parsed).header(ACCEPT_ENCODING, "gzip");
+        let (client, gate) = self.sources.choose(&host(&parsed), &self.gates);
+        let turn = self.gates.turn(&gate, &self.share, urgency).await;
+        let mut request = client.get(parsed).header(ACCEPT_ENCODING, "gzip");
         if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
             request = request.header(IF_NONE_MATCH, etag);
         }

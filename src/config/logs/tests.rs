@@ -38,6 +38,23 @@ fn shards_of_the_past_are_named_by_a_time() {
 }
 
 #[test]
+fn source_addresses_are_addresses_each_once() {
+    let place = Place::new();
+    let read = |text: &str| place.load(text).expect("accepted").logs.source_addresses;
+    assert_eq!(read(GOOD), [] as [IpAddr; 0]);
+    let both = read(&with("source_addresses = [\"192.0.2.1\", \"2001:db8::1\"]"));
+    assert_eq!(both, ["192.0.2.1".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
+    for (bad, expected) in [
+        ("\"192.0.2.1\", \"192.0.2.1\"", "\"192.0.2.1\" stands twice. "),
+        ("\"eth0\"", "\"eth0\" is no address that a machine has. "),
+        ("\"0.0.0.0\"", "\"0.0.0.0\" is no address that a machine has. "),
+    ] {
+        let line = format!("source_addresses = [{bad}]\n[[issuer]]");
+        one_problem(&place, "[[issuer]]", &line, &format!("logs.source_addresses: {expected}"));
+    }
+}
+
+#[test]
 fn a_key_that_cannot_be_used_is_told() {
     let place = Place::new();
     for (line, expected) in [
