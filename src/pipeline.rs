@@ -10,6 +10,7 @@ mod follow;
 mod promises;
 mod rates;
 mod reading;
+mod rescan;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -28,9 +29,10 @@ use crate::promise::KnownLogs;
 use crate::watch::Watchlist;
 
 pub use deliver::{deliver, deliver_due};
-pub use examine::{examine, examine_due};
+pub use examine::{Grounds, examine, examine_due};
 pub use follow::{FollowEnd, Until, follow};
 pub use promises::{audit_promises, audit_promises_due};
+pub use rescan::{Difference, Rescan, Side, Tally};
 
 /// What the three loops share. A reload makes a clone of it in which some things are new.
 #[derive(Clone)]
@@ -74,6 +76,17 @@ impl Walk {
     /// Takes the logs of a new log list over, all of them: SCTs of logs that are not followed are verified too.
     pub fn learn_logs(&self, logs: impl IntoIterator<Item = Arc<Log>>) {
         *self.logs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KnownLogs::new(logs));
+    }
+
+    /// What examinations rest on from now on.
+    fn grounds(&self) -> Grounds {
+        Grounds {
+            watchlist: self.watchlist.clone(),
+            tables: self.tables.clone(),
+            terms: self.terms.clone(),
+            logs: self.known_logs(),
+            grace: self.grace,
+        }
     }
 
     /// (channel, recipient) for the outbox.

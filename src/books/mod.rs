@@ -14,13 +14,14 @@ mod delivery;
 mod entries;
 mod listing;
 mod promises;
+mod rescan;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 pub use backlog::{Backlog, Gap};
@@ -29,6 +30,7 @@ pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
 pub use listing::{CaseDetail, CaseLine, LogLine};
 pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
+pub use rescan::Judged;
 
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
@@ -152,6 +154,8 @@ impl Books {
                 .map_err(|e| BooksError::Unusable { path: path.to_path_buf(), reason: e.to_string() })?;
         }
         let mut connection = connect(path, OpenFlags::default())?;
+        // `ctwarden rescan --apply` writes beside the daemon: whoever comes second waits instead of failing half-way.
+        connection.set_transaction_behavior(TransactionBehavior::Immediate);
         prepare(&mut connection).map_err(|e| classify(path, e))??;
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         Ok(Books {
