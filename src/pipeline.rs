@@ -4,6 +4,7 @@
 //! findings and ends in door 2; [`deliver()`] turns the outbox into messages and ends in door 3. A crash anywhere repeats
 //! work and loses nothing. [`audit_promises()`] holds the logs to the SCTs that door 2 has written down.
 
+mod counting;
 mod deliver;
 mod examine;
 mod follow;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::{Books, BooksError};
+use super::{Books, BooksError, Counted};
 use crate::case::{self, CaseNumber, CaseState, CertificateFacts, Change, EntryKind, Notice, Sighting};
 use crate::clock::Timestamp;
 use crate::finding::{CaseKey, Finding, KeyHash, Serial};
@@ -67,6 +67,8 @@ pub struct Examination {
     pub not_evaluable: Vec<(String, String)>,
     /// What logs have promised with its SCTs.
     pub promises: Vec<Promise>,
+    /// What is counted over many certificates, with this one in it.
+    pub counted: Counted,
     /// When it must be examined again; `None`: when something new is seen.
     pub examine_again_at: Option<Timestamp>,
     /// [`PendingHit::version`]: when a new sighting has raised it meanwhile, the hit stays due.
@@ -199,6 +201,7 @@ fn commit_one(
             examination.examine_again_at.map(Timestamp::millis)
         ])?;
     super::promises::insert(transaction, examination.hit_id, &examination.promises, now)?;
+    super::statistics::write(transaction, examination)?;
     let known = load(transaction, About::Certificate, &examination.key)?;
     let Some(change) = case::fold(known.as_ref(), &examination.findings) else { return Ok(None) };
     let sightings = sightings(transaction, &examination.key)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Walk;
+use super::counting::Counting;
 use crate::books::{BooksError, Examination, Opened, PendingHit};
 use crate::case::EntryKind;
 use crate::clock::{Span, Timestamp};
@@ -53,12 +54,16 @@ pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
         let lookups = walk.issuance.find(&queries).await;
         count_answers(walk, &lookups, now);
         let grounds = walk.grounds();
+        let mut counting = Counting::begin(walk, &hits).await?;
         let judged = tokio::task::spawn_blocking(move || {
-            let judged = hits.into_iter().zip(lookups).map(|(hit, lookup)| judge(&grounds, hit, &lookup, now));
-            judged.collect::<Vec<_>>()
+            let judged =
+                hits.into_iter().zip(lookups).map(|(hit, lookup)| judge(&grounds, &mut counting, hit, &lookup, now));
+            let (mut examinations, verdicts): (Vec<Examination>, Vec<_>) = judged.unzip();
+            counting.finish(&mut examinations);
+            (examinations, verdicts)
         });
-        let (examinations, verdicts): (Vec<Examination>, Vec<_>) = match judged.await {
-            Ok(judged) => judged.into_iter().unzip(),
+        let (examinations, verdicts) = match judged.await {
+            Ok(judged) => judged,
             Err(error) => match error.try_into_panic() {
                 // Rules are run under catch_unwind, so that this is not the panic of a rule.
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -152,13 +157,22 @@ pub(super) fn sort_forms(hit: &mut PendingHit) {
     hit.ders.sort_by_key(|(kind, form, _)| (*form != Form::Certificate, *kind != EntryKind::Certificate));
 }
 
-fn judge(grounds: &Grounds, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Examination, Verdicts) {
-    let verdicts = grounds.verdicts(&hit, lookup, now);
+fn judge(
+    grounds: &Grounds,
+    counting: &mut Counting,
+    hit: PendingHit,
+    lookup: &Lookup,
+    now: Timestamp,
+) -> (Examination, Verdicts) {
+    let mut verdicts = grounds.verdicts(&hit, lookup, now);
+    let certificate = hit.ders.first().and_then(|(_, form, der)| exam::parse(*form, der).ok());
+    let issued = certificate.as_ref().map_or(now, |cert| exam::issued(cert, lookup, logged_at(&hit)).earliest);
+    let (more, counted) = counting.take(&hit, &grounds.tables.suffixes, issued);
+    verdicts.extend(more);
     let (mut findings, not_evaluable) = exam::outcome(&verdicts);
     if !exam::opens_a_case(&verdicts) {
         findings.clear();
     }
-    let certificate = hit.ders.first().and_then(|(_, form, der)| exam::parse(*form, der).ok());
     // The record counts for certificates of ours alone; nobody else's can be in it.
     let ours = hit.standing == Standing::Ours;
     let grace_ends = logged_at(&hit).plus(grounds.grace);
@@ -176,6 +190,7 @@ fn judge(grounds: &Grounds, hit: PendingHit, lookup: &Lookup, now: Timestamp) ->
         record: if ours { exam::record_lines(lookup) } else { Vec::new() },
         not_evaluable,
         promises,
+        counted,
         examine_again_at,
         version: hit.version,
     };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::counting::not_again;
 use super::examine::{Grounds, Verdicts, query, sort_forms};
 use crate::books::{Judged, PendingHit};
 use crate::case::{case_name, fold};
@@ -125,7 +126,11 @@ impl Rescan {
             .hits
             .iter()
             .zip(lookups)
-            .map(|(hit, lookup)| (hit, self.grounds.verdicts(hit, lookup, now)))
+            .map(|(hit, lookup)| {
+                let mut verdicts = self.grounds.verdicts(hit, lookup, now);
+                verdicts.extend(not_again());
+                (hit, verdicts)
+            })
             .collect();
         let found: Vec<(i64, Vec<Finding>, bool)> = verdicts
             .iter()
