@@ -82,10 +82,26 @@ pub struct Candidate {
     pub logged_at: Timestamp,
     /// The entry's own bytes.
     pub entry: OwnedEntry,
+    /// CtExtensions of the entry.
+    pub extensions: Vec<u8>,
     /// The precertificate that the log says was submitted.
     pub precertificate: Option<Vec<u8>>,
     /// The first certificate of the chain that the log says was submitted.
     pub issuer: ChainHead,
+    /// Instead of both: what the log sent, at most 64 kB of it, when nothing of it can be read.
+    pub garbled: Option<Vec<u8>>,
+}
+
+impl OwnedEntry {
+    /// The same entry, borrowed.
+    pub fn leaf(&self) -> LeafEntry<'_> {
+        match self {
+            OwnedEntry::X509(certificate) => LeafEntry::X509 { certificate },
+            OwnedEntry::Precert { issuer_key_hash, tbs } => {
+                LeafEntry::Precert { issuer_key_hash: *issuer_key_hash, tbs }
+            }
+        }
+    }
 }
 
 /// The signed part of an entry, copied out of the response.

@@ -14,6 +14,8 @@ mod delivery;
 mod entries;
 mod listing;
 mod promises;
+mod rescan;
+mod statistics;
 mod tlds;
 
 use std::fs::{File, TryLockError};
@@ -21,20 +23,21 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-pub use backlog::{Backlog, Gap};
+pub use backlog::{Backlog, Gap, keeps_up};
 pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
 pub use listing::{CaseDetail, CaseLine, LogLine};
 pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
+pub use rescan::Judged;
+pub use statistics::{Counted, Statistics};
 
-const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 2;
-/// The line of the schema from which on it can be executed in books of an older format.
-const ADDED_LATER: &str = "-- FROM HERE ON:";
+/// Books of format 1, and what makes each format of the one before it.
+const SCHEMA: [&str; 3] = [include_str!("schema.sql"), include_str!("statistics.sql"), include_str!("tld_history.sql")];
+const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.
 const QUEUE_LENGTH: usize = 64;
 
@@ -155,6 +158,8 @@ impl Books {
                 .map_err(|e| BooksError::Unusable { path: path.to_path_buf(), reason: e.to_string() })?;
         }
         let mut connection = connect(path, OpenFlags::default())?;
+        // `ctwarden rescan --apply` writes beside the daemon: whoever comes second waits instead of failing half-way.
+        connection.set_transaction_behavior(TransactionBehavior::Immediate);
         prepare(&mut connection).map_err(|e| classify(path, e))??;
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         Ok(Books {
@@ -178,8 +183,14 @@ impl Books {
         }
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         // The file is there a moment before its tables are.
-        if version(path, &reader)? == 0 {
-            return none();
+        match version(path, &reader)? {
+            0 => return none(),
+            SCHEMA_VERSION => {}
+            older => {
+                let reason =
+                    format!("they have format {older}: `ctwarden run` of this version makes {SCHEMA_VERSION} of it");
+                return Err(BooksError::Unusable { path: path.to_path_buf(), reason });
+            }
         }
         let reader = desk("books-reader", reader);
         Ok(Books { path: path.to_path_buf(), writer: reader.clone(), reader })
@@ -272,9 +283,10 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<(), BooksErro
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     if found < SCHEMA_VERSION {
-        let added = SCHEMA.find(ADDED_LATER).map_or("", |at| &SCHEMA[at..]);
         let transaction = connection.transaction()?;
-        transaction.execute_batch(if found == 0 { SCHEMA } else { added })?;
+        for step in SCHEMA.iter().skip(usize::try_from(found).unwrap_or(0)) {
+            transaction.execute_batch(step)?;
+        }
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;
     }

@@ -181,17 +181,3 @@ CREATE TABLE outbox (
   UNIQUE (message_key, channel, recipient)
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (next_try_at) WHERE delivered_at IS NULL;
-
--- FROM HERE ON: tables that format 1 had not. Each is made where it is absent, so that older books get it when they are
--- opened.
-
--- Which top-level domain stood in which lists of IANA's: our own history, which cannot be fetched again. A day is the
--- day of a list.
-CREATE TABLE IF NOT EXISTS tld_history (
-  tld        TEXT NOT NULL,
-  absent_on  INTEGER, -- the last list before first_seen that lacked it; null: there was none
-  first_seen INTEGER NOT NULL,
-  last_seen  INTEGER NOT NULL,
-  gone_on    INTEGER, -- the first list after last_seen that lacked it; null: the newest list has it
-  PRIMARY KEY (tld, first_seen)
-) STRICT, WITHOUT ROWID;

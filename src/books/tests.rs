@@ -73,6 +73,7 @@ fn examination(hit: &PendingHit, rules: &[&'static str]) -> Examination {
         record: vec![],
         not_evaluable: vec![],
         promises: vec![],
+        counted: Default::default(),
         examine_again_at: None,
         version: hit.version,
     }

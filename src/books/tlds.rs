@@ -121,12 +121,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn books_of_the_first_format_get_the_table() {
+    async fn books_of_the_format_before_get_the_table() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("books.sqlite");
         drop(Books::open(&path).expect("open"));
         let older = Connection::open(&path).expect("open");
-        older.execute_batch("DROP TABLE tld_history; PRAGMA user_version = 1;").expect("as it was");
+        older.execute_batch("DROP TABLE tld_history; PRAGMA user_version = 2;").expect("as it was");
         drop(older);
         let books = Books::open(&path).expect("open");
         assert_eq!(books.tld_history().await.expect("the table is there"), []);

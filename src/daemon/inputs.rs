@@ -11,7 +11,7 @@ use super::reload::pause;
 use crate::books::{Books, BooksError};
 use crate::cache::{Cache, Kind};
 use crate::clock::{Span, Timestamp};
-use crate::config::{InputsConfig, ListSource};
+use crate::config::{Config, InputsConfig, ListSource};
 use crate::lint::tld::{GtldRegistry, Observed, RootList, TldTable};
 use crate::lint::{SuffixList, Tables};
 use crate::metrics::{Input, Metrics};
@@ -76,6 +76,31 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
+    /// With what is built in, and what the books say that the lists have shown.
+    fn new(
+        config: &InputsConfig,
+        fetcher: &Fetcher,
+        cache: &Arc<Cache>,
+        history: Vec<Observed>,
+        now: Timestamp,
+    ) -> Inputs {
+        let feed = |list, source: &Option<ListSource>| Feed { list, source: source.clone(), etag: None, due_at: now };
+        Inputs {
+            feeds: [
+                feed(List::Gtlds, &config.gtld_registry),
+                feed(List::Tlds, &config.tld_list),
+                feed(List::Suffixes, &config.public_suffix_list),
+            ],
+            refresh: config.refresh,
+            fetcher: fetcher.clone(),
+            cache: cache.clone(),
+            embedded: TldTable::embedded(),
+            registry: None,
+            history,
+            suffixes: SuffixList::Embedded,
+        }
+    }
+
     /// Takes up what earlier runs have read; asks nobody.
     ///
     /// # Errors
@@ -88,21 +113,7 @@ impl Inputs {
         metrics: &Metrics,
         now: Timestamp,
     ) -> Result<Inputs, BooksError> {
-        let feed = |list, source: &Option<ListSource>| Feed { list, source: source.clone(), etag: None, due_at: now };
-        let mut inputs = Inputs {
-            feeds: [
-                feed(List::Gtlds, &config.gtld_registry),
-                feed(List::Tlds, &config.tld_list),
-                feed(List::Suffixes, &config.public_suffix_list),
-            ],
-            refresh: config.refresh,
-            fetcher: fetcher.clone(),
-            cache: cache.clone(),
-            embedded: TldTable::embedded(),
-            registry: None,
-            history: books.tld_history().await?,
-            suffixes: SuffixList::Embedded,
-        };
+        let mut inputs = Inputs::new(config, fetcher, cache, books.tld_history().await?, now);
         for at in 0..inputs.feeds.len() {
             let Some((label, bytes)) = inputs.feeds[at].kept(cache) else { continue };
             // What was kept may be older than what is built in by now.
@@ -191,34 +202,37 @@ impl Inputs {
         read_at: Timestamp,
         now: Timestamp,
     ) -> Result<Result<(), String>, BooksError> {
+        let List::Tlds = list else { return Ok(self.take_whole(list, bytes, read_at, now)) };
+        // What the registry says was removed is not missed, however long no list was read.
+        let (newest, in_force) = (self.as_of(list), self.tables().tlds);
+        let checked = RootList::parse(bytes).and_then(|list| {
+            list.check(in_force.delegated_at(now), newest, now)?;
+            Ok(list)
+        });
+        match checked {
+            Ok(list) => {
+                self.history = books.note_tlds(list, self.embedded.clone()).await?;
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    /// The same for a list that tells all by itself: the list of TLDs does so only together with those before it.
+    fn take_whole(&mut self, list: List, bytes: &[u8], read_at: Timestamp, now: Timestamp) -> Result<(), String> {
         match list {
             List::Gtlds => {
-                let parsed = GtldRegistry::parse(bytes, read_at);
-                let checked = parsed.and_then(|new| {
+                let checked = GtldRegistry::parse(bytes, read_at).and_then(|new| {
                     new.check(self.registry.as_ref(), &self.embedded, now)?;
                     Ok(new)
                 });
-                Ok(checked.map(|new| self.registry = Some(new)).map_err(|e| e.to_string()))
+                checked.map(|new| self.registry = Some(new)).map_err(|e| e.to_string())
             }
             List::Suffixes => {
                 let read = self.suffixes.replaced_by(bytes, now);
-                Ok(read.map(|new| self.suffixes = new).map_err(|e| e.to_string()))
+                read.map(|new| self.suffixes = new).map_err(|e| e.to_string())
             }
-            List::Tlds => {
-                // What the registry says was removed is not missed, however long no list was read.
-                let (newest, in_force) = (self.as_of(list), self.tables().tlds);
-                let checked = RootList::parse(bytes).and_then(|list| {
-                    list.check(in_force.delegated_at(now), newest, now)?;
-                    Ok(list)
-                });
-                match checked {
-                    Ok(list) => {
-                        self.history = books.note_tlds(list, self.embedded.clone()).await?;
-                        Ok(Ok(()))
-                    }
-                    Err(error) => Ok(Err(error.to_string())),
-                }
-            }
+            List::Tlds => Ok(()),
         }
     }
 
@@ -230,6 +244,45 @@ impl Inputs {
             List::Tlds => self.history.iter().map(|seen| seen.last_seen).fold(self.embedded.as_of(), Timestamp::max),
         }
     }
+}
+
+/// What the rules rest on, for a command that examines beside the daemon, and what could not be had. The daemon may have
+/// the cache to itself: then a list is read where it comes from.
+pub(super) async fn beside_the_daemon(
+    config: &Config,
+    fetcher: &Fetcher,
+    cache: &Arc<Cache>,
+    now: Timestamp,
+) -> (Tables, Vec<String>) {
+    let mut missing = Vec::new();
+    let history = match Books::open_read_only(&config.books) {
+        Ok(books) => books.tld_history().await,
+        Err(error) => Err(error),
+    };
+    let history = history.unwrap_or_else(|error| {
+        missing.push(format!("{error}; without them nothing is known of newer TLDs"));
+        Vec::new()
+    });
+    let mut inputs = Inputs::new(&config.inputs, fetcher, cache, history, now);
+    for at in 0..inputs.feeds.len() {
+        let feed = &inputs.feeds[at];
+        if matches!(feed.list, List::Tlds) || feed.source.is_none() {
+            continue;
+        }
+        let (list, from) = (feed.list, feed.name());
+        let bytes = match feed.kept(cache) {
+            Some((_, bytes)) => Ok(Some(bytes)),
+            None => feed.fetch(fetcher).await.map(|new| new.map(|(bytes, _)| bytes)),
+        };
+        let taken = bytes.and_then(|bytes| match bytes {
+            Some(bytes) => inputs.take_whole(list, &bytes, now, now),
+            None => Ok(()),
+        });
+        if let Err(reason) = taken {
+            missing.push(format!("{from}: {reason}; what is built in is used"));
+        }
+    }
+    (inputs.tables(), missing)
 }
 
 /// A tenth more or less, so that not all monitors come at once.

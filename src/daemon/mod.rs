@@ -18,6 +18,7 @@ use crate::books::{Books, BooksError, DirectoryLock, lock_directory};
 use crate::cache::Cache;
 use crate::clock::{Clock, Span, Timestamp};
 use crate::config::{self, Config, IssuanceSource};
+use crate::ct::key::LogId;
 use crate::ct::log_list::Log;
 use crate::exam;
 use crate::issuance::{Embedded, IssuanceDb};
@@ -31,8 +32,8 @@ pub use error::DaemonError;
 use follows::{Assignment, Follows};
 use inputs::Inputs;
 use lists::{ListRead, ListReader};
-pub use open::notifier;
 use open::watchlist;
+pub use open::{grounds, notifier};
 use reload::Answer;
 
 /// How long a run that is to end waits, after everything is read, for messages that cannot be delivered.
@@ -74,12 +75,14 @@ impl Daemon {
         watchlist.issuers().iter().for_each(|issuer| metrics.declare_issuer(&issuer.name));
         metrics.declare_issuer("other");
         let (notifier, recipients) = notifier(&config)?;
-        let fetcher = Fetcher::new(&config.logs.contact, clock.clone()).map_err(DaemonError::Http)?;
-        let mut list = ListReader::new(config.logs.list.clone(), fetcher.clone(), cache.clone());
+        let (contact, addresses) = (&config.logs.contact, &config.logs.source_addresses);
+        let fetcher = Fetcher::from_addresses(contact, clock.clone(), addresses).map_err(DaemonError::Http)?;
+        let mut list = ListReader::new(&config.logs, fetcher.clone(), cache.clone());
         let read = list.read(&config.logs).await?;
         report(&config, &metrics, &read, clock.now());
         let (known, chosen) = (read.known, read.chosen);
         let inputs = Inputs::open(&config.inputs, &fetcher, &cache, &books, &metrics, clock.now()).await?;
+        books.name_logs(names(&known)).await?;
         for incident in cache.take_incidents() {
             metrics.cache_incident();
             tracing::warn!(incident, "cache");
@@ -227,6 +230,7 @@ impl Work {
         match self.list.read(&self.config.logs).await {
             Ok(read) => {
                 report(&self.config, &self.walk.metrics, &read, self.walk.clock.now());
+                self.walk.books.name_logs(names(&read.known)).await?;
                 self.walk.learn_logs(read.known);
                 Ok(self.follows.assign(read.chosen).await?)
             }
@@ -271,8 +275,8 @@ impl Work {
             Ok(renewed) => renewed,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let mut other_list = (*self.list.source() != new.logs.list)
-            .then(|| ListReader::new(new.logs.list.clone(), self.fetcher.clone(), self.walk.cache.clone()));
+        let mut other_list = (!self.list.reads(&new.logs))
+            .then(|| ListReader::new(&new.logs, self.fetcher.clone(), self.walk.cache.clone()));
         let read = match other_list.as_mut().unwrap_or(&mut self.list).read(&new.logs).await {
             Ok(read) => read,
             Err(error) => return Ok(Err(error.to_string())),
@@ -287,6 +291,7 @@ impl Work {
             self.start_loops();
             self.follows.renew(self.walk.clone());
         }
+        self.walk.books.name_logs(names(&read.known)).await?;
         self.walk.learn_logs(read.known);
         self.follows.assign(read.chosen).await?;
         Ok(Ok((applied, restart)))
@@ -307,6 +312,11 @@ async fn next(reloads: &mut Option<mpsc::Receiver<()>>) -> Option<()> {
         Some(requests) => requests.recv().await,
         None => std::future::pending().await,
     }
+}
+
+/// What the logs of a list are called, for the books: a log may have moved while it was not followed.
+fn names(logs: &[Arc<Log>]) -> Vec<(LogId, String)> {
+    logs.iter().map(|log| (log.log_id, log.name.clone())).collect()
 }
 
 /// Counts and says how the reading of the log list went.

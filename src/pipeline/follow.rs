@@ -243,12 +243,8 @@ impl Follower {
                 self.reading.commit(decoded, Some((self.lane, downloaded))).await?;
                 self.show();
                 let head = head.map_or(size, |head| head.tree_size());
-                if let Some((growth, read)) = self.rates.report(&log.name, count, size, head)
-                    && self.lane == Lane::Live
-                {
-                    walk.metrics.rates(&log.name, growth, read);
-                    walk.storage(walk.books.note_rates(log.log_id, growth, read).await)?;
-                }
+                let rates = self.rates.report(&log.name, count, size, head);
+                self.note(rates).await?;
                 Ok(After::ReadOn)
             }
             Step::Sealed { head, verified } => {
@@ -259,6 +255,8 @@ impl Follower {
                 let seal = Seal { log_id: log.log_id, lane: self.lane, head, verified, seen_at: walk.clock.now() };
                 walk.storage(walk.books.commit_seal(seal).await)?;
                 self.show();
+                let rates = self.rates.caught_up(size);
+                self.note(rates).await?;
                 Ok(After::Pause(size, "there are no new entries".to_string()))
             }
             Step::Reread { head } => {
@@ -288,6 +286,14 @@ impl Follower {
                 Ok(After::Pause(size, "it answers with fewer entries than it had".to_string()))
             }
         }
+    }
+
+    /// Shows and keeps new rates of the log: those of the place at its head.
+    async fn note(&self, rates: Option<(f64, f64)>) -> Result<(), BooksError> {
+        let (Some((growth, read)), Lane::Live) = (rates, self.lane) else { return Ok(()) };
+        let (walk, log) = (&self.reading.walk, &self.reading.log);
+        walk.metrics.rates(&log.name, growth, read);
+        walk.storage(walk.books.note_rates(log.log_id, growth, read).await)
     }
 
     fn saw(&mut self, head: &SignedTreeHead) {

@@ -1,6 +1,6 @@
 //! Names that must never appear: high-risk names, names of other CAs, internal zones. A list may have millions.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::cert::DnsName;
 use crate::finding::escape;
@@ -13,9 +13,9 @@ const MOST_PATTERNS: usize = 10_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameList {
     /// Entries without `*`, in lower case.
-    plain: HashSet<Vec<u8>>,
+    plain: BTreeSet<Vec<u8>>,
     /// What is left of each of them without its first label.
-    parents: HashSet<Vec<u8>>,
+    parents: BTreeSet<Vec<u8>>,
     /// Entries with `*`, in lower case.
     patterns: Vec<DnsName>,
 }
