@@ -8,19 +8,19 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
 use tokio::sync::Semaphore;
 
 use super::gate::Gates;
 use super::inflate::{Coding, InflateError, Inflater};
 use super::pace::{Ending, Share, Urgency};
-use sources::Sources;
-
-use crate::clock::{Clock, Span, Timestamp};
+use super::retry_after;
+use crate::clock::{Clock, Span};
 use crate::finding::escape;
 
 mod sources;
+use sources::Sources;
 
 /// Time to the first byte and between bytes.
 const QUIET: Duration = Duration::from_secs(30);
@@ -309,7 +309,9 @@ impl Fetcher {
         let status = response.status();
         *ending = match status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                Ending::Refused(retry_after(response.headers(), self.clock.now()).map(Span::duration))
+                let said = response.headers().get(RETRY_AFTER);
+                let wait = said.and_then(|said| retry_after::parse(said.as_bytes(), self.clock.now()));
+                Ending::Refused(wait.map(Span::duration))
             }
             s if s.is_server_error() => Ending::Silent,
             _ => Ending::Served,
@@ -356,18 +358,6 @@ fn host(url: &Url) -> String {
     format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }
 
-/// Retry-After in its three forms: seconds, an HTTP-date that ends in GMT (RFC 9110 10.2.3), and the HTTP-date that
-/// ends in UTC which one log implementation sends.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Span::from_seconds(seconds.into()));
-    }
-    let date = text.replace("UTC", "GMT");
-    let moment = jiff::fmt::rfc2822::parse(&date).ok()?.timestamp().as_millisecond();
-    Some(Timestamp::from_millis(moment).since(now).max(Span::default()))
-}
-
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -379,27 +369,6 @@ fn causes(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::date;
-
-    #[test]
-    fn retry_after_in_all_its_forms() {
-        let now = date(2026, 11, 21).plus(Span::from_seconds(84_420));
-        let header = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, text.parse().expect("header"));
-            retry_after(&headers, now)
-        };
-        assert_eq!(header("17"), Some(Span::from_seconds(17)));
-        assert_eq!(header("Sat, 21 Nov 2026 23:27:30 GMT"), Some(Span::from_seconds(30)));
-        assert_eq!(header("Sat, 21 Nov 2026 23:27:30 UTC"), Some(Span::from_seconds(30)));
-        assert_eq!(header("Sat, 21 Nov 2026 20:00:00 GMT"), Some(Span::default()), "the past means now");
-        assert_eq!(header("soon"), None);
-    }
 }
 
 #[cfg(test)]

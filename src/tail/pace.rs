@@ -281,6 +281,8 @@ impl Pace {
         if !self.limiting {
             return;
         }
+        // What has passed until now was allowed at the rate until now.
+        self.refill(rate, now);
         let seconds = now.saturating_sub(self.raised_at).as_secs_f64().min(1.0);
         let step = if rate < self.knee * KNOWN { self.knee * INCREASE } else { rate * SEARCH };
         let raised = rate + step * seconds;
@@ -295,5 +297,7 @@ impl Pace {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
