@@ -28,7 +28,7 @@ pub struct Position {
 }
 
 /// Which of the two positions in a log moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// The one that follows the head.
     Live,

@@ -64,7 +64,8 @@ pub async fn follow(
 ) -> Result<FollowEnd, BooksError> {
     walk.metrics.declare_log(&log.name);
     let client = LogClient::new(log.clone(), fetcher);
-    let reading = Arc::new(Reading { walk, log, client, left: Default::default(), missing: Default::default() });
+    let (left, missing, strange) = Default::default();
+    let reading = Arc::new(Reading { walk, log, client, left, missing, strange });
     let mut failures = 0;
     let (position, backlog) = loop {
         match begin(&reading, start).await? {
@@ -255,6 +256,7 @@ impl Follower {
                 let seal = Seal { log_id: log.log_id, lane: self.lane, head, verified, seen_at: walk.clock.now() };
                 walk.storage(walk.books.commit_seal(seal).await)?;
                 self.show();
+                self.reading.proven(self.lane, size).await?;
                 let rates = self.rates.caught_up(size);
                 self.note(rates).await?;
                 Ok(After::Pause(size, "there are no new entries".to_string()))
@@ -268,6 +270,7 @@ impl Follower {
                 );
                 walk.metrics.verification_failure(&log.name, Check::Root);
                 walk.storage(walk.books.rewind(log.log_id, self.lane).await)?;
+                self.reading.doubted(self.lane);
                 Ok(After::ReadOn)
             }
             Step::Misbehaved(misconduct) => {
