@@ -23,7 +23,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
-pub use backlog::{Backlog, Gap};
+pub use backlog::{Asked, Backlog, Gap};
 pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
@@ -31,7 +31,9 @@ pub use listing::{CaseDetail, CaseLine, LogLine};
 pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
 
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+/// What brings the books of a version, from 1 on, to the next.
+const STEPS: [&str; SCHEMA_VERSION as usize - 1] = ["ALTER TABLE gaps ADD COLUMN hashed INTEGER NOT NULL DEFAULT 1"];
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.
 const QUEUE_LENGTH: usize = 64;
 
@@ -174,9 +176,14 @@ impl Books {
             return none();
         }
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        // The file is there a moment before its tables are.
-        if version(path, &reader)? == 0 {
-            return none();
+        match version(path, &reader)? {
+            // The file is there a moment before its tables are.
+            0 => return none(),
+            SCHEMA_VERSION => {}
+            _ => {
+                let reason = "they are of an older format: `ctwarden run` brings them up to date".to_string();
+                return Err(BooksError::Unusable { path: path.to_path_buf(), reason });
+            }
         }
         let reader = desk("books-reader", reader);
         Ok(Books { path: path.to_path_buf(), writer: reader.clone(), reader })
@@ -268,9 +275,12 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<(), BooksErro
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    if found == 0 {
+    if found < SCHEMA_VERSION {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(SCHEMA)?;
+        match found {
+            0 => transaction.execute_batch(SCHEMA)?,
+            _ => STEPS.iter().skip(found as usize - 1).try_for_each(|step| transaction.execute_batch(step))?,
+        }
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;
     }

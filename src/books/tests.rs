@@ -85,7 +85,7 @@ fn people() -> Vec<(String, String)> {
 async fn begun() -> (tempfile::TempDir, Books) {
     let directory = tempfile::tempdir().expect("a directory");
     let books = Books::open(&directory.path().join("books.sqlite")).expect("open");
-    let start = Position { start_index: 0, downloaded: CompactRange::empty(), verified: CompactRange::empty() };
+    let start = Position::proven(CompactRange::empty());
     books.begin_log(LOG, "log.test/a", &start, now()).await.expect("begin");
     (directory, books)
 }
@@ -109,7 +109,7 @@ async fn both_positions_survive_a_restart() {
     let books = Books::open(&directory.path().join("books.sqlite")).expect("open again");
     let position = books.position(LOG).await.expect("read").expect("a position");
     assert_eq!((position.downloaded, position.verified), (range(300), range(256)));
-    let again = Position { start_index: 9, downloaded: range(9), verified: range(9) };
+    let again = Position::proven(range(9));
     books.begin_log(LOG, "renamed", &again, now()).await.expect("begin");
     assert_eq!(books.position(LOG).await.expect("read").expect("kept").downloaded.size(), 300);
     books.rewind(LOG, Lane::Live).await.expect("rewind");
@@ -350,7 +350,7 @@ async fn a_log_read_from_two_places_is_one_again_when_they_meet() {
     let signer = LogSigner::generate();
     let key = LogKey::from_spki_der(&signer.spki_der()).expect("key");
     let log_id = key.log_id();
-    let start = Position { start_index: 0, downloaded: range(10), verified: range(4) };
+    let start = Position { start_index: 0, downloaded: range(10), verified: range(4), has_hole: false };
     books.begin_log(log_id, "log.test/b", &start, now()).await.expect("begin");
     assert!(books.backlog(key.clone()).await.expect("read").is_none());
     books.split(head(100, &signer, now()), range(100), now()).await.expect("split");
@@ -373,14 +373,14 @@ async fn a_log_read_from_two_places_is_one_again_when_they_meet() {
 #[tokio::test]
 async fn lost_entries_are_asked_for_again_ever_more_rarely() {
     let (_directory, books) = begun().await;
-    let gap = Gap { start: 256, end: 512, attempts: 0 };
+    let gap = Gap { start: 256, end: 512, attempts: 0, is_hashed: true };
     books.note_gap(LOG, gap, now()).await.expect("note");
     assert_eq!(books.due_gap(LOG, now()).await.expect("read"), None, "not at once");
     let mut at = now().plus(Span::from_seconds(60));
     let mut waits = Vec::new();
     for _ in 0..12 {
         let due = books.due_gap(LOG, at).await.expect("read").expect("due");
-        books.gap_asked(LOG, due, false, at).await.expect("note");
+        books.gap_asked(LOG, due, Asked::Refused, at).await.expect("note");
         let asked = at;
         while books.due_gap(LOG, at).await.expect("read").is_none() {
             at = at.plus(Span::from_seconds(30));
@@ -390,6 +390,6 @@ async fn lost_entries_are_asked_for_again_ever_more_rarely() {
     assert_eq!((waits[0], waits[1], waits[11]), (60, 120, 21_600));
     assert_eq!(books.list_logs().await.expect("logs")[0].lost, 256);
     let due = books.due_gap(LOG, at).await.expect("read").expect("due");
-    books.gap_asked(LOG, due, true, at).await.expect("note");
+    books.gap_asked(LOG, due, Asked::Filled, at).await.expect("note");
     assert_eq!(books.list_logs().await.expect("logs")[0].lost, 0);
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Walk;
-use crate::books::{BooksError, Gap, Lane, NewEntries};
+use crate::books::{Asked, BooksError, Gap, Lane, NewEntries};
 use crate::cache::Kind as Cached;
 use crate::case::EntryKind;
 use crate::clock::{Span, Timestamp};
@@ -15,7 +15,7 @@ use crate::ct::compact_range::CompactRange;
 use crate::ct::log_list::Log;
 use crate::ct::sth::SignedTreeHead;
 use crate::metrics::{Check, Outcome};
-use crate::tail::{Decoded, FetchError, LogClient, TailError};
+use crate::tail::{Decoded, FetchError, LogClient, Lost, TailError};
 use crate::watch::{Candidate, ChainHead, Form, Hit, Standing};
 
 /// One log that is being read.
@@ -59,8 +59,8 @@ impl Reading {
         }
         let (count, unparsable) = (leaf_hashes.len() as u64, malformed.len() as u64);
         let (seen_at, found) = (walk.clock.now(), !hits.is_empty());
-        if let Some((range, why)) = lost {
-            self.lost(Gap { start: range.start, end: range.end, attempts: 0 }, &why, seen_at).await?;
+        if let Some(Lost { range, why, is_hashed }) = lost {
+            self.lost(Gap { start: range.start, end: range.end, attempts: 0, is_hashed }, &why, seen_at).await?;
         }
         let new = NewEntries { log_id: self.log.log_id, downloaded: position, hits, malformed, seen_at };
         let new_hits = walk.storage(walk.books.commit_entries(new).await)?;
@@ -87,29 +87,36 @@ impl Reading {
         self.misbehaved(plain(Kind::LostEntries, gap.end, detail)).await
     }
 
-    /// Asks again for entries that were lost, one gap at a time.
-    pub async fn ask_for_lost(&self, head: u64) -> Result<(), BooksError> {
-        let now = self.walk.clock.now();
-        let Some(gap) = self.walk.storage(self.walk.books.due_gap(self.log.log_id, now).await)? else { return Ok(()) };
-        let answer = self.client.entries(gap.start..gap.end, head.max(gap.end), &self.walk.watchlist).await;
-        let filled = match answer {
+    /// Asks again for entries that were lost, one gap at a time. Whether a position was taken back to what is verified,
+    /// because the last of its holes was filled.
+    pub async fn ask_for_lost(&self, head: u64) -> Result<bool, BooksError> {
+        let (books, log_id, now) = (&self.walk.books, self.log.log_id, self.walk.clock.now());
+        let Some(gap) = self.walk.storage(books.due_gap(log_id, now).await)? else { return Ok(false) };
+        let (range, head) = (gap.start..gap.end, head.max(gap.end));
+        let asked = match self.client.entries(range.clone(), head, &self.walk.watchlist).await {
             // Entries that are not those under the root fill nothing; they are searched all the same.
             Ok(mut parts) => {
-                let true_ones = self.client.confirms(gap.start..gap.end, head.max(gap.end), &parts).await;
+                // Where no hash is known, the root will say whether they are the ones.
+                let whole = !parts.iter().any(|part| part.broken || part.lost.is_some());
+                let filled = if gap.is_hashed { self.client.confirms(range, head, &parts).await } else { whole };
                 parts.iter_mut().for_each(|part| part.lost = None);
                 for part in parts {
                     self.commit(part, None).await?;
                 }
-                if true_ones {
+                if filled {
                     let (start, end) = (gap.start, gap.end);
                     tracing::info!(log = self.log.name, start, end, "lost entries are served again");
                 }
-                true_ones
+                if filled { Asked::Filled } else { Asked::Refused }
             }
-            Err(_) => false,
+            Err(_) if matches!(self.client, LogClient::Rfc6962(_)) => Asked::Halved,
+            Err(_) => Asked::Refused,
         };
-        let noted = self.walk.books.gap_asked(self.log.log_id, gap, filled, now).await;
-        self.walk.storage(noted)
+        self.walk.storage(books.gap_asked(log_id, gap, asked, now).await)?;
+        match asked {
+            Asked::Filled if !gap.is_hashed => self.walk.storage(books.rewind_filled(log_id).await),
+            _ => Ok(false),
+        }
     }
 
     /// Judges a candidate, with its issuer's certificate where that can make a difference.

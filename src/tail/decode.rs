@@ -1,7 +1,6 @@
 //! The bytes of one response -> leaf hashes and candidates. No I/O; runs on threads that may compute.
 
-use std::ops::Range;
-
+use super::lost::Lost;
 use crate::ct::Hash;
 use crate::ct::entries::{EntryError, LeafBuffer, PageEntry, fold_page};
 use crate::ct::leaf::{ExtraData, LeafEntry, TimestampedEntry, leaf_hash, leaf_hash_of_entry, leaf_index};
@@ -30,8 +29,8 @@ pub struct Decoded {
     pub unread_from: Option<u64>,
     /// The octets from there on.
     pub(super) rest: Vec<u8>,
-    /// Entries that the log does not serve, and what it said: nothing but their hashes is known.
-    pub lost: Option<(Range<u64>, String)>,
+    /// Entries that the log does not serve.
+    pub lost: Option<Lost>,
 }
 
 impl Decoded {
