@@ -131,7 +131,9 @@ impl Cache {
     /// Does something with sled. A panic of sled is damage like any other.
     fn with<T>(&self, act: impl FnOnce(&sled::Db) -> Result<T, CacheError>) -> Option<T> {
         let mut state = self.lock();
-        if state.open.is_none() && self.clock.now() >= state.retry_at {
+        let now = self.clock.now();
+        // A clock that was put back must not make it wait longer.
+        if state.open.is_none() && (now >= state.retry_at || now.plus(HOUR) < state.retry_at) {
             self.reopen(&mut state);
         }
         let done = guarded(|| act(state.open.as_ref()?).map(Some).transpose())?;

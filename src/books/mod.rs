@@ -10,6 +10,7 @@
 mod backlog;
 mod cases;
 mod conduct;
+mod dates;
 mod delivery;
 mod entries;
 mod listing;
