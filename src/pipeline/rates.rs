@@ -31,13 +31,36 @@ impl Rates {
         let seconds = self.since.seconds();
         let (growth, read) = (head.saturating_sub(first) as f64 / seconds, self.entries as f64 / seconds);
         let left = head.saturating_sub(done);
-        if left > 0 && read <= growth {
-            tracing::warn!(log, done, left, growth = growth.round(), read = read.round(), "cannot keep up");
-        } else if left > 0 {
-            let time_left = Span::from_seconds((left as f64 / (read - growth).max(0.001)) as i64);
-            tracing::info!(log, done, left, entries_per_second = read.round(), %time_left, "catching up");
+        match time_left(left, growth, read) {
+            _ if left == 0 => {}
+            None => {
+                tracing::warn!(log, done, left, growth = growth.round(), read = read.round(), "cannot keep up");
+            }
+            Some(time_left) => {
+                tracing::info!(log, done, left, entries_per_second = read.round(), %time_left, "catching up");
+            }
         }
         *self = Rates { since: Stopwatch::start(), entries: 0, head: Some(head) };
         Some((growth, read))
+    }
+}
+
+/// How long it takes to read what is left of a log that grows meanwhile; `None` when it is never read to its end.
+fn time_left(left: u64, growth: f64, read: f64) -> Option<Span> {
+    (read > growth).then(|| Span::from_seconds((left as f64 / (read - growth)).ceil() as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_read_at_the_rate_that_growth_leaves() {
+        assert_eq!(time_left(12_000, 0.0, 400.0), Some(Span::from_seconds(30)));
+        assert_eq!(time_left(12_000, 100.0, 400.0), Some(Span::from_seconds(40)));
+        assert_eq!(time_left(1, 0.0, 400.0), Some(Span::from_seconds(1)));
+        assert_eq!(time_left(12_000, 400.0, 400.0), None);
+        assert_eq!(time_left(12_000, 400.0, 0.0), None);
+        assert!(time_left(u64::MAX, 0.0, 0.001).is_some_and(|span| span > Span::from_days(365)));
     }
 }
