@@ -221,16 +221,25 @@ impl Books {
     /// Unusable books.
     pub async fn due_gap(&self, log_id: LogId, now: Timestamp) -> Result<Option<Gap>, BooksError> {
         self.read(move |connection| {
-            // A clock that was put back must not make it wait longer than the longest pause.
             let sql = "SELECT start_index, end_index, attempts, hashed FROM gaps
-                       WHERE log_id = ?1 AND filled_at IS NULL AND NOT next_try_at BETWEEN ?2 + 1 AND ?3
-                       ORDER BY next_try_at LIMIT 1";
-            let latest = now.plus(ASK_AGAIN.1);
+                       WHERE log_id = ?1 AND filled_at IS NULL AND next_try_at <= ?2 ORDER BY next_try_at LIMIT 1";
             connection
-                .query_row(sql, params![log_id.0, now.millis(), latest.millis()], |row| {
+                .query_row(sql, params![log_id.0, now.millis()], |row| {
                     Ok(Gap { start: row.get(0)?, end: row.get(1)?, attempts: row.get(2)?, is_hashed: row.get(3)? })
                 })
                 .optional()
+        })
+        .await
+    }
+
+    /// Whether there are entries that the log does not serve.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn has_gaps(&self, log_id: LogId) -> Result<bool, BooksError> {
+        self.read(move |connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM gaps WHERE log_id = ?1 AND filled_at IS NULL)";
+            connection.query_row(sql, params![log_id.0], |row| row.get(0))
         })
         .await
     }

@@ -310,6 +310,10 @@ impl Tail {
         let (size, read) = (head.tree_size(), self.downloaded.size());
         if size >= read {
             self.smaller_since = None;
+            if let Some(detail) = self.beyond_the_end(&head) {
+                self.target = Some(head.clone());
+                return Ok(Err(self.misbehaved(Kind::Fork, detail, head)));
+            }
             // Clock skew is seconds, not hours. But the clock that is wrong may be our own, and real certificates stand
             // behind the head: it is reported, and read up to.
             if head.timestamp() > now.plus(HOUR) {
@@ -342,6 +346,20 @@ impl Tail {
         }
         let detail = format!("the log has answered with {size} entries since {since}; {read} were read");
         Ok(Err(self.misbehaved(Kind::Rollback, detail, head)))
+    }
+
+    /// What is wrong with a head of a log of which the log list has the last one that it would ever sign.
+    fn beyond_the_end(&self, head: &SignedTreeHead) -> Option<String> {
+        let (end, root) = self.log.final_tree_head.filter(|_| self.log.state == LogState::ReadOnly)?;
+        let size = head.tree_size();
+        let is_other = size > end || size == end && head.root_hash() != root;
+        is_other.then(|| {
+            let (root, signed) = (to_base64(&root), to_base64(&head.root_hash()));
+            format!(
+                "by the log list the final tree head is of size {end} with root {root}; the log signed size {size} \
+                 with root {signed}"
+            )
+        })
     }
 
     /// Compares the root of what was read with a head of the same size.
@@ -412,6 +430,9 @@ impl Tail {
             "leaf_hashes": leaves,
             "computed_size": self.downloaded.size(),
             "computed_root": to_base64(&self.downloaded.root()),
+            "final_tree_head": self.log.final_tree_head.map(|(size, root)| {
+                serde_json::json!({ "tree_size": size, "sha256_root_hash": to_base64(&root) })
+            }),
         });
         Step::Misbehaved(Misconduct { kind, tree_size: head.tree_size(), detail, heads: vec![head], more })
     }

@@ -239,7 +239,12 @@ async fn what_is_new_is_proven_behind_entries_that_are_lost_and_all_of_it_when_t
     for log in &logs {
         scene.wait(150, "the charge", |scene| scene.is_charged(log, "lost_entries")).await;
         scene.wait(30, "the hits behind", |scene| elsewhere(scene, log)).await;
-        assert_eq!(scene.gaps(log), [range(log)], "no more than what is lost: {}", scene.state(log));
+        assert_eq!(
+            scene.gaps(log),
+            [(range(log).start, range(log).end)],
+            "no more than what is lost: {}",
+            scene.state(log)
+        );
     }
     // Killed in the middle, with more to come.
     scene.kill();
@@ -264,6 +269,8 @@ async fn what_is_new_is_proven_behind_entries_that_are_lost_and_all_of_it_when_t
         assert_eq!(scene.charges(log).len(), 1, "{}", scene.state(log));
         assert!(scene.gaps(log).is_empty(), "{}", scene.state(log));
     }
+    let said = "SELECT count(*) FROM case_findings WHERE rule = 'log.lost_entries' AND finding LIKE '%served again%'";
+    assert_eq!(scene.bench.count(said), 3, "their cases say so");
     let doubted = "SELECT count(*) FROM sightings WHERE doubted = 1";
     assert_eq!(scene.bench.count(doubted), 0, "what was seen was confirmed by the second reading");
 }
@@ -282,7 +289,7 @@ async fn a_log_that_is_down_altogether_has_lost_nothing() {
     // Long enough for every try that a lost entry would have had.
     let asked = |log: &FaultyLog| log.requests().iter().filter(|request| request.status == 500).count();
     for log in &logs {
-        scene.wait(150, "many tries", |_| asked(log) > 25).await;
+        scene.wait(150, "many tries", |_| asked(log) > 16).await;
         assert!(scene.charges(log).is_empty() && scene.gaps(log).is_empty(), "{}", scene.state(log));
         assert_eq!(scene.downloaded(log), 256, "{}", scene.state(log));
         log.clear();
@@ -290,4 +297,27 @@ async fn a_log_that_is_down_altogether_has_lost_nothing() {
     }
     complete(&mut scene, &logs, 60).await;
     assert!(logs.iter().all(|log| scene.charges(log).is_empty() && scene.gaps(log).is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn single_entries_that_are_lost_cost_no_other_entry_and_few_requests() {
+    let garden = Garden::new(HITS.len());
+    let log = start(&garden, Api::Rfc6962).await;
+    // A hit among them, the one before it, the last of a page, and the last that the log has.
+    let lost = [299, 300, 310, 511, 699];
+    lost.iter().for_each(|at| log.set(Fault::Status(500), On::Entries(*at..at + 1)));
+    let mut scene = Scene::start(&garden, &[&log]);
+    let elsewhere = |scene: &Scene| {
+        let found = scene.sightings(&log);
+        log.planted().iter().filter(|at| !lost.contains(at)).all(|at| found.contains(at))
+    };
+    scene.wait(200, "all that is served", elsewhere).await;
+    // Nothing stands behind the last one yet that would show that it is lost.
+    assert_eq!(scene.gaps(&log), [(299, 301), (310, 311), (511, 512)], "{}", scene.state(&log));
+    let asked = log.requests().iter().filter(|request| request.path.starts_with("ct/v1/get-entries")).count();
+    assert!(asked < 200, "{asked} requests for 700 entries");
+    grow(&garden, &log, 60);
+    scene.wait(120, "the hits behind the last one", elsewhere).await;
+    scene.wait(30, "the last one", |scene| scene.gaps(&log).contains(&(699, 700))).await;
+    assert!(scene.charges(&log).iter().all(|charge| charge.kind == "lost_entries"), "{}", scene.state(&log));
 }

@@ -1,6 +1,5 @@
 //! The monitor before faulty logs, and what its books say about each.
 
-use std::ops::Range;
 use std::process::Child;
 use std::time::Duration;
 
@@ -174,11 +173,11 @@ impl Scene {
         self.charges(log).iter().any(|charge| charge.kind == kind)
     }
 
-    /// What the log does not serve, as the books have it.
-    pub fn gaps(&self, log: &FaultyLog) -> Vec<Range<u64>> {
+    /// What the log does not serve, as the books have it: the first entry and the first behind, of each part.
+    pub fn gaps(&self, log: &FaultyLog) -> Vec<(u64, u64)> {
         let sql =
             "SELECT start_index, end_index FROM gaps WHERE log_id = ?1 AND filled_at IS NULL ORDER BY start_index";
-        self.rows(log.log_id(), sql, |row| Ok(row.get(0)?..row.get(1)?))
+        self.rows(log.log_id(), sql, |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// Whether the log is read from one place, and from its beginning.
