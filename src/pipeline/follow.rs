@@ -15,6 +15,7 @@ use crate::books::{Backlog, BooksError, Lane, Position, Seal};
 use crate::clock::Stopwatch;
 use crate::conduct::{Kind, Misconduct};
 use crate::config::StartAt;
+use crate::ct::Hash;
 use crate::ct::compact_range::CompactRange;
 use crate::ct::log_list::Log;
 use crate::ct::sth::SignedTreeHead;
@@ -198,6 +199,8 @@ struct Follower {
     dated: u64,
     first_head: Option<u64>,
     rates: Rates,
+    /// Entries of it did not have the root that the log signed, and that is in a case of the log.
+    disputed: bool,
     /// When it was last tried to let a new position begin behind a hole.
     split_tried: Option<Stopwatch>,
 }
@@ -213,11 +216,23 @@ impl Follower {
         let client = if lane == Lane::Backlog { reading.client.for_backlog() } else { reading.client.clone() };
         let watchlist = reading.walk.watchlist.clone();
         let tail = Tail::new(client, watchlist, reading.walk.clock.clone(), goal, downloaded, verified, has_hole);
-        Follower { reading, lane, tail, goal: size, dated, first_head: None, rates: Rates::new(), split_tried: None }
+        Follower {
+            reading,
+            lane,
+            tail,
+            goal: size,
+            dated,
+            first_head: None,
+            rates: Rates::new(),
+            disputed: false,
+            split_tried: None,
+        }
     }
 
     async fn run(mut self, until: Until) -> Result<FollowEnd, Break> {
         let mut failures = 0;
+        let (walk, id, verified) = (self.reading.walk.clone(), self.reading.log.log_id, self.tail.verified_size());
+        self.disputed = walk.storage(walk.books.is_charged_above(id, Kind::RootMismatch, verified).await)?;
         loop {
             let step = match self.tail.next().await {
                 Ok(step) => step,
@@ -252,6 +267,9 @@ impl Follower {
                 tracing::info!(log = self.reading.log.name, entries = size, "the backlog is read");
                 return Ok(FollowEnd::CaughtUp);
             }
+            if self.reading.ask_for_lost(size).await? {
+                return Err(Break::Moved);
+            }
             match until {
                 Until::Stopped => failures = 0,
                 Until::CaughtUp if self.first_head.is_some_and(|first| size >= first) => {
@@ -261,9 +279,6 @@ impl Follower {
             }
             if failures >= PATIENCE {
                 return Ok(FollowEnd::Unreachable(why));
-            }
-            if self.reading.ask_for_lost(size).await? {
-                return Err(Break::Moved);
             }
             tokio::time::sleep(if until == Until::CaughtUp { POLL_TO_END } else { POLL }).await;
         }
@@ -298,6 +313,10 @@ impl Follower {
                 let seal = Seal { log_id: log.log_id, lane: self.lane, head, verified, seen_at: walk.clock.now() };
                 walk.storage(walk.books.commit_seal(seal).await)?;
                 self.show();
+                if std::mem::take(&mut self.disputed) {
+                    let detail = format!("all entries below {size}, read again, have the root that the log signed");
+                    self.reading.mended(Kind::RootMismatch, size, detail).await?;
+                }
                 Ok(After::Pause(size, "there are no new entries".to_string()))
             }
             Step::Unproven { head } => {
@@ -325,6 +344,7 @@ impl Follower {
                     self.first_head.get_or_insert(head.tree_size());
                 }
                 let (size, why) = (self.tail.downloaded_size(), misconduct.detail.clone());
+                self.disputed |= misconduct.kind == Kind::RootMismatch;
                 let misconduct = self.with_witness(misconduct).await?;
                 self.reading.misbehaved(misconduct).await?;
                 Ok(if self.tail.is_reading() { After::ReadOn } else { After::Pause(size, why) })
@@ -376,7 +396,11 @@ impl Follower {
         };
         let walk = &self.reading.walk;
         let witness = walk.storage(walk.books.verified_head(self.reading.log.key.clone(), size).await)?;
-        misconduct.heads.extend(witness);
+        // A head says nothing against itself.
+        let known = |root: &Hash| misconduct.heads.iter().any(|head| head.root_hash() == *root);
+        if let Some(witness) = witness.filter(|witness| !known(&witness.root_hash())) {
+            misconduct.heads.push(witness);
+        }
         Ok(misconduct)
     }
 

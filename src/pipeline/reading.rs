@@ -16,7 +16,7 @@ use crate::ct::log_list::Log;
 use crate::ct::sth::SignedTreeHead;
 use crate::metrics::{Check, Outcome};
 use crate::tail::{Decoded, FetchError, LogClient, Lost, TailError};
-use crate::watch::{Candidate, ChainHead, Form, Hit, Standing};
+use crate::watch::{self, Candidate, ChainHead, Form, Hit, Standing};
 
 /// One log that is being read.
 pub(super) struct Reading {
@@ -28,6 +28,11 @@ pub(super) struct Reading {
     /// Issuers that the log does not give, and until when it is not asked for them again.
     pub missing: Mutex<HashMap<[u8; 32], Timestamp>>,
 }
+
+/// An entry that is kept because it could not be read: (index, reason, bytes).
+type Malformed = (u64, String, Vec<u8>);
+/// How much of it is kept.
+const KEPT_BYTES: usize = 65_536;
 
 /// How long a log is not asked again for an issuer that it does not give, and how many such issuers are remembered.
 const MISSING_FOR: Span = Span::from_seconds(600);
@@ -47,10 +52,10 @@ impl Reading {
 
     /// Door 1 for what one response held. `position` is the one that moves.
     pub async fn commit(&self, decoded: Decoded, position: Option<(Lane, CompactRange)>) -> Result<(), BooksError> {
-        let Decoded { leaf_hashes, candidates, malformed, misplaced, lost, .. } = decoded;
+        let Decoded { leaf_hashes, candidates, mut malformed, misplaced, lost, .. } = decoded;
         let mut hits = Vec::new();
         for candidate in candidates {
-            hits.extend(self.hit(candidate).await);
+            hits.extend(self.hit(candidate, &mut malformed).await);
         }
         let walk = &self.walk;
         let name = &self.log.name;
@@ -113,6 +118,10 @@ impl Reading {
             Err(_) => Asked::Refused,
         };
         self.walk.storage(books.gap_asked(log_id, gap, asked, now).await)?;
+        if asked == Asked::Filled && !self.walk.storage(books.has_gaps(log_id).await)? {
+            let detail = "all entries that were not served are served again".to_string();
+            self.mended(Kind::LostEntries, gap.end, detail).await?;
+        }
         match asked {
             Asked::Filled if !gap.is_hashed => self.walk.storage(books.rewind_filled(log_id).await),
             _ => Ok(false),
@@ -120,20 +129,32 @@ impl Reading {
     }
 
     /// Judges a candidate, with its issuer's certificate where that can make a difference.
-    async fn hit(&self, candidate: Candidate) -> Option<Hit> {
+    async fn hit(&self, candidate: Candidate, panics: &mut Vec<Malformed>) -> Option<Hit> {
         let sent = match &candidate.issuer {
             ChainHead::Certificate(der) => Some(der.as_slice()),
             ChainHead::Fingerprint(_) | ChainHead::Absent => None,
         };
-        let hit = self.walk.watchlist.judge(&candidate, sent)?;
+        let hit = self.judge(&candidate, sent, panics)?;
         let undecided = match hit.kind {
             EntryKind::Certificate => hit.standing != Standing::Ours,
             EntryKind::Precertificate => candidate.precertificate.is_some() && hit.form == Form::Tbs,
         };
         let (ChainHead::Fingerprint(fingerprint), true) = (&candidate.issuer, undecided) else { return Some(hit) };
         match self.issuer(fingerprint).await {
-            Some(der) => self.walk.watchlist.judge(&candidate, Some(&der)),
+            Some(der) => self.judge(&candidate, Some(&der), panics),
             None => Some(hit),
+        }
+    }
+
+    /// Judges a candidate. Bytes that bring the judging down are kept as malformed, and as a hit all the same.
+    fn judge(&self, candidate: &Candidate, issuer: Option<&[u8]>, panics: &mut Vec<Malformed>) -> Option<Hit> {
+        match watch::guard(|| self.walk.watchlist.judge(candidate, issuer)) {
+            Ok(hit) => hit,
+            Err(why) => {
+                let bytes = candidate.entry.bytes();
+                panics.push((candidate.index, why, bytes[..bytes.len().min(KEPT_BYTES)].to_vec()));
+                Some(self.walk.watchlist.unjudged(candidate))
+            }
         }
     }
 
@@ -143,7 +164,9 @@ impl Reading {
         }
         // One issuer that is gone may stand behind every entry of a log: waiting for it each time would stop the log.
         let until = self.missing().get(fingerprint).copied();
-        if until.is_some_and(|until| until > self.walk.clock.now()) {
+        // A clock that was put back must not make it longer.
+        let now = self.walk.clock.now();
+        if until.is_some_and(|until| until > now && until <= now.plus(MISSING_FOR)) {
             return None;
         }
         for attempt in 0..3 {
@@ -179,6 +202,18 @@ impl Reading {
         accuse(&self.walk, &self.log, misconduct).await
     }
 
+    /// Says in the case of the log that what it was charged with is made good at this tree size.
+    pub async fn mended(&self, kind: Kind, tree_size: u64, detail: String) -> Result<(), BooksError> {
+        let (walk, log) = (&self.walk, &self.log);
+        tracing::info!(log = log.name, kind = kind.word(), detail, "the log has made it good");
+        let (recipients, now) = (walk.outbox_recipients(), walk.clock.now());
+        let told = walk.books.commit_mended(accused(log), kind, (tree_size, detail), recipients, now).await;
+        if walk.storage(told)?.is_some() {
+            walk.mail_waiting.notify_one();
+        }
+        Ok(())
+    }
+
     /// Counts how a request ended.
     pub fn answered(&self, outcome: Outcome) {
         self.walk.metrics.request(&self.log.name, outcome, self.walk.clock.now());
@@ -187,14 +222,8 @@ impl Reading {
 
 /// Keeps the evidence of a misbehaviour and opens the case of the log.
 pub(super) async fn accuse(walk: &Walk, log: &Log, misconduct: Misconduct) -> Result<(), BooksError> {
-    let accused = Accused {
-        log_id: log.log_id,
-        name: log.name.clone(),
-        operator: log.operator.clone(),
-        key_der: log.key_der.clone(),
-    };
     let (kind, detail) = (misconduct.kind, misconduct.detail.clone());
-    let told = walk.books.commit_misconduct(accused, misconduct, walk.outbox_recipients(), walk.clock.now()).await;
+    let told = walk.books.commit_misconduct(accused(log), misconduct, walk.outbox_recipients(), walk.clock.now()).await;
     if let Some(notice) = walk.storage(told)? {
         for finding in &notice.findings {
             walk.metrics.finding(&finding.rule, finding.severity);
@@ -203,6 +232,10 @@ pub(super) async fn accuse(walk: &Walk, log: &Log, misconduct: Misconduct) -> Re
         walk.mail_waiting.notify_one();
     }
     Ok(())
+}
+
+fn accused(log: &Log) -> Accused {
+    Accused { log_id: log.log_id, name: log.name.clone(), operator: log.operator.clone(), key_der: log.key_der.clone() }
 }
 
 /// A misbehaviour that no signed object shows.
