@@ -445,6 +445,10 @@ mod tests {
         drop(first);
         clock.advance(HOUR);
         assert_eq!(usable(&second, "after the other ended"), 0);
+        let third = Cache::open(&directory, clock.clone());
+        drop(second);
+        clock.advance(crate::clock::Span::from_days(-1));
+        assert_eq!(usable(&third, "a clock that was put back is not waited for"), 0);
         fs::write(place.path().join("file"), b"").unwrap();
         let nowhere = Cache::open(&place.path().join("file/cache"), clock);
         nowhere.put(Kind::Crl, b"k", b"v");

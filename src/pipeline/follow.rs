@@ -246,7 +246,10 @@ impl Follower {
             };
             // Without a head that the log signed nobody knows how much there is to read.
             let unsigned = matches!(&step, Step::Misbehaved(misconduct) if misconduct.heads.is_empty());
-            self.reading.answered(if unsigned { Outcome::Malformed } else { Outcome::Ok });
+            // Below its head a lane asks for entries and for nothing else; comparing is no answer of the log.
+            if self.goal.is_none() || matches!(step, Step::Entries { .. }) {
+                self.reading.answered(if unsigned { Outcome::Malformed } else { Outcome::Ok });
+            }
             let After::Pause(size, why) = self.take(step).await? else {
                 failures = 0;
                 continue;
