@@ -35,7 +35,8 @@
 //! - a page that is never served:
 //!   content: a_page_that_is_lost_is_reported_and_passed_over,
 //!   what_is_new_is_proven_behind_entries_that_are_lost_and_all_of_it_when_they_are_served_again,
-//!   a_log_that_is_down_altogether_has_lost_nothing
+//!   a_log_that_is_down_altogether_has_lost_nothing,
+//!   single_entries_that_are_lost_cost_no_other_entry_and_few_requests
 //! - 429 with and without Retry-After:
 //!   noise: a_host_that_asks_for_less_is_left_alone_and_no_other
 //! - 5xx, cut body, gzip bomb, wrong Content-Encoding:
