@@ -83,10 +83,26 @@ pub struct Candidate {
     pub logged_at: Timestamp,
     /// The entry's own bytes.
     pub entry: OwnedEntry,
+    /// CtExtensions of the entry.
+    pub extensions: Vec<u8>,
     /// The precertificate that the log says was submitted.
     pub precertificate: Option<Vec<u8>>,
     /// The first certificate of the chain that the log says was submitted.
     pub issuer: ChainHead,
+    /// Instead of both: what the log sent, at most 64 kB of it, when nothing of it can be read.
+    pub garbled: Option<Vec<u8>>,
+}
+
+impl OwnedEntry {
+    /// The same entry, borrowed.
+    pub fn leaf(&self) -> LeafEntry<'_> {
+        match self {
+            OwnedEntry::X509(certificate) => LeafEntry::X509 { certificate },
+            OwnedEntry::Precert { issuer_key_hash, tbs } => {
+                LeafEntry::Precert { issuer_key_hash: *issuer_key_hash, tbs }
+            }
+        }
+    }
 }
 
 /// The signed part of an entry, copied out of the response.
@@ -450,7 +466,8 @@ mod tests {
         let watchlist = Watchlist::new(vec![Issuer { name: "Ours".into(), key_hash: ours, certificate: None }], false);
         let entry = OwnedEntry::Precert { issuer_key_hash: ours, tbs: b"hostile".to_vec() };
         let (logged_at, issuer) = (Timestamp::EPOCH, ChainHead::Absent);
-        let candidate = Candidate { index: 7, logged_at, entry, precertificate: None, issuer };
+        let (extensions, garbled) = (Vec::new(), None);
+        let candidate = Candidate { index: 7, logged_at, entry, extensions, precertificate: None, issuer, garbled };
         let broken: Result<Option<Hit>, String> = guard(|| panic!("byte {:#x} of a \u{7} name", 0x80));
         let why = broken.expect_err("it panicked");
         assert!(why.contains("byte 0x80 of a ") && why.is_ascii() && !why.contains('\u{7}'), "{why}");

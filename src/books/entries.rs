@@ -140,6 +140,22 @@ impl Books {
         .await
     }
 
+    /// Puts down what the log list calls these logs now; those that were never begun are passed over.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn name_logs(&self, names: Vec<(LogId, String)>) -> Result<(), BooksError> {
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            for (log_id, name) in names {
+                let sql = "UPDATE logs SET name = ?2 WHERE log_id = ?1 AND name <> ?2";
+                transaction.execute(sql, params![log_id.0, name])?;
+            }
+            transaction.commit()
+        })
+        .await
+    }
+
     /// Door 1. Returns the hits that were new, by issuer and kind, for the counters: the same certificate in a second
     /// log is no new hit.
     ///

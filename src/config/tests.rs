@@ -5,10 +5,10 @@ use super::keys::{KEYS, Need};
 use super::*;
 
 /// A directory with a CA certificate, a leaf certificate, a password and a log list.
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Place {
+    pub(super) fn new() -> Place {
         let place = Place(tempfile::tempdir().unwrap());
         let (ca, key) = certificate(true);
         place.write("issuer.pem", ca.as_bytes());
@@ -18,20 +18,24 @@ impl Place {
         place.write("two.pem", format!("{ca}{}", certificate(true).0).as_bytes());
         place.write("password", b"correct horse\r\n");
         place.write("list.json", b"{}");
+        let spki = crate::ct::signer::LogSigner::generate().spki_der();
+        let spki = crate::ct::to_base64(&spki);
+        let public = format!("-----BEGIN PUBLIC KEY-----\n{spki}\n-----END PUBLIC KEY-----\n");
+        place.write("log_list_pubkey.pem", public.as_bytes());
         place
     }
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
-    fn write(&self, name: &str, bytes: &[u8]) {
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) {
         std::fs::write(self.path(name), bytes).unwrap();
     }
-    fn load(&self, text: &str) -> Result<Config, Problems> {
+    pub(super) fn load(&self, text: &str) -> Result<Config, Problems> {
         self.write("ctwarden.toml", text.as_bytes());
         load(&self.path("ctwarden.toml"))
     }
     /// `key: reason. remedy` of every problem, with `LINE:` before it.
-    fn problems(&self, text: &str) -> Vec<String> {
+    pub(super) fn problems(&self, text: &str) -> Vec<String> {
         let problems = self.load(text).expect_err("the configuration should be refused");
         let shown = problems.to_string().replace(&format!("{}:", self.path("ctwarden.toml").display()), "");
         shown
@@ -55,7 +59,7 @@ fn pem_contents(pem: &str) -> Vec<u8> {
     x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1.contents
 }
 
-const GOOD: &str = r#"
+pub(super) const GOOD: &str = r#"
 [logs]
 list = "list.json"
 contact = "pki-team@ca.example"
@@ -75,6 +79,7 @@ fn a_short_configuration_gets_the_defaults() {
     assert_eq!(config.logs.list, ListSource::File(place.path("list.json")));
     assert_eq!((config.logs.start, config.logs.refresh), (StartAt::Beginning, Span::from_seconds(3600)));
     assert_eq!(config.logs.states, ["qualified", "usable", "readonly"]);
+    assert_eq!(config.logs.signing, None);
     assert_eq!(config.data_directory, place.path("data"));
     assert_eq!(config.books, place.path("data/books.sqlite"));
     assert_eq!(config.issuance.source, IssuanceSource::Embedded);
@@ -232,7 +237,7 @@ all_issuers = "yes"
 }
 
 /// Replaces one piece of the good configuration and expects exactly one problem that says `expected`.
-fn one_problem(place: &Place, from: &str, to: &str, expected: &str) {
+pub(super) fn one_problem(place: &Place, from: &str, to: &str, expected: &str) {
     assert!(GOOD.contains(from), "{from}");
     let said = place.problems(&GOOD.replace(from, to));
     assert!(said.len() == 1 && said[0].contains(expected), "{to}: said {said:#?}\nexpected {expected}");

@@ -300,12 +300,8 @@ impl Follower {
                 self.reading.commit(decoded, Some((self.lane, downloaded))).await?;
                 self.show();
                 let head = head.map_or(size, |head| head.tree_size());
-                if let Some((growth, read)) = self.rates.report(&log.name, count, size, head)
-                    && self.lane == Lane::Live
-                {
-                    walk.metrics.rates(&log.name, growth, read);
-                    walk.storage(walk.books.note_rates(log.log_id, growth, read).await)?;
-                }
+                let rates = self.rates.report(&log.name, count, size, head);
+                self.note(rates).await?;
                 Ok(After::ReadOn)
             }
             Step::Sealed { head, verified } => {
@@ -320,6 +316,8 @@ impl Follower {
                     let detail = format!("all entries below {size}, read again, have the root that the log signed");
                     self.reading.mended(Kind::RootMismatch, size, detail).await?;
                 }
+                let rates = self.rates.caught_up(size);
+                self.note(rates).await?;
                 Ok(After::Pause(size, "there are no new entries".to_string()))
             }
             Step::Unproven { head } => {
@@ -370,6 +368,14 @@ impl Follower {
         let Ok(edge) = self.reading.client.right_edge(&head).await else { return Ok(false) };
         let walk = &self.reading.walk;
         walk.storage(walk.books.split(head, edge, walk.clock.now()).await)
+    }
+
+    /// Shows and keeps new rates of the log: those of the place at its head.
+    async fn note(&self, rates: Option<(f64, f64)>) -> Result<(), BooksError> {
+        let (Some((growth, read)), Lane::Live) = (rates, self.lane) else { return Ok(()) };
+        let (walk, log) = (&self.reading.walk, &self.reading.log);
+        walk.metrics.rates(&log.name, growth, read);
+        walk.storage(walk.books.note_rates(log.log_id, growth, read).await)
     }
 
     fn saw(&mut self, head: &SignedTreeHead) {

@@ -10,8 +10,10 @@ use crate::books::{Asked, BooksError, Gap, Lane, NewEntries};
 use crate::cache::Kind as Cached;
 use crate::case::EntryKind;
 use crate::clock::{Span, Timestamp};
+use crate::conduct::extra::{self, Beside};
 use crate::conduct::{Accused, Kind, Misconduct};
 use crate::ct::compact_range::CompactRange;
+use crate::ct::leaf::encode_merkle_tree_leaf;
 use crate::ct::log_list::Log;
 use crate::ct::sth::SignedTreeHead;
 use crate::metrics::{Check, Outcome};
@@ -31,6 +33,8 @@ pub(super) struct Reading {
 
 /// An entry that is kept because it could not be read: (index, reason, bytes).
 type Malformed = (u64, String, Vec<u8>);
+/// A hit, and what the log is to be charged with for what it sent beside the entry.
+type Judged = (Hit, Option<Misconduct>);
 /// How much of it is kept.
 const KEPT_BYTES: usize = 65_536;
 
@@ -53,9 +57,12 @@ impl Reading {
     /// Door 1 for what one response held. `position` is the one that moves.
     pub async fn commit(&self, decoded: Decoded, position: Option<(Lane, CompactRange)>) -> Result<(), BooksError> {
         let Decoded { leaf_hashes, candidates, mut malformed, misplaced, lost, .. } = decoded;
-        let mut hits = Vec::new();
+        let (mut hits, mut strange) = (Vec::new(), None);
         for candidate in candidates {
-            hits.extend(self.hit(candidate, &mut malformed).await);
+            if let Some((hit, misconduct)) = self.hit(candidate, &mut malformed).await? {
+                hits.push(hit);
+                strange = strange.or(misconduct);
+            }
         }
         let walk = &self.walk;
         let name = &self.log.name;
@@ -83,7 +90,11 @@ impl Reading {
                 format!("{} entries state another index than their own, the first at {index}", misplaced.len());
             self.misbehaved(plain(Kind::LeafIndex, *index, detail)).await?;
         }
-        Ok(())
+        // One of a response will do: the case is about the log.
+        match strange {
+            Some(misconduct) => self.misbehaved(misconduct).await,
+            None => Ok(()),
+        }
     }
 
     async fn lost(&self, gap: Gap, why: &str, now: Timestamp) -> Result<(), BooksError> {
@@ -128,52 +139,61 @@ impl Reading {
         }
     }
 
-    /// Judges a candidate, with its issuer's certificate where that can make a difference.
-    async fn hit(&self, candidate: Candidate, panics: &mut Vec<Malformed>) -> Option<Hit> {
+    /// Judges a candidate, with its issuer's certificate where that can make a difference, and what the log sent beside
+    /// it.
+    async fn hit(&self, candidate: Candidate, panics: &mut Vec<Malformed>) -> Result<Option<Judged>, BooksError> {
         let sent = match &candidate.issuer {
             ChainHead::Certificate(der) => Some(der.as_slice()),
             ChainHead::Fingerprint(_) | ChainHead::Absent => None,
         };
-        let hit = self.judge(&candidate, sent, panics)?;
+        let Some((hit, strange)) = self.judge(&candidate, sent, panics) else { return Ok(None) };
         let undecided = match hit.kind {
             EntryKind::Certificate => hit.standing != Standing::Ours,
             EntryKind::Precertificate => candidate.precertificate.is_some() && hit.form == Form::Tbs,
         };
-        let (ChainHead::Fingerprint(fingerprint), true) = (&candidate.issuer, undecided) else { return Some(hit) };
-        match self.issuer(fingerprint).await {
-            Some(der) => self.judge(&candidate, Some(&der), panics),
-            None => Some(hit),
+        let (ChainHead::Fingerprint(fingerprint), true) = (&candidate.issuer, undecided) else {
+            return Ok(Some((hit, strange)));
+        };
+        match self.issuer(fingerprint).await? {
+            Some(der) => Ok(self.judge(&candidate, Some(&der), panics)),
+            None => Ok(Some((hit, strange))),
         }
     }
 
     /// Judges a candidate. Bytes that bring the judging down are kept as malformed, and as a hit all the same.
-    fn judge(&self, candidate: &Candidate, issuer: Option<&[u8]>, panics: &mut Vec<Malformed>) -> Option<Hit> {
-        match watch::guard(|| self.walk.watchlist.judge(candidate, issuer)) {
-            Ok(hit) => hit,
-            Err(why) => {
-                let bytes = candidate.entry.bytes();
-                panics.push((candidate.index, why, bytes[..bytes.len().min(KEPT_BYTES)].to_vec()));
-                Some(self.walk.watchlist.unjudged(candidate))
-            }
-        }
+    fn judge(&self, candidate: &Candidate, issuer: Option<&[u8]>, panics: &mut Vec<Malformed>) -> Option<Judged> {
+        let judged = watch::guard(|| {
+            let hit = self.walk.watchlist.judge(candidate, issuer)?;
+            Some((hit, beside(candidate, issuer)))
+        });
+        judged.unwrap_or_else(|why| {
+            let bytes = candidate.entry.bytes();
+            panics.push((candidate.index, why, bytes[..bytes.len().min(KEPT_BYTES)].to_vec()));
+            Some((self.walk.watchlist.unjudged(candidate), None))
+        })
     }
 
-    async fn issuer(&self, fingerprint: &[u8; 32]) -> Option<Vec<u8>> {
+    async fn issuer(&self, fingerprint: &[u8; 32]) -> Result<Option<Vec<u8>>, BooksError> {
         if let Some(der) = self.walk.cache.get(Cached::Issuer, fingerprint) {
-            return Some(der);
+            return Ok(Some(der));
         }
         // One issuer that is gone may stand behind every entry of a log: waiting for it each time would stop the log.
         let until = self.missing().get(fingerprint).copied();
         // A clock that was put back must not make it longer.
         let now = self.walk.clock.now();
         if until.is_some_and(|until| until > now && until <= now.plus(MISSING_FOR)) {
-            return None;
+            return Ok(None);
         }
+        let mut other = None;
         for attempt in 0..3 {
             let error = match self.client.issuer(fingerprint).await {
-                Ok(der) => {
+                Ok(Ok(der)) => {
                     self.walk.cache.put(Cached::Issuer, fingerprint, &der);
-                    return Some(der);
+                    return Ok(Some(der));
+                }
+                Ok(Err(given)) => {
+                    other = Some(given);
+                    continue;
                 }
                 Err(error) => error,
             };
@@ -183,13 +203,16 @@ impl Reading {
             }
             tokio::time::sleep(Duration::from_millis(200 << attempt)).await;
         }
+        if let Some(given) = other {
+            self.misbehaved(extra::wrong_issuer(fingerprint, &given)).await?;
+        }
         let until = self.walk.clock.now().plus(MISSING_FOR);
         let mut missing = self.missing();
         if missing.len() >= MOST_MISSING {
             missing.clear();
         }
         missing.insert(*fingerprint, until);
-        None
+        Ok(None)
     }
 
     fn missing(&self) -> MutexGuard<'_, HashMap<[u8; 32], Timestamp>> {
@@ -214,8 +237,9 @@ impl Reading {
         Ok(())
     }
 
-    /// Counts how a request ended.
+    /// Counts how a request ended, and shows the pace that it left behind.
     pub fn answered(&self, outcome: Outcome) {
+        self.walk.metrics.pace(&self.log.name, self.client.pace());
         self.walk.metrics.request(&self.log.name, outcome, self.walk.clock.now());
     }
 }
@@ -238,6 +262,15 @@ fn accused(log: &Log) -> Accused {
     Accused { log_id: log.log_id, name: log.name.clone(), operator: log.operator.clone(), key_der: log.key_der.clone() }
 }
 
+/// Whether what the log sent beside an entry belongs to it; `issuer` is the first certificate of the chain.
+fn beside(candidate: &Candidate, issuer: Option<&[u8]>) -> Option<Misconduct> {
+    let (precertificate, garbled) = (candidate.precertificate.as_deref(), candidate.garbled.as_deref());
+    let (leaf, beside) = (candidate.entry.leaf(), Beside { precertificate, issuer, garbled });
+    let difference = extra::difference(&leaf, beside)?;
+    let leaf_input = encode_merkle_tree_leaf(candidate.logged_at, &leaf, &candidate.extensions);
+    Some(extra::misconduct(candidate.index, &leaf_input, beside, &difference))
+}
+
 /// A misbehaviour that no signed object shows.
 fn plain(kind: Kind, tree_size: u64, detail: String) -> Misconduct {
     Misconduct { kind, tree_size, detail, heads: Vec::new(), more: serde_json::Value::Null }
@@ -252,6 +285,7 @@ fn check(kind: Kind) -> Check {
         Kind::FutureHead | Kind::Frozen => Check::Timestamp,
         Kind::LostEntries | Kind::SctNotHonoured => Check::Inclusion,
         Kind::LeafIndex => Check::LeafIndex,
+        Kind::ExtraData => Check::ExtraData,
     }
 }
 

@@ -17,6 +17,7 @@ mod pace;
 mod plan;
 mod prove;
 mod reread;
+mod retry_after;
 mod salvage;
 mod start;
 
