@@ -4,12 +4,14 @@
 //! findings and ends in door 2; [`deliver()`] turns the outbox into messages and ends in door 3. A crash anywhere repeats
 //! work and loses nothing. [`audit_promises()`] holds the logs to the SCTs that door 2 has written down.
 
+mod counting;
 mod deliver;
 mod examine;
 mod follow;
 mod promises;
 mod rates;
 mod reading;
+mod rescan;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -28,9 +30,10 @@ use crate::promise::KnownLogs;
 use crate::watch::Watchlist;
 
 pub use deliver::{deliver, deliver_due};
-pub use examine::{examine, examine_due};
+pub use examine::{Grounds, examine, examine_due};
 pub use follow::{FollowEnd, Until, follow};
 pub use promises::{audit_promises, audit_promises_due};
+pub use rescan::{Difference, Rescan, Side, Tally};
 
 /// What the three loops share. A reload makes a clone of it in which some things are new.
 #[derive(Clone)]
@@ -74,6 +77,17 @@ impl Walk {
     /// Takes the logs of a new log list over, all of them: SCTs of logs that are not followed are verified too.
     pub fn learn_logs(&self, logs: impl IntoIterator<Item = Arc<Log>>) {
         *self.logs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KnownLogs::new(logs));
+    }
+
+    /// What examinations rest on from now on.
+    fn grounds(&self) -> Grounds {
+        Grounds {
+            watchlist: self.watchlist.clone(),
+            tables: self.tables.clone(),
+            terms: self.terms.clone(),
+            logs: self.known_logs(),
+            grace: self.grace,
+        }
     }
 
     /// (channel, recipient) for the outbox.

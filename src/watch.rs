@@ -182,6 +182,8 @@ pub struct Watchlist {
     by_key: BTreeMap<KeyHash, usize>,
     names: BTreeSet<Vec<u8>>,
     key_ids: BTreeSet<Vec<u8>>,
+    /// SHA-256 of the certificates of our issuers.
+    fingerprints: BTreeMap<[u8; 32], KeyHash>,
     all_issuers: bool,
 }
 
@@ -191,7 +193,14 @@ impl Watchlist {
         let by_key = issuers.iter().enumerate().map(|(at, issuer)| (issuer.key_hash, at)).collect();
         let names = issuers.iter().filter_map(|i| Some(i.certificate.as_ref()?.subject_der().to_vec())).collect();
         let key_ids = issuers.iter().filter_map(|i| Some(i.key_id()?.to_vec())).collect();
-        Watchlist { issuers, by_key, names, key_ids, all_issuers }
+        let certificates = issuers.iter().filter_map(|i| Some((i.certificate.as_ref()?, i.key_hash)));
+        let fingerprints = certificates.map(|(ca, key_hash)| (Sha256::digest(ca.der()).into(), key_hash)).collect();
+        Watchlist { issuers, by_key, names, key_ids, fingerprints, all_issuers }
+    }
+
+    /// Whether the certificate with this SHA-256 is known to be one of the issuer with this key.
+    pub fn is_certificate_of(&self, fingerprint: &[u8; 32], key_hash: &KeyHash) -> bool {
+        self.fingerprints.get(fingerprint) == Some(key_hash)
     }
 
     /// The issuers watched.

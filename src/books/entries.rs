@@ -38,7 +38,7 @@ impl Position {
 }
 
 /// Which of the two positions in a log moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// The one that follows the head.
     Live,

@@ -15,13 +15,15 @@ mod delivery;
 mod entries;
 mod listing;
 mod promises;
+mod rescan;
+mod statistics;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 pub use backlog::{Asked, Backlog, Gap, keeps_up};
@@ -30,11 +32,12 @@ pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
 pub use listing::{CaseDetail, CaseLine, LogLine};
 pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
+pub use rescan::Judged;
+pub use statistics::{Counted, Statistics};
 
-const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 2;
-/// What brings the books of a version, from 1 on, to the next.
-const STEPS: [&str; SCHEMA_VERSION as usize - 1] = ["ALTER TABLE gaps ADD COLUMN hashed INTEGER NOT NULL DEFAULT 1"];
+/// Books of format 1, and what makes each format of the one before it.
+const SCHEMA: [&str; 3] = [include_str!("schema.sql"), include_str!("statistics.sql"), include_str!("gaps.sql")];
+const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.
 const QUEUE_LENGTH: usize = 64;
 
@@ -155,6 +158,8 @@ impl Books {
                 .map_err(|e| BooksError::Unusable { path: path.to_path_buf(), reason: e.to_string() })?;
         }
         let mut connection = connect(path, OpenFlags::default())?;
+        // `ctwarden rescan --apply` writes beside the daemon: whoever comes second waits instead of failing half-way.
+        connection.set_transaction_behavior(TransactionBehavior::Immediate);
         prepare(&mut connection).map_err(|e| classify(path, e))??;
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         Ok(Books {
@@ -177,12 +182,13 @@ impl Books {
             return none();
         }
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        // The file is there a moment before its tables are.
         match version(path, &reader)? {
-            // The file is there a moment before its tables are.
             0 => return none(),
             SCHEMA_VERSION => {}
-            _ => {
-                let reason = "they are of an older format: `ctwarden run` brings them up to date".to_string();
+            older => {
+                let reason =
+                    format!("they have format {older}: `ctwarden run` of this version makes {SCHEMA_VERSION} of it");
                 return Err(BooksError::Unusable { path: path.to_path_buf(), reason });
             }
         }
@@ -278,9 +284,8 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<(), BooksErro
     connection.pragma_update(None, "foreign_keys", "ON")?;
     if found < SCHEMA_VERSION {
         let transaction = connection.transaction()?;
-        match found {
-            0 => transaction.execute_batch(SCHEMA)?,
-            _ => STEPS.iter().skip(found as usize - 1).try_for_each(|step| transaction.execute_batch(step))?,
+        for step in SCHEMA.iter().skip(usize::try_from(found).unwrap_or(0)) {
+            transaction.execute_batch(step)?;
         }
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;

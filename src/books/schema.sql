@@ -30,8 +30,7 @@ CREATE TABLE backlogs (
   goal_signature  BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Entries below a signed tree head that the log does not serve. They are asked for again, for ever. While the hashes of
--- some of them are not known, what was downloaded behind them cannot be verified: see src/tail/lost.rs.
+-- Entries below a signed tree head that the log does not serve. They are asked for again, for ever.
 CREATE TABLE gaps (
   log_id      BLOB NOT NULL REFERENCES logs,
   start_index INTEGER NOT NULL,
@@ -40,7 +39,6 @@ CREATE TABLE gaps (
   next_try_at INTEGER NOT NULL,
   attempts    INTEGER NOT NULL DEFAULT 0,
   filled_at   INTEGER,
-  hashed      INTEGER NOT NULL DEFAULT 1, -- 0: the hashes of the entries are not known
   PRIMARY KEY (log_id, start_index)
 ) STRICT, WITHOUT ROWID;
 

@@ -73,6 +73,7 @@ fn examination(hit: &PendingHit, rules: &[&'static str]) -> Examination {
         record: vec![],
         not_evaluable: vec![],
         promises: vec![],
+        counted: Default::default(),
         examine_again_at: None,
         version: hit.version,
     }
@@ -395,15 +396,15 @@ async fn lost_entries_are_asked_for_again_ever_more_rarely() {
 }
 
 #[tokio::test]
-async fn books_of_the_first_format_are_brought_up_to_date() {
+async fn books_of_an_older_format_are_brought_up_to_date() {
     let (directory, books) = begun().await;
     let path = directory.path().join("books.sqlite");
     books.note_gap(LOG, Gap { start: 256, end: 512, attempts: 0, is_hashed: false }, now()).await.expect("note");
     drop(books);
-    let old = "ALTER TABLE gaps DROP COLUMN hashed; PRAGMA user_version = 1;";
-    Connection::open(&path).and_then(|c| c.execute_batch(old)).expect("the first format");
+    let old = "ALTER TABLE gaps DROP COLUMN hashed; PRAGMA user_version = 2;";
+    Connection::open(&path).and_then(|c| c.execute_batch(old)).expect("the second format");
     let told = Books::open_read_only(&path).map(|_| ()).expect_err("refused").to_string();
-    assert!(told.contains("`ctwarden run` brings them up to date"), "{told}");
+    assert!(told.contains("they have format 2: `ctwarden run`"), "{told}");
     let books = Books::open(&path).expect("open");
     let due = books.due_gap(LOG, now().plus(Span::from_days(1))).await.expect("read").expect("due");
     assert_eq!(due, Gap { start: 256, end: 512, attempts: 0, is_hashed: true });

@@ -31,7 +31,7 @@ pub use error::DaemonError;
 use follows::{Assignment, Follows};
 use lists::{ListRead, ListReader};
 use open::watchlist;
-pub use open::{notifier, tables};
+pub use open::{grounds, notifier, tables};
 use reload::Answer;
 
 /// How long a run that is to end waits, after everything is read, for messages that cannot be delivered.

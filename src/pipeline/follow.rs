@@ -69,13 +69,17 @@ pub async fn follow(
 ) -> Result<FollowEnd, BooksError> {
     walk.metrics.declare_log(&log.name);
     let client = LogClient::new(log.clone(), fetcher);
-    let reading = Arc::new(Reading { walk, log, client, left: Default::default(), missing: Default::default() });
+    let (left, missing, strange) = Default::default();
+    let reading = Arc::new(Reading { walk, log, client, left, missing, strange });
     loop {
         match from_the_books(&reading, start, until).await {
             Ok(end) => return Ok(end),
             Err(Break::Books(error)) => return Err(error),
             // The lane that was stopped may have left a commit behind; the positions are read after it.
-            Err(Break::Moved) => reading.walk.storage(reading.walk.books.settle().await)?,
+            Err(Break::Moved) => {
+                reading.walk.storage(reading.walk.books.settle().await)?;
+                [Lane::Live, Lane::Backlog].into_iter().for_each(|lane| reading.doubted(lane));
+            }
         }
     }
 }
@@ -316,6 +320,7 @@ impl Follower {
                     let detail = format!("all entries below {size}, read again, have the root that the log signed");
                     self.reading.mended(Kind::RootMismatch, size, detail).await?;
                 }
+                self.reading.proven(self.lane, size).await?;
                 let rates = self.rates.caught_up(size);
                 self.note(rates).await?;
                 Ok(After::Pause(size, "there are no new entries".to_string()))
@@ -338,6 +343,7 @@ impl Follower {
                 );
                 walk.metrics.verification_failure(&log.name, Check::Root);
                 walk.storage(walk.books.rewind(log.log_id, self.lane).await)?;
+                self.reading.doubted(self.lane);
                 Ok(After::ReadOn)
             }
             Step::Misbehaved(misconduct) => {

@@ -1,6 +1,7 @@
 //! What both positions in a log have in common: hits out of entries, door 1, misbehaviour, and entries read late.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub(super) struct Reading {
     pub left: (AtomicU64, AtomicU64),
     /// Issuers that the log does not give, and until when it is not asked for them again.
     pub missing: Mutex<HashMap<[u8; 32], Timestamp>>,
+    /// For each lane what came beside an entry and does not belong to it: the first of those that are not proven yet.
+    pub strange: Mutex<HashMap<Lane, Misconduct>>,
 }
 
 /// An entry that is kept because it could not be read: (index, reason, bytes).
@@ -57,6 +60,7 @@ impl Reading {
     /// Door 1 for what one response held. `position` is the one that moves.
     pub async fn commit(&self, decoded: Decoded, position: Option<(Lane, CompactRange)>) -> Result<(), BooksError> {
         let Decoded { leaf_hashes, candidates, mut malformed, misplaced, lost, .. } = decoded;
+        let lane = position.as_ref().map(|(lane, _)| *lane);
         let (mut hits, mut strange) = (Vec::new(), None);
         for candidate in candidates {
             if let Some((hit, misconduct)) = self.hit(candidate, &mut malformed).await? {
@@ -90,11 +94,34 @@ impl Reading {
                 format!("{} entries state another index than their own, the first at {index}", misplaced.len());
             self.misbehaved(plain(Kind::LeafIndex, *index, detail)).await?;
         }
-        // One of a response will do: the case is about the log.
+        // One of many will do: the case is about the log.
+        if let (Some(misconduct), Some(lane)) = (strange, lane) {
+            self.strange().entry(lane).or_insert(misconduct);
+        }
+        Ok(())
+    }
+
+    /// The entries of a lane are proven up to this size: what came beside one of them is charged. Before, the entry
+    /// itself might be what was garbled on its way.
+    pub async fn proven(&self, lane: Lane, size: u64) -> Result<(), BooksError> {
+        let charged = |misconduct: &Misconduct| misconduct.tree_size < size;
+        let strange = match self.strange().entry(lane) {
+            Entry::Occupied(place) if charged(place.get()) => Some(place.remove()),
+            _ => None,
+        };
         match strange {
             Some(misconduct) => self.misbehaved(misconduct).await,
             None => Ok(()),
         }
+    }
+
+    /// The entries of a lane are read again.
+    pub fn doubted(&self, lane: Lane) {
+        self.strange().remove(&lane);
+    }
+
+    fn strange(&self) -> MutexGuard<'_, HashMap<Lane, Misconduct>> {
+        self.strange.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn lost(&self, gap: Gap, why: &str, now: Timestamp) -> Result<(), BooksError> {
@@ -151,6 +178,10 @@ impl Reading {
             EntryKind::Certificate => hit.standing != Standing::Ours,
             EntryKind::Precertificate => candidate.precertificate.is_some() && hit.form == Form::Tbs,
         };
+        // Whose key the chain of a static log begins with is seen in the certificate, unless it is one of ours.
+        let unseen = |fingerprint| !self.walk.watchlist.is_certificate_of(fingerprint, &hit.key.issuer_key_hash);
+        let undecided = undecided
+            || matches!(&candidate.issuer, ChainHead::Fingerprint(f) if hit.standing == Standing::Ours && unseen(f));
         let (ChainHead::Fingerprint(fingerprint), true) = (&candidate.issuer, undecided) else {
             return Ok(Some((hit, strange)));
         };

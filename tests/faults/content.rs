@@ -90,6 +90,25 @@ async fn a_chain_that_does_not_match_is_misbehaviour_and_told_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_that_begins_with_another_key_is_misbehaviour() {
+    let garden = Garden::new(HITS.len());
+    let mut logs = Vec::new();
+    for api in BOTH {
+        let mut odd = garden.hit(2);
+        odd.raw.chain = vec![garden.ca.root_der().to_vec()];
+        logs.push(with(&garden, api, odd).await);
+    }
+    let logs: Vec<&FaultyLog> = logs.iter().collect();
+    let mut scene = Scene::start(&garden, &logs);
+    complete(&mut scene, &logs, 30).await;
+    for log in logs {
+        scene.wait(20, "the charge", |scene| scene.is_charged(log, "extra_data")).await;
+        let charge = scene.charges(log).remove(0);
+        assert!(charge.detail.contains("does not hash to issuer_key_hash"), "{}", scene.state(log));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_largest_entry_is_read_and_pages_that_are_too_large_are_halved() {
     let garden = Garden::new(HITS.len());
     let one = with(&garden, Api::StaticCt, largest()).await;

@@ -88,6 +88,7 @@ impl Desk {
             record: vec![],
             not_evaluable: vec![],
             promises,
+            counted: Default::default(),
             examine_again_at: Some(NOW),
             version: hit.version,
         };

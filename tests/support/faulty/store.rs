@@ -222,7 +222,8 @@ impl Store {
             }
             Asked::Issuer(fingerprint) => match self.issuers.get(fingerprint) {
                 Some(der) if fault == Some(&Fault::WrongIssuer) => {
-                    let other = self.issuers.values().find(|other| *other != der).unwrap_or(der);
+                    let other =
+                        self.issuers.values().find(|other| *other != der && other.starts_with(&[0x30])).unwrap_or(der);
                     Answer::ok("application/pkix-cert", [other.as_slice(), b"!"].concat())
                 }
                 Some(der) => Answer::ok("application/pkix-cert", der.clone()),
