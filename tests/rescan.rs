@@ -117,7 +117,8 @@ async fn what_is_on_record_is_judged_again_and_only_apply_writes() {
         .map(|line| line["serial"].as_str().expect("a serial").to_string())
         .collect();
     let mut all = serials.clone();
-    (seen.sort(), all.sort());
+    seen.sort();
+    all.sort();
     assert_eq!(seen, all, "each certificate once");
     assert!(!mark.exists(), "the next one begins anew");
 

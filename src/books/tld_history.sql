@@ -1,5 +1,5 @@
--- Which top-level domain stood in which lists of IANA's: our own history, which cannot be fetched again. A day is the
--- day of a list.
+-- Format 4. Which top-level domain stood in which lists of IANA's: our own history, which cannot be fetched again. A day
+-- is the day of a list.
 CREATE TABLE tld_history (
   tld        TEXT NOT NULL,
   absent_on  INTEGER, -- the last list before first_seen that lacked it; null: there was none

@@ -278,7 +278,8 @@ mod tests {
     #[test]
     fn worse_is_new_milder_is_not_and_advice_opens_nothing() {
         let (review, error) = (finding("a", Severity::Review), finding("a", Severity::Error));
-        assert_eq!(of(&[review.clone()], &[error.clone()], true, "", "").tallies["a"].new, 1);
+        let worse = of(std::slice::from_ref(&review), std::slice::from_ref(&error), true, "", "");
+        assert_eq!(worse.tallies["a"].new, 1);
         let milder = of(&[error], &[review], true, "", "");
         assert_eq!((milder.tallies["a"].unchanged, milder.changed.len()), (1, 0));
         let advice = of(&[], &[finding("a", Severity::Warning)], false, "", "");

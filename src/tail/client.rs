@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decode::{self, Decoded};
 use super::http::{Answer, Caps, FetchError, Fetcher};
+use super::lost::Lost;
 use super::pace::Urgency;
 use super::{TailError, plan};
 use crate::ct::compact_range::{CompactRange, nodes_needed};
@@ -141,25 +142,33 @@ impl LogClient {
         }
     }
 
-    /// A planned range without its entries: the hashes alone, from the hash tiles of a static log, or in their absence
-    /// hashes of nothing, which no signed root will fit.
+    /// What one request gives of a range, from its start on: at least one entry. Nothing is learned from it about the
+    /// length of pages.
     ///
     /// # Errors
-    /// For a log that has no tiles.
-    pub async fn without_entries(&self, range: Range<u64>, head: u64, why: String) -> Result<Decoded, TailError> {
-        let LogClient::StaticCt(source) = self else { return Err(TailError::Answer(why)) };
-        let leaf_hashes = match source.leaf_hashes(range.clone(), head).await {
-            Ok(hashes) => hashes,
-            Err(_) => vec![leaf_hash(&[]); (range.end - range.start) as usize],
-        };
-        Ok(Decoded { start: range.start, leaf_hashes, lost: Some((range, why)), ..Decoded::default() })
+    /// When the log does not give the first of them.
+    pub async fn probe(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
+        match self {
+            LogClient::Rfc6962(source) => source.page_of(range, watchlist).await,
+            LogClient::StaticCt(source) => source.data_tile(range, head, watchlist).await,
+        }
+    }
+
+    /// The hashes of some leaves of one tile, from the hash tiles of a static log.
+    ///
+    /// # Errors
+    /// When the log does not give them, or has no tiles.
+    pub async fn leaf_hashes(&self, range: Range<u64>, head: u64) -> Result<Vec<Hash>, TailError> {
+        match self {
+            LogClient::Rfc6962(_) => Err(TailError::Answer("a log without tiles has no hash tiles".to_string())),
+            LogClient::StaticCt(source) => source.leaf_hashes(range, head).await,
+        }
     }
 
     /// Whether these entries, read late, are those whose hashes the log's hash tile has.
     pub async fn confirms(&self, range: Range<u64>, head: u64, parts: &[Decoded]) -> bool {
-        let LogClient::StaticCt(source) = self else { return false };
         let read: Vec<Hash> = parts.iter().flat_map(|part| part.leaf_hashes.iter().copied()).collect();
-        !parts.iter().any(|part| part.broken) && source.leaf_hashes(range, head).await.is_ok_and(|known| known == read)
+        !parts.iter().any(|part| part.broken) && self.leaf_hashes(range, head).await.is_ok_and(|known| known == read)
     }
 
     /// The certificate with this SHA-256, from a static log's issuer/; `Err` with the other one that the log has there.
@@ -220,15 +229,12 @@ impl Source {
         let mut at_cut = next == 0;
         while next < range.end {
             let asked = next..range.end.min(next.saturating_add(self.page()));
-            let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
-            let (watchlist, wanted, start) = (watchlist.clone(), asked.end - asked.start, asked.start);
-            let read = async {
-                let answer = self.fetch(&path, Caps::ENTRIES).await?;
-                self.fetcher.read(answer, move |body| decode::page(body, start, wanted, &watchlist)).await
-            };
-            let page = match read.await {
+            let wanted = asked.end - asked.start;
+            let page = match self.page_of(asked, watchlist).await {
                 // What is too large or too slow is asked for in halves, never the same page for ever.
-                Err(error @ (FetchError::TooLarge { .. } | FetchError::Network { .. })) if wanted > 1 => {
+                Err(TailError::Fetch(error @ (FetchError::TooLarge { .. } | FetchError::Network { .. })))
+                    if wanted > 1 =>
+                {
                     self.bearable.store(wanted.div_ceil(2), Ordering::Relaxed);
                     match error {
                         FetchError::TooLarge { .. } => continue,
@@ -237,11 +243,7 @@ impl Source {
                 }
                 other => other?,
             };
-            let page = page.map_err(|e| TailError::Answer(format!("{path}: {e}")))?;
             let got = page.leaf_hashes.len() as u64;
-            if got == 0 {
-                return Err(TailError::Answer(format!("{path}: no entries")));
-            }
             let learned = plan::learn(self.page.load(Ordering::Relaxed), wanted, got, at_cut);
             self.page.store(learned, Ordering::Relaxed);
             at_cut = got < wanted;
@@ -251,6 +253,19 @@ impl Source {
             decoded.push(page);
         }
         Ok(decoded)
+    }
+
+    /// One answer to a request for this range: at least one entry.
+    async fn page_of(&self, asked: Range<u64>, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
+        let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
+        let (watchlist, wanted, start) = (watchlist.clone(), asked.end - asked.start, asked.start);
+        let answer = self.fetch(&path, Caps::ENTRIES).await?;
+        let page = self.fetcher.read(answer, move |body| decode::page(body, start, wanted, &watchlist)).await?;
+        let page = page.map_err(|e| TailError::Answer(format!("{path}: {e}")))?;
+        match page.leaf_hashes.is_empty() {
+            true => Err(TailError::Answer(format!("{path}: no entries"))),
+            false => Ok(page),
+        }
     }
 
     async fn data_tile(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
@@ -277,7 +292,8 @@ impl Source {
             // The root will fit now, and nobody would read again what is still missing.
             let missing = decoded.malformed.iter().map(|(index, ..)| *index).filter(|index| *index >= unread);
             let last = missing.max().unwrap_or(unread);
-            decoded.lost = Some((unread..last + 1, format!("{} breaks off in entry {unread}", path())));
+            let why = format!("{} breaks off in entry {unread}", path());
+            decoded.lost = Some(Lost { range: unread..last + 1, why, is_hashed: true });
         }
         Ok(decoded)
     }

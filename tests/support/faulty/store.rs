@@ -84,6 +84,12 @@ impl Asked {
         let here = match on {
             On::Heads => matches!(self, Asked::Sth | Asked::Checkpoint),
             On::Entries(range) => self.entries().is_some_and(|own| own.start < range.end && range.start < own.end),
+            On::Hashes(range) => match self {
+                Asked::HashTile { level: 0, index, width } => {
+                    index * WIDTH < range.end && range.start < index * WIDTH + width
+                }
+                _ => false,
+            },
             On::Issuers => matches!(self, Asked::Issuer(_)),
             On::All => true,
         };
@@ -216,7 +222,8 @@ impl Store {
             }
             Asked::Issuer(fingerprint) => match self.issuers.get(fingerprint) {
                 Some(der) if fault == Some(&Fault::WrongIssuer) => {
-                    let other = self.issuers.values().find(|other| *other != der).unwrap_or(der);
+                    let other =
+                        self.issuers.values().find(|other| *other != der && other.starts_with(&[0x30])).unwrap_or(der);
                     Answer::ok("application/pkix-cert", [other.as_slice(), b"!"].concat())
                 }
                 Some(der) => Answer::ok("application/pkix-cert", der.clone()),
