@@ -16,7 +16,7 @@ use ctwarden::clock::{Clock, DAY, Span, Stopwatch, Timestamp};
 use ctwarden::demo::ca::Ca;
 use ctwarden::demo::log::{Api, LogServer, LogSettings, RawEntry, RawKind};
 use ctwarden::lint::TldTable;
-use support::monitor::{BUILT_IN, Bench, said};
+use support::monitor::{BUILT_IN, Bench, printed, said};
 
 /// How a list is served.
 #[derive(Clone)]
@@ -288,6 +288,16 @@ async fn what_is_examined_after_a_list_is_judged_by_it() {
     let agents = lists.agents.lock().expect("agents").clone();
     assert!(agents.iter().all(|agent| agent.contains("(pki-team@ca-tests.eus)")), "{agents:?}");
     drop(daemon);
+    // What was judged by the first list is judged again by the newest that were kept: `zzznew` was a TLD on that day.
+    for path in [TLDS, GTLDS, SUFFIXES] {
+        lists.set(path, Way::Error, String::new());
+    }
+    let again = bench.run_beside(&["rescan", "--rule", "name.internal"]).await;
+    let told = printed(&again) + &support::monitor::said(&again);
+    assert_eq!(again.status.code(), Some(0), "{told}");
+    let line = told.lines().find(|line| line.starts_with("name.internal ")).expect("a line");
+    let counts: Vec<&str> = line.split_whitespace().skip(1).take(3).collect();
+    assert_eq!(counts, ["0", "1", "1"], "new, gone, unchanged: {told}");
     log.stop().await;
 }
 
