@@ -32,6 +32,8 @@ pub(super) struct Reading {
 /// How long a log is not asked again for an issuer that it does not give, and how many such issuers are remembered.
 const MISSING_FOR: Span = Span::from_seconds(600);
 const MOST_MISSING: usize = 1024;
+/// How many entries are judged before others have their turn.
+const JUDGED_AT_ONCE: usize = 64;
 
 impl Reading {
     pub fn saw_head(&self, head: &SignedTreeHead) {
@@ -48,10 +50,7 @@ impl Reading {
     /// Door 1 for what one response held. `position` is the one that moves.
     pub async fn commit(&self, decoded: Decoded, position: Option<(Lane, CompactRange)>) -> Result<(), BooksError> {
         let Decoded { leaf_hashes, candidates, malformed, misplaced, lost, .. } = decoded;
-        let mut hits = Vec::new();
-        for candidate in candidates {
-            hits.extend(self.hit(candidate).await);
-        }
+        let hits = self.hits(candidates).await;
         let walk = &self.walk;
         let name = &self.log.name;
         for (index, reason, _) in malformed.iter().take(3) {
@@ -112,13 +111,37 @@ impl Reading {
         self.walk.storage(noted)
     }
 
-    /// Judges a candidate, with its issuer's certificate where that can make a difference.
-    async fn hit(&self, candidate: Candidate) -> Option<Hit> {
-        let sent = match &candidate.issuer {
-            ChainHead::Certificate(der) => Some(der.as_slice()),
-            ChainHead::Fingerprint(_) | ChainHead::Absent => None,
-        };
-        let hit = self.walk.watchlist.judge(&candidate, sent)?;
+    /// Judges candidates, with their issuers' certificates where those can make a difference.
+    async fn hits(&self, candidates: Vec<Candidate>) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        let mut candidates = candidates.into_iter();
+        loop {
+            let some: Vec<Candidate> = candidates.by_ref().take(JUDGED_AT_ONCE).collect();
+            if some.is_empty() {
+                return hits;
+            }
+            let watchlist = self.walk.watchlist.clone();
+            // Signatures are verified here: not among the tasks that wait for sockets.
+            let judge = move || {
+                let judged = some.into_iter().filter_map(|candidate| {
+                    let sent = match &candidate.issuer {
+                        ChainHead::Certificate(der) => Some(der.as_slice()),
+                        ChainHead::Fingerprint(_) | ChainHead::Absent => None,
+                    };
+                    let hit = watchlist.judge(&candidate, sent)?;
+                    Some((candidate, hit))
+                });
+                judged.collect()
+            };
+            let judged: Option<Vec<(Candidate, Hit)>> = self.client.compute(judge).await;
+            for (candidate, hit) in judged.unwrap_or_else(|| panic!("judging entries ended early")) {
+                hits.extend(self.with_issuer(candidate, hit).await);
+            }
+        }
+    }
+
+    /// The hit, judged again when the certificate of its issuer can make a difference and is to be fetched.
+    async fn with_issuer(&self, candidate: Candidate, hit: Hit) -> Option<Hit> {
         let undecided = match hit.kind {
             EntryKind::Certificate => hit.standing != Standing::Ours,
             EntryKind::Precertificate => candidate.precertificate.is_some() && hit.form == Form::Tbs,

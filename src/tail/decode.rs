@@ -16,6 +16,8 @@ const KEPT_BYTES: usize = 65_536;
 pub struct Decoded {
     /// Index of the first entry.
     pub start: u64,
+    /// In how many responses they came.
+    pub responses: u32,
     /// Hash of every leaf, in order.
     pub leaf_hashes: Vec<Hash>,
     /// Entries to look at.
@@ -35,6 +37,20 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// Whether something must be said of just these entries.
+    pub(super) fn stands_alone(&self) -> bool {
+        self.lost.is_some() || self.unread_from.is_some() || self.broken
+    }
+
+    /// Takes up what stands directly behind, when neither [stands alone](Decoded::stands_alone).
+    pub(super) fn extend(&mut self, behind: Decoded) {
+        self.responses += behind.responses;
+        self.leaf_hashes.extend(behind.leaf_hashes);
+        self.candidates.extend(behind.candidates);
+        self.malformed.extend(behind.malformed);
+        self.misplaced.extend(behind.misplaced);
+    }
+
     /// Takes up an entry of a tile whose hash is known.
     pub(super) fn take_leaf(&mut self, index: u64, leaf: &TileLeaf<'_>, watchlist: &Watchlist) {
         // static-ct-api: "leaf_index ... MUST match the index of the entry in the log".
@@ -92,7 +108,7 @@ impl Decoded {
 pub fn page(body: &[u8], start: u64, wanted: u64, watchlist: &Watchlist) -> Result<Decoded, String> {
     let mut buffer = LeafBuffer::default();
     let room = wanted.min(1024) as usize;
-    let new = || Decoded { start, leaf_hashes: Vec::with_capacity(room), ..Decoded::default() };
+    let new = || Decoded { start, responses: 1, leaf_hashes: Vec::with_capacity(room), ..Decoded::default() };
     let page = fold_page(body, new, |decoded, entry| {
         let got = decoded.leaf_hashes.len() as u64;
         if got < wanted {
@@ -128,7 +144,8 @@ fn candidate(index: u64, leaf: &TimestampedEntry<'_>) -> Candidate {
 pub fn tile(body: &[u8], tile_start: u64, from: u64, to: u64, watchlist: &Watchlist) -> Result<Decoded, String> {
     // A tile has 256 entries at most.
     let room = usize::from(TILE_WIDTH).min(to.saturating_sub(from) as usize);
-    let mut decoded = Decoded { start: from, leaf_hashes: Vec::with_capacity(room), ..Decoded::default() };
+    let mut decoded =
+        Decoded { start: from, responses: 1, leaf_hashes: Vec::with_capacity(room), ..Decoded::default() };
     let mut leaves = tile_leaves(body);
     for index in tile_start..to {
         let before = leaves.remaining_bytes();
