@@ -22,6 +22,8 @@ use crate::watch::Watchlist;
 /// What an entry weighs before anything is known of a log, in bytes, not compressed.
 const PAGE_ENTRY_BYTES: u64 = 6_200;
 const TILE_ENTRY_BYTES: u64 = 2_800;
+/// A range that would take more answers than this beyond the first, one after the other, is planned anew.
+const MOST_LEFT: u64 = 4;
 /// How many new entries are asked for where memory is short.
 const PORTION: u64 = 64;
 
@@ -159,7 +161,8 @@ impl LogClient {
         }
     }
 
-    /// Entries of one planned range, all of them, in a tree of at least `head` leaves.
+    /// Entries of one planned range, in a tree of at least `head` leaves: all of them, or its beginning when the log
+    /// gives so little at a time that the rest is better planned anew.
     ///
     /// # Errors
     /// When the log does not give them.
@@ -295,6 +298,9 @@ impl Source {
             self.bearable.store(bearable, Ordering::Relaxed);
             next += got;
             decoded.push(page);
+            if range.end.saturating_sub(next) / got > MOST_LEFT {
+                break;
+            }
         }
         Ok(decoded)
     }

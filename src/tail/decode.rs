@@ -218,4 +218,21 @@ mod tests {
             assert_eq!(decoded.leaf_hashes[0], leaf_hash(&ours));
         }
     }
+
+    #[test]
+    fn pages_that_are_given_together_are_one() {
+        let leaves = [leaf(OURS), leaf(KeyHash([2; 32])), b"junk".to_vec(), leaf(OURS)];
+        let body = |leaves: &[Vec<u8>]| encode_page(leaves.iter().map(|l| (&l[..], &b""[..])));
+        let read = |leaves: &[Vec<u8>], start| page(body(leaves).as_bytes(), start, 9, &watchlist()).expect("a page");
+        let whole = read(&leaves, 100);
+        let mut parts = read(&leaves[..1], 100);
+        parts.extend(read(&leaves[1..3], 101));
+        parts.extend(read(&leaves[3..], 103));
+        assert_eq!((parts.start, parts.responses, whole.responses), (100, 3, 1));
+        assert_eq!(parts.leaf_hashes, whole.leaf_hashes);
+        assert_eq!(format!("{:?}", parts.candidates), format!("{:?}", whole.candidates));
+        assert_eq!(parts.malformed, whole.malformed);
+        assert!(!parts.stands_alone());
+        assert!(Decoded { lost: Some((7..9, "gone".into())), ..parts }.stands_alone());
+    }
 }

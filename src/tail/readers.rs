@@ -155,10 +155,13 @@ mod tests {
             tokio::spawn(async move { readers.run(urgency, work).await })
         };
         // The only thread is busy until everybody has asked.
+        let (begun, has_begun) = oneshot::channel();
         let busy = {
             let readers = readers.clone();
-            tokio::spawn(async move { readers.run(Urgency::Backlog, move |_| drop(gate.recv())).await })
+            let work = move |_: &mut Inflater| begun.send(()).is_ok() && gate.recv().is_ok();
+            tokio::spawn(async move { readers.run(Urgency::Backlog, work).await })
         };
+        has_begun.await.expect("the thread has begun");
         let waiting = || {
             let queues = readers.desk.lock();
             queues.fresh.len() + queues.backlog.len()
@@ -172,7 +175,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         open.send(()).expect("the thread waits");
-        assert_eq!(busy.await.expect("no panic"), Some(()));
+        assert_eq!(busy.await.expect("no panic"), Some(true));
         for task in asked {
             assert_eq!(task.await.expect("no panic"), Some(()));
         }
