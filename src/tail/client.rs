@@ -22,7 +22,8 @@ use crate::watch::Watchlist;
 /// What an entry weighs before anything is known of a log, in bytes, not compressed.
 const PAGE_ENTRY_BYTES: u64 = 6_200;
 const TILE_ENTRY_BYTES: u64 = 2_800;
-/// A range that would take more answers than this beyond the first, one after the other, is planned anew.
+/// A range that would take more answers than this, one after the other, is planned anew after the second that is short:
+/// one may be chance.
 const MOST_LEFT: u64 = 4;
 /// How many new entries are asked for where memory is short.
 const PORTION: u64 = 64;
@@ -264,6 +265,7 @@ impl Source {
         let mut next = range.start;
         // Where the log itself cut, an answer can be as long as the log makes them.
         let mut at_cut = next == 0;
+        let mut short_answers = 0;
         while next < range.end {
             let asked = next..range.end.min(next.saturating_add(self.page()));
             let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
@@ -298,7 +300,8 @@ impl Source {
             self.bearable.store(bearable, Ordering::Relaxed);
             next += got;
             decoded.push(page);
-            if range.end.saturating_sub(next) / got > MOST_LEFT {
+            short_answers += u32::from(at_cut);
+            if short_answers > 1 && range.end.saturating_sub(next) / got > MOST_LEFT {
                 break;
             }
         }
