@@ -2,6 +2,7 @@
 //! over HTTP or HTTPS, at once or after a while. Only what a monitor needs that begins at the first entry.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -264,11 +265,13 @@ pub async fn serve(specs: &[Spec]) {
     let (mut list, mut served) = (Vec::new(), Vec::new());
     for (number, spec) in specs.iter().enumerate() {
         let place = (spec.secure, spec.host);
-        if !listeners.contains_key(&place) {
-            let listener = TcpListener::bind(format!("127.0.0.{}:0", spec.host)).await.expect("listen");
-            listeners.insert(place, listener);
-        }
-        let address = listeners[&place].local_addr().expect("address");
+        let listener = match listeners.entry(place) {
+            Entry::Occupied(listener) => listener.into_mut(),
+            Entry::Vacant(free) => {
+                free.insert(TcpListener::bind(format!("127.0.0.{}:0", spec.host)).await.expect("listen"))
+            }
+        };
+        let address = listener.local_addr().expect("address");
         let signer = LogSigner::generate();
         let scheme = if spec.secure { "https" } else { "http" };
         let mut entry = json!({
