@@ -178,22 +178,25 @@ impl Books {
                 }
             };
             for (index, reason, bytes) in new.malformed.iter().take(room) {
-                transaction.execute(
-                    "INSERT INTO malformed (log_id, idx, reason, bytes, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT DO NOTHING",
-                    params![new.log_id.0, index, reason, bytes, new.seen_at.millis()],
-                )?;
+                transaction
+                    .prepare_cached(
+                        "INSERT INTO malformed (log_id, idx, reason, bytes, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                         ON CONFLICT DO NOTHING",
+                    )?
+                    .execute(params![new.log_id.0, index, reason, bytes, new.seen_at.millis()])?;
             }
             if let Some((lane, downloaded)) = &new.downloaded {
-                transaction.execute(
-                    &format!("UPDATE {} SET downloaded_size = ?2, downloaded = ?3 WHERE log_id = ?1", lane.table()),
-                    params![new.log_id.0, downloaded.size(), downloaded.to_bytes()],
-                )?;
+                let sql =
+                    format!("UPDATE {} SET downloaded_size = ?2, downloaded = ?3 WHERE log_id = ?1", lane.table());
+                transaction.prepare_cached(&sql)?.execute(params![
+                    new.log_id.0,
+                    downloaded.size(),
+                    downloaded.to_bytes()
+                ])?;
             }
-            transaction.execute(
-                "UPDATE logs SET updated_at = ?2 WHERE log_id = ?1",
-                params![new.log_id.0, new.seen_at.millis()],
-            )?;
+            transaction
+                .prepare_cached("UPDATE logs SET updated_at = ?2 WHERE log_id = ?1")?
+                .execute(params![new.log_id.0, new.seen_at.millis()])?;
             transaction.commit()?;
             Ok(counted.into_iter().map(|((issuer, kind), count)| (issuer, kind, count)).collect())
         })

@@ -46,6 +46,8 @@ const SCHEMA: [&str; 4] = [
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.
 const QUEUE_LENGTH: usize = 64;
+/// Statements that a connection keeps prepared: all that the doors use by turns.
+const STATEMENTS_KEPT: usize = 64;
 
 /// What can be wrong with the books. None of these is retried by the loops: the daemon stops and says so.
 #[derive(Debug, thiserror::Error)]
@@ -263,6 +265,7 @@ fn desk(name: &str, mut connection: Connection) -> mpsc::Sender<Job> {
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, BooksError> {
     let connection = Connection::open_with_flags(path, flags).map_err(|e| classify(path, e))?;
     connection.busy_timeout(Duration::from_secs(10)).map_err(|e| classify(path, e))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(connection)
 }
 

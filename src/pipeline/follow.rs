@@ -297,6 +297,8 @@ impl Follower {
         match step {
             Step::Entries { decoded, downloaded } => {
                 let (count, size) = (decoded.leaf_hashes.len() as u64, downloaded.size());
+                // The step itself is counted already.
+                (1..decoded.responses).for_each(|_| self.reading.answered(Outcome::Ok));
                 let head = self.tail.target().cloned();
                 if let Some(head) = &head {
                     self.saw(head);

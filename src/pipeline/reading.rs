@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::ct::log_list::Log;
 use crate::ct::sth::SignedTreeHead;
 use crate::metrics::{Check, Outcome};
 use crate::tail::{Decoded, FetchError, LogClient, Lost, TailError};
-use crate::watch::{self, Candidate, ChainHead, Form, Hit, Standing};
+use crate::watch::{self, Candidate, ChainHead, Form, Hit, Standing, Watchlist};
 
 /// One log that is being read.
 pub(super) struct Reading {
@@ -44,6 +45,8 @@ const KEPT_BYTES: usize = 65_536;
 /// How long a log is not asked again for an issuer that it does not give, and how many such issuers are remembered.
 const MISSING_FOR: Span = Span::from_seconds(600);
 const MOST_MISSING: usize = 1024;
+/// How many entries are judged before others have their turn.
+const JUDGED_AT_ONCE: usize = 64;
 
 impl Reading {
     pub fn saw_head(&self, head: &SignedTreeHead) {
@@ -61,13 +64,7 @@ impl Reading {
     pub async fn commit(&self, decoded: Decoded, position: Option<(Lane, CompactRange)>) -> Result<(), BooksError> {
         let Decoded { leaf_hashes, candidates, mut malformed, misplaced, lost, .. } = decoded;
         let lane = position.as_ref().map(|(lane, _)| *lane);
-        let (mut hits, mut strange) = (Vec::new(), None);
-        for candidate in candidates {
-            if let Some((hit, misconduct)) = self.hit(candidate, &mut malformed).await? {
-                hits.push(hit);
-                strange = strange.or(misconduct);
-            }
-        }
+        let (hits, strange) = self.hits(candidates, &mut malformed).await?;
         let walk = &self.walk;
         let name = &self.log.name;
         for (index, reason, _) in malformed.iter().take(3) {
@@ -136,7 +133,7 @@ impl Reading {
         let (books, log_id, now) = (&self.walk.books, self.log.log_id, self.walk.clock.now());
         let Some(gap) = self.walk.storage(books.due_gap(log_id, now).await)? else { return Ok(false) };
         let (range, head) = (gap.start..gap.end, head.max(gap.end));
-        let asked = match self.client.entries(range.clone(), head, &self.walk.watchlist).await {
+        let asked = match self.all_entries(range.clone(), head).await {
             // Entries that are not those under the root fill nothing; they are searched all the same.
             Ok(mut parts) => {
                 // Where no hash is known, the root will say whether they are the ones.
@@ -166,14 +163,69 @@ impl Reading {
         }
     }
 
-    /// Judges a candidate, with its issuer's certificate where that can make a difference, and what the log sent beside
-    /// it.
-    async fn hit(&self, candidate: Candidate, panics: &mut Vec<Malformed>) -> Result<Option<Judged>, BooksError> {
-        let sent = match &candidate.issuer {
-            ChainHead::Certificate(der) => Some(der.as_slice()),
-            ChainHead::Fingerprint(_) | ChainHead::Absent => None,
-        };
-        let Some((hit, strange)) = self.judge(&candidate, sent, panics) else { return Ok(None) };
+    /// All entries of a range: a log may give little at a time.
+    async fn all_entries(&self, range: Range<u64>, head: u64) -> Result<Vec<Decoded>, TailError> {
+        let (mut parts, mut next) = (Vec::new(), range.start);
+        while next < range.end {
+            let some = self.client.entries(next..range.end, head, &self.walk.watchlist).await?;
+            let got: usize = some.iter().map(|part| part.leaf_hashes.len()).sum();
+            if got == 0 {
+                return Err(TailError::Answer(format!("no entries from {next} on")));
+            }
+            next += got as u64;
+            parts.extend(some);
+        }
+        Ok(parts)
+    }
+
+    /// Judges candidates, with their issuers' certificates where those can make a difference, and what the log sent
+    /// beside them.
+    async fn hits(
+        &self,
+        candidates: Vec<Candidate>,
+        panics: &mut Vec<Malformed>,
+    ) -> Result<(Vec<Hit>, Option<Misconduct>), BooksError> {
+        let (mut hits, mut strange) = (Vec::new(), None);
+        let mut candidates = candidates.into_iter();
+        loop {
+            let some: Vec<Candidate> = candidates.by_ref().take(JUDGED_AT_ONCE).collect();
+            if some.is_empty() {
+                return Ok((hits, strange));
+            }
+            let watchlist = self.walk.watchlist.clone();
+            // Signatures are verified here: not among the tasks that wait for sockets.
+            let work = move || {
+                let mut panics = Vec::new();
+                let judged = some.into_iter().filter_map(|candidate| {
+                    let sent = match &candidate.issuer {
+                        ChainHead::Certificate(der) => Some(der.as_slice()),
+                        ChainHead::Fingerprint(_) | ChainHead::Absent => None,
+                    };
+                    let judged = judge(&watchlist, &candidate, sent, &mut panics)?;
+                    Some((candidate, judged))
+                });
+                let judged: Vec<(Candidate, Judged)> = judged.collect();
+                (judged, panics)
+            };
+            // Judging is guarded entry by entry: only the end of the runtime ends it early.
+            let Some((judged, caught)) = self.client.compute(work).await else { std::future::pending().await };
+            panics.extend(caught);
+            for (candidate, judged) in judged {
+                if let Some((hit, misconduct)) = self.with_issuer(candidate, judged, panics).await? {
+                    hits.push(hit);
+                    strange = strange.or(misconduct);
+                }
+            }
+        }
+    }
+
+    /// What was judged, judged again when the certificate of its issuer can make a difference and is to be fetched.
+    async fn with_issuer(
+        &self,
+        candidate: Candidate,
+        (hit, strange): Judged,
+        panics: &mut Vec<Malformed>,
+    ) -> Result<Option<Judged>, BooksError> {
         let undecided = match hit.kind {
             EntryKind::Certificate => hit.standing != Standing::Ours,
             EntryKind::Precertificate => candidate.precertificate.is_some() && hit.form == Form::Tbs,
@@ -186,22 +238,9 @@ impl Reading {
             return Ok(Some((hit, strange)));
         };
         match self.issuer(fingerprint).await? {
-            Some(der) => Ok(self.judge(&candidate, Some(&der), panics)),
+            Some(der) => Ok(judge(&self.walk.watchlist, &candidate, Some(&der), panics)),
             None => Ok(Some((hit, strange))),
         }
-    }
-
-    /// Judges a candidate. Bytes that bring the judging down are kept as malformed, and as a hit all the same.
-    fn judge(&self, candidate: &Candidate, issuer: Option<&[u8]>, panics: &mut Vec<Malformed>) -> Option<Judged> {
-        let judged = watch::guard(|| {
-            let hit = self.walk.watchlist.judge(candidate, issuer)?;
-            Some((hit, beside(candidate, issuer)))
-        });
-        judged.unwrap_or_else(|why| {
-            let bytes = candidate.entry.bytes();
-            panics.push((candidate.index, why, bytes[..bytes.len().min(KEPT_BYTES)].to_vec()));
-            Some((self.walk.watchlist.unjudged(candidate), None))
-        })
     }
 
     async fn issuer(&self, fingerprint: &[u8; 32]) -> Result<Option<Vec<u8>>, BooksError> {
@@ -273,6 +312,24 @@ impl Reading {
         self.walk.metrics.pace(&self.log.name, self.client.pace());
         self.walk.metrics.request(&self.log.name, outcome, self.walk.clock.now());
     }
+}
+
+/// Judges a candidate. Bytes that bring the judging down are kept as malformed, and as a hit all the same.
+fn judge(
+    watchlist: &Watchlist,
+    candidate: &Candidate,
+    issuer: Option<&[u8]>,
+    panics: &mut Vec<Malformed>,
+) -> Option<Judged> {
+    let judged = watch::guard(|| {
+        let hit = watchlist.judge(candidate, issuer)?;
+        Some((hit, beside(candidate, issuer)))
+    });
+    judged.unwrap_or_else(|why| {
+        let bytes = candidate.entry.bytes();
+        panics.push((candidate.index, why, bytes[..bytes.len().min(KEPT_BYTES)].to_vec()));
+        Some((watchlist.unjudged(candidate), None))
+    })
 }
 
 /// Keeps the evidence of a misbehaviour and opens the case of the log.

@@ -8,6 +8,7 @@ use super::decode::{self, Decoded};
 use super::http::{Answer, Caps, FetchError, Fetcher};
 use super::lost::Lost;
 use super::pace::Urgency;
+use super::room::{Held, Weight};
 use super::{TailError, plan};
 use crate::ct::compact_range::{CompactRange, nodes_needed};
 use crate::ct::entries::{LeafBuffer, parse_page};
@@ -18,6 +19,15 @@ use crate::ct::sth::{SignedTreeHead, parse_get_sth};
 use crate::ct::tile::{TILE_WIDTH, TileKind, issuer_path, tile_path, tile_width};
 use crate::ct::{Hash, checkpoint, to_base64};
 use crate::watch::Watchlist;
+
+/// What an entry weighs before anything is known of a log, in bytes, not compressed.
+const PAGE_ENTRY_BYTES: u64 = 6_200;
+const TILE_ENTRY_BYTES: u64 = 2_800;
+/// A range that would take more answers than this, one after the other, is planned anew after the second that is short:
+/// one may be chance.
+const MOST_LEFT: u64 = 4;
+/// How many new entries are asked for where memory is short.
+const PORTION: u64 = 64;
 
 /// A log over HTTP.
 #[derive(Clone, Debug)]
@@ -41,6 +51,10 @@ pub struct Source {
     page: Arc<AtomicU64>,
     /// What arrives in time and under the cap: halved when it does not, doubled when it does.
     bearable: Arc<AtomicU64>,
+    /// What an entry weighs on the wire.
+    weight: Arc<Weight>,
+    /// The room that was taken for the entries that this client reads.
+    held: Option<Arc<Held>>,
 }
 
 impl LogClient {
@@ -48,15 +62,17 @@ impl LogClient {
     pub fn new(log: Arc<Log>, fetcher: Fetcher) -> LogClient {
         let most = fetcher.limits().page_entries.unwrap_or(plan::LARGEST_PAGE).clamp(1, plan::LARGEST_PAGE);
         let (page, bearable) = (Arc::new(AtomicU64::new(most)), Arc::new(AtomicU64::new(plan::LARGEST_PAGE)));
-        let urgency = Urgency::Fresh;
+        let (urgency, held) = (Urgency::Fresh, None);
         match &log.api {
             Api::Rfc6962 { url } => {
                 let prefix = url.trim_end_matches('/').to_string();
-                LogClient::Rfc6962(Source { prefix, log, fetcher, urgency, page, bearable })
+                let weight = Arc::new(Weight::new(PAGE_ENTRY_BYTES));
+                LogClient::Rfc6962(Source { prefix, log, fetcher, urgency, page, bearable, weight, held })
             }
             Api::StaticCt { monitoring_url, .. } => {
                 let prefix = monitoring_url.trim_end_matches('/').to_string();
-                LogClient::StaticCt(Source { prefix, log, fetcher, urgency, page, bearable })
+                let weight = Arc::new(Weight::new(TILE_ENTRY_BYTES));
+                LogClient::StaticCt(Source { prefix, log, fetcher, urgency, page, bearable, weight, held })
             }
         }
     }
@@ -68,6 +84,43 @@ impl LogClient {
             LogClient::Rfc6962(source) | LogClient::StaticCt(source) => source.urgency = Urgency::Backlog,
         }
         client
+    }
+
+    /// The same client for entries whose room is taken.
+    pub(super) fn holding(&self, held: Arc<Held>) -> LogClient {
+        let mut client = self.clone();
+        match &mut client {
+            LogClient::Rfc6962(source) | LogClient::StaticCt(source) => source.held = Some(held),
+        }
+        client
+    }
+
+    /// Takes room for the entries of a range, if there is.
+    pub(super) fn take_room(&self, range: &Range<u64>) -> Option<Held> {
+        let source = self.source();
+        source.fetcher.room().take(source.urgency, source.weight.of(range))
+    }
+
+    /// The beginning of a range, or all of it, with room for it. A backlog waits until there is room. New entries do
+    /// not: they come in small portions then, or as tiles, which are small.
+    pub(super) async fn wait_for_room(&self, range: Range<u64>) -> (Range<u64>, Held) {
+        let source = self.source();
+        let room = source.fetcher.room();
+        if source.urgency == Urgency::Backlog {
+            let held = room.wait(source.urgency, source.weight.of(&range)).await;
+            return (range, held);
+        }
+        let portion = match self {
+            LogClient::Rfc6962(_) => range.start..range.end.min(range.start.saturating_add(PORTION)),
+            LogClient::StaticCt(_) => range,
+        };
+        let held = room.little(source.urgency, source.weight.of(&portion));
+        (portion, held)
+    }
+
+    /// Computes on a thread that may, as urgently as entries are read; `None` when `work` panics.
+    pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        self.source().fetcher.compute(self.source().urgency, work).await
     }
 
     pub(super) fn source(&self) -> &Source {
@@ -116,7 +169,8 @@ impl LogClient {
         }
     }
 
-    /// Entries of one planned range, all of them, in a tree of at least `head` leaves.
+    /// Entries of one planned range, in a tree of at least `head` leaves: all of them, or its beginning when the log
+    /// gives so little at a time that the rest is better planned anew.
     ///
     /// # Errors
     /// When the log does not give them.
@@ -215,7 +269,8 @@ impl Source {
     }
 
     async fn fetch(&self, path: &str, caps: Caps) -> Result<Answer, FetchError> {
-        self.fetcher.fetch(&format!("{}/{path}", self.prefix), caps, self.urgency(caps)).await
+        let held = self.held.as_deref().filter(|_| caps != Caps::SMALL);
+        self.fetcher.fetch(&format!("{}/{path}", self.prefix), caps, self.urgency(caps), held).await
     }
 
     fn page(&self) -> u64 {
@@ -227,6 +282,7 @@ impl Source {
         let mut next = range.start;
         // Where the log itself cut, an answer can be as long as the log makes them.
         let mut at_cut = next == 0;
+        let mut short_answers = 0;
         while next < range.end {
             let asked = next..range.end.min(next.saturating_add(self.page()));
             let wanted = asked.end - asked.start;
@@ -251,6 +307,10 @@ impl Source {
             self.bearable.store(bearable, Ordering::Relaxed);
             next += got;
             decoded.push(page);
+            short_answers += u32::from(at_cut);
+            if short_answers > 1 && range.end.saturating_sub(next) / got > MOST_LEFT {
+                break;
+            }
         }
         Ok(decoded)
     }
@@ -260,12 +320,15 @@ impl Source {
         let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
         let (watchlist, wanted, start) = (watchlist.clone(), asked.end - asked.start, asked.start);
         let answer = self.fetch(&path, Caps::ENTRIES).await?;
+        let bytes = answer.wire_bytes();
         let page = self.fetcher.read(answer, move |body| decode::page(body, start, wanted, &watchlist)).await?;
         let page = page.map_err(|e| TailError::Answer(format!("{path}: {e}")))?;
-        match page.leaf_hashes.is_empty() {
-            true => Err(TailError::Answer(format!("{path}: no entries"))),
-            false => Ok(page),
+        let got = page.leaf_hashes.len() as u64;
+        if got == 0 {
+            return Err(TailError::Answer(format!("{path}: no entries")));
         }
+        self.weight.learn(got, bytes);
+        Ok(page)
     }
 
     async fn data_tile(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
@@ -274,6 +337,7 @@ impl Source {
         let answer = self.tile(TileKind::Data, index, tile_width(0, index, head), Caps::ENTRIES).await?;
         let (watchlist, list) = (watchlist.clone(), watchlist.clone());
         let (from, to) = (range.start, range.end);
+        self.weight.learn(to - index * width, answer.wire_bytes());
         let read = move |body: &[u8]| decode::tile(body, index * width, from, to, &watchlist);
         let decoded = self.fetcher.read(answer, read).await?;
         let path = || tile_path(TileKind::Data, index, TILE_WIDTH);
@@ -284,11 +348,11 @@ impl Source {
         {
             decoded.leaf_hashes.truncate((unread - from) as usize);
             decoded.leaf_hashes.extend(&hashes);
-            decoded = compute(move || {
+            let salvaged = self.fetcher.compute(self.urgency, move || {
                 decoded.salvage(&hashes, &list);
                 decoded
-            })
-            .await?;
+            });
+            decoded = salvaged.await.ok_or_else(|| TailError::Answer(format!("{}: decoding ended early", path())))?;
             // The root will fit now, and nobody would read again what is still missing.
             let missing = decoded.malformed.iter().map(|(index, ..)| *index).filter(|index| *index >= unread);
             let last = missing.max().unwrap_or(unread);
@@ -369,9 +433,4 @@ impl Source {
         };
         Ok((leaf_input, nodes))
     }
-}
-
-/// Runs a computation on a thread that may block, away from the tasks that wait for sockets.
-async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, TailError> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| TailError::Answer(format!("decoding ended early: {e}")))
 }

@@ -17,6 +17,8 @@ const KEPT_BYTES: usize = 65_536;
 pub struct Decoded {
     /// Index of the first entry.
     pub start: u64,
+    /// In how many responses they came.
+    pub responses: u32,
     /// Hash of every leaf, in order.
     pub leaf_hashes: Vec<Hash>,
     /// Entries to look at.
@@ -36,6 +38,20 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// Whether something must be said of just these entries.
+    pub(super) fn stands_alone(&self) -> bool {
+        self.lost.is_some() || self.unread_from.is_some() || self.broken
+    }
+
+    /// Takes up what stands directly behind, when neither [stands alone](Decoded::stands_alone).
+    pub(super) fn extend(&mut self, behind: Decoded) {
+        self.responses += behind.responses;
+        self.leaf_hashes.extend(behind.leaf_hashes);
+        self.candidates.extend(behind.candidates);
+        self.malformed.extend(behind.malformed);
+        self.misplaced.extend(behind.misplaced);
+    }
+
     /// Takes up an entry of a tile whose hash is known.
     pub(super) fn take_leaf(&mut self, index: u64, leaf: &TileLeaf<'_>, watchlist: &Watchlist) {
         // static-ct-api: "leaf_index ... MUST match the index of the entry in the log".
@@ -129,7 +145,7 @@ fn fold(
     mut take: impl FnMut(&mut Decoded, u64, Result<PageEntry<'_>, EntryError>),
 ) -> Result<Decoded, String> {
     let room = wanted.min(1024) as usize;
-    let new = || Decoded { start, leaf_hashes: Vec::with_capacity(room), ..Decoded::default() };
+    let new = || Decoded { start, responses: 1, leaf_hashes: Vec::with_capacity(room), ..Decoded::default() };
     let page = fold_page(body, new, |decoded, entry| {
         let got = decoded.leaf_hashes.len() as u64;
         if got < wanted {
@@ -194,7 +210,8 @@ fn walk(
     let Range { start: from, end: to } = wanted;
     // A tile has 256 entries at most.
     let room = usize::from(TILE_WIDTH).min(to.saturating_sub(from) as usize);
-    let mut decoded = Decoded { start: from, leaf_hashes: Vec::with_capacity(room), ..Decoded::default() };
+    let mut decoded =
+        Decoded { start: from, responses: 1, leaf_hashes: Vec::with_capacity(room), ..Decoded::default() };
     let mut leaves = tile_leaves(body);
     for index in tile_start..to {
         let before = leaves.remaining_bytes();
@@ -307,5 +324,24 @@ mod tests {
         let hits: Vec<u64> = decoded.candidates.iter().map(|candidate| candidate.index).collect();
         assert_eq!((hits, decoded.malformed[0].0, decoded.leaf_hashes.len()), (vec![0, 2], 1, 3));
         assert!(!decoded.broken);
+    }
+
+    #[test]
+    fn pages_that_are_given_together_are_one() {
+        let leaves = [leaf(OURS), leaf(KeyHash([2; 32])), b"junk".to_vec(), leaf(OURS)];
+        let body = |leaves: &[Vec<u8>]| encode_page(leaves.iter().map(|l| (&l[..], &b""[..])));
+        let read = |leaves: &[Vec<u8>], start| page(body(leaves).as_bytes(), start, 9, &watchlist()).expect("a page");
+        let whole = read(&leaves, 100);
+        let mut parts = read(&leaves[..1], 100);
+        parts.extend(read(&leaves[1..3], 101));
+        parts.extend(read(&leaves[3..], 103));
+        assert_eq!((parts.start, parts.responses, whole.responses), (100, 3, 1));
+        assert_eq!(parts.leaf_hashes, whole.leaf_hashes);
+        assert_eq!(format!("{:?}", parts.candidates), format!("{:?}", whole.candidates));
+        assert_eq!(parts.malformed, whole.malformed);
+        assert!(!parts.stands_alone());
+        assert!(
+            Decoded { lost: Some(Lost { range: 7..9, why: "gone".into(), is_hashed: true }), ..parts }.stands_alone()
+        );
     }
 }

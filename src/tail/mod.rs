@@ -7,6 +7,8 @@
 //! fits. A head that does not fit never stops the reading: the range is read once more, and if it still does not fit,
 //! that is evidence, and the reading goes on.
 
+mod ahead;
+mod buffers;
 mod client;
 pub mod decode;
 mod gate;
@@ -16,15 +18,17 @@ mod lost;
 mod pace;
 mod plan;
 mod prove;
+mod readers;
 mod reread;
 mod retry_after;
+mod room;
 mod salvage;
 mod start;
+mod window;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
+use ahead::Ahead;
 
 pub use client::LogClient;
 pub use decode::Decoded;
@@ -44,8 +48,6 @@ use crate::watch::Watchlist;
 use lost::Stuck;
 use reread::Reread;
 
-/// Requests for entries that are under way at once, per log: what bounds the memory of a log that is read.
-const REQUESTS_AT_ONCE: usize = 4;
 /// How long a smaller tree is taken for a front end that lags behind before it is reported as a rollback.
 const ROLLBACK_TOLERANCE: Span = Span::from_seconds(15 * 60);
 /// How much older than the MMD the newest tree head may be: caches and clock skew.
@@ -131,8 +133,6 @@ pub enum Step {
     },
 }
 
-type Request = JoinHandle<Result<Vec<Decoded>, TailError>>;
-
 /// One log, followed from a position.
 #[derive(Debug)]
 pub struct Tail {
@@ -149,9 +149,7 @@ pub struct Tail {
     target: Option<SignedTreeHead>,
     /// The size of a head that the log did not sign, while there is more to be read up to it.
     claimed: Option<u64>,
-    /// Requests under way, in order, with the end of each.
-    requests: VecDeque<(u64, Request)>,
-    ready: VecDeque<Decoded>,
+    ahead: Ahead,
     /// The range did not have the signed root; when it is read again.
     reread: Option<Reread>,
     smaller_since: Option<Timestamp>,
@@ -161,12 +159,6 @@ pub struct Tail {
     narrowed: Option<u64>,
     /// There are entries in `downloaded` whose hashes nobody knows.
     has_hole: bool,
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        self.cancel();
-    }
 }
 
 impl Tail {
@@ -183,6 +175,7 @@ impl Tail {
     ) -> Tail {
         Tail {
             log: client.log().clone(),
+            ahead: Ahead::new(client.clone(), watchlist.clone()),
             client,
             watchlist,
             clock,
@@ -192,8 +185,6 @@ impl Tail {
             unverified: Vec::new(),
             target: None,
             claimed: None,
-            requests: VecDeque::new(),
-            ready: VecDeque::new(),
             reread: None,
             smaller_since: None,
             stuck: Stuck::default(),
@@ -239,12 +230,12 @@ impl Tail {
         self.target = Some(head.clone());
         let read = match self.narrowed.filter(|end| *end > self.downloaded.size()) {
             Some(end) => self.narrow(end.min(head.tree_size())).await,
-            None => self.next_decoded(head.tree_size()).await,
+            None => self.ahead.next(self.downloaded.size(), head.tree_size()).await,
         };
         let decoded = match read {
             Ok(decoded) => decoded,
             Err(error) => {
-                self.cancel();
+                self.ahead.cancel();
                 self.target = None;
                 self.stumble();
                 self.pass_over(&head, error).await?
@@ -261,13 +252,13 @@ impl Tail {
     /// Reads on towards the size of a head that the log did not sign. Nothing of it is proven, and certificates of ours
     /// may stand there all the same: a list may have the wrong key.
     async fn read_claimed(&mut self, size: u64) -> Result<Step, TailError> {
-        match self.next_decoded(size).await {
+        match self.ahead.next(self.downloaded.size(), size).await {
             Ok(decoded) => {
                 self.claimed = Some(size);
                 Ok(self.append(decoded))
             }
             Err(error) => {
-                self.cancel();
+                self.ahead.cancel();
                 self.stumble();
                 Err(error)
             }
@@ -388,36 +379,6 @@ impl Tail {
         let from = self.verified.size();
         let detail = format!("the entries from {from} on, read twice, do not have the root that the log signed");
         self.misbehaved(Kind::RootMismatch, detail, head)
-    }
-
-    async fn next_decoded(&mut self, size: u64) -> Result<Decoded, TailError> {
-        loop {
-            if let Some(decoded) = self.ready.pop_front() {
-                return Ok(decoded);
-            }
-            let planned = self.requests.back().map_or(self.downloaded.size(), |(end, _)| *end);
-            let free = REQUESTS_AT_ONCE - self.requests.len();
-            for range in self.client.plan(planned, size, free) {
-                let (client, watchlist) = (self.client.clone(), self.watchlist.clone());
-                let end = range.end;
-                let request = tokio::spawn(async move { client.entries(range, size, &watchlist).await });
-                self.requests.push_back((end, request));
-            }
-            let Some((_, request)) = self.requests.front_mut() else {
-                return Err(TailError::Answer("nothing is planned".into()));
-            };
-            // The handle stays in the queue while it is awaited, so that a dropped future loses nothing.
-            let result = request.await;
-            self.requests.pop_front();
-            self.ready = result.map_err(|e| TailError::Answer(format!("reading ended early: {e}")))??.into();
-        }
-    }
-
-    fn cancel(&mut self) {
-        for (_, request) in self.requests.drain(..) {
-            request.abort();
-        }
-        self.ready.clear();
     }
 
     fn misbehaved(&self, kind: Kind, detail: String, head: SignedTreeHead) -> Step {
