@@ -156,7 +156,7 @@ impl fmt::Display for Citation {
 /// One fact that supports a finding: where it was read and what it says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Where the fact comes from: `certificate`, `issuance database`, `TLD table`, ...
+    /// Where the fact comes from: `certificate`, `issuance database`, `TLD list`, ...
     pub source: Cow<'static, str>,
     /// What it says, in plain words, names already escaped.
     pub text: String,

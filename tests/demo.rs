@@ -14,7 +14,7 @@ const BLOCKS: [(&str, &str, &str, &str); 5] = [
         "name under a TLD that does not exist",
         "dNSName sarrera.udala.jaso   <--",
         "name.internal (BR 4.2.2, error): sarrera.udala.jaso",
-        "TLD table: as of ",
+        "TLD list: of ",
     ),
     (
         "certificate without an order",
