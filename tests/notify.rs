@@ -75,6 +75,7 @@ fn barakaldo() -> Notice {
             ("approval".into(), "validate op3 2026-11-21 09:01Z".into()),
         ],
         not_evaluable: vec![("dcv.exists".into(), "no table of confirmations".into())],
+        opinions: vec![("pkilint 0.13.3".into(), "name.internal: also pkilint cabf.internal_domain_name".into())],
         subject_line: format!(
             "[error 24h] CASE-2026-0042: name.internal {name} | Example CA G2 | due 2026-11-22 09:14Z"
         ),
@@ -244,6 +245,7 @@ fn hostile(text: &str) -> Notice {
         .collect();
     notice.record = (0..200).map(|_| (long.clone(), long.clone())).collect();
     notice.not_evaluable = notice.record.clone();
+    notice.opinions = notice.record.clone();
     notice.sightings = vec![Sighting { log: long.clone(), ..notice.sightings[0].clone() }; 50];
     let facts = notice.certificate.as_mut().expect("a certificate");
     (facts.issuer, facts.serial, facts.subject) = (long.clone(), long.clone(), long.clone());

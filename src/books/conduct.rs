@@ -71,6 +71,7 @@ impl Books {
                         ("tree size".to_string(), misconduct.tree_size.to_string()),
                     ],
                     not_evaluable: Vec::new(),
+                    opinions: Vec::new(),
                     subject_line,
                 };
                 write_event(&transaction, number, &notice, &recipients, now)?;

@@ -13,6 +13,7 @@ mod conduct;
 mod delivery;
 mod entries;
 mod listing;
+mod opinions;
 mod promises;
 
 use std::fs::{File, TryLockError};
@@ -28,10 +29,12 @@ pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
 pub use listing::{CaseDetail, CaseLine, LogLine};
+pub use opinions::{Answered, Heard, Opinion, OpinionQueue, PendingOpinion, Questions};
 pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
 
-const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 1;
+/// Books of format 1, and what makes each format of the one before it.
+const SCHEMA: [&str; 2] = [include_str!("schema.sql"), include_str!("opinions.sql")];
+const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.
 const QUEUE_LENGTH: usize = 64;
 
@@ -175,8 +178,14 @@ impl Books {
         }
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         // The file is there a moment before its tables are.
-        if version(path, &reader)? == 0 {
-            return none();
+        match version(path, &reader)? {
+            0 => return none(),
+            SCHEMA_VERSION => {}
+            older => {
+                let reason =
+                    format!("they have format {older}: `ctwarden run` of this version makes {SCHEMA_VERSION} of it");
+                return Err(BooksError::Unusable { path: path.to_path_buf(), reason });
+            }
         }
         let reader = desk("books-reader", reader);
         Ok(Books { path: path.to_path_buf(), writer: reader.clone(), reader })
@@ -268,9 +277,11 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<(), BooksErro
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    if found == 0 {
+    if found < SCHEMA_VERSION {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(SCHEMA)?;
+        for step in SCHEMA.iter().skip(usize::try_from(found).unwrap_or(0)) {
+            transaction.execute_batch(step)?;
+        }
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;
     }

@@ -1,9 +1,11 @@
 //! What the configuration names, opened.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::DaemonError;
 use crate::config::{Config, IssuerSource, MailProfile, MailTls, MailTransport};
+use crate::judges::{self, Judge};
 use crate::lint::{SuffixList, Tables};
 use crate::metrics::{Input, Metrics};
 use crate::notify::mail::{Addressing, Profile};
@@ -43,6 +45,19 @@ pub fn tables(config: &Config, metrics: &Metrics) -> Result<Tables, DaemonError>
     metrics.input_loaded(Input::TldTable, tables.tlds.as_of());
     metrics.input_loaded(Input::PublicSuffixList, tables.suffixes.as_of());
     Ok(tables)
+}
+
+/// The other judges.
+///
+/// # Errors
+/// [`DaemonError::Judge`] when one of them could never be asked.
+pub(super) fn judges(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Judge>>, DaemonError> {
+    let open = |settings: &judges::Settings| {
+        metrics.declare_judge(&settings.name, &judges::OUTCOMES);
+        let refused = |e: judges::JudgeError| DaemonError::Judge { name: settings.name.clone(), reason: e.to_string() };
+        Judge::new(settings.clone()).map(Arc::new).map_err(refused)
+    };
+    config.judges.iter().map(open).collect()
 }
 
 /// Where messages go, and to whom.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Walk;
-use crate::books::{BooksError, Examination, Opened, PendingHit};
+use crate::books::{BooksError, Examination, Opened, PendingHit, Questions};
 use crate::case::EntryKind;
 use crate::clock::{Span, Timestamp};
 use crate::exam::{self, Examinee, Policy};
 use crate::finding::{KeyHash, RuleInfo, Severity, Verdict};
 use crate::issuance::Query;
-use crate::metrics::SctFailure;
+use crate::judges::opinion::Said;
+use crate::metrics::{OTHER_LINTERS, SctFailure};
 use crate::promise::{self, KnownLogs, Promise};
 use crate::record::Lookup;
 use crate::watch::{Form, Standing};
@@ -72,6 +73,9 @@ pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
         for (rule, verdict) in verdicts.iter().flatten() {
             walk.metrics.rule_evaluated(rule.id, verdict);
         }
+        if !walk.judges.is_empty() {
+            walk.questions_waiting.notify_waiters();
+        }
         opened.iter().for_each(|event| report(walk, event));
         if !opened.is_empty() {
             walk.mail_waiting.notify_one();
@@ -122,12 +126,17 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
         Policy { watchlist: &walk.watchlist, tables: &walk.tables, terms: &walk.terms, logs: &logs, grace: walk.grace };
     let verdicts = exam::examine(&examinee, policy, now);
     let (mut findings, not_evaluable) = exam::outcome(&verdicts);
+    let ours = hit.standing == Standing::Ours;
+    let certificate = ders.first().and_then(|(form, der)| exam::parse(*form, der).ok());
+    let questions = certificate.as_ref().filter(|c| ours && !c.is_ca() && !c.is_tbs_only()).and_then(|certificate| {
+        let judges: Vec<String> = walk.judges.iter().map(|judge| judge.settings.name.clone()).collect();
+        let issued = exam::issued(certificate, lookup, first_logged_at);
+        (!judges.is_empty()).then(|| Questions { judges, said: Said::new(&findings, issued) })
+    });
     if !exam::opens_a_case(&verdicts) {
         findings.clear();
     }
-    let certificate = ders.first().and_then(|(form, der)| exam::parse(*form, der).ok());
     // The record counts for certificates of ours alone; nobody else's can be in it.
-    let ours = hit.standing == Standing::Ours;
     let grace_ends = first_logged_at.plus(walk.grace);
     let examine_again_at = match lookup {
         Lookup::Unavailable { .. } if ours => Some(now.plus(DATABASE_RETRY)),
@@ -143,6 +152,7 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
         record: if ours { exam::record_lines(lookup) } else { Vec::new() },
         not_evaluable,
         promises,
+        questions,
         examine_again_at,
         version: hit.version,
     };
@@ -164,13 +174,20 @@ fn promises(hit: &PendingHit, logs: &KnownLogs, now: Timestamp) -> Vec<Promise> 
 }
 
 fn report(walk: &Walk, opened: &Opened) {
+    walk.metrics.detected_after(opened.notice.event_at.since(opened.first_logged_at));
+    announce(walk, opened);
+}
+
+/// Counts and says what is news about a case.
+pub(super) fn announce(walk: &Walk, opened: &Opened) {
     for finding in &opened.new_findings {
-        walk.metrics.finding(&finding.rule, finding.severity);
+        // The identifiers of other linters are no closed set.
+        let rule = if finding.rule.contains(':') { OTHER_LINTERS } else { &finding.rule };
+        walk.metrics.finding(rule, finding.severity);
         if let Some(log) = promise::unsigned_log(finding) {
             walk.metrics.sct_failure(log, SctFailure::Signature);
         }
     }
-    walk.metrics.detected_after(opened.notice.event_at.since(opened.first_logged_at));
     let lead = opened.notice.findings.first();
     tracing::warn!(
         case = opened.notice.case,
