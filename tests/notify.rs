@@ -126,6 +126,7 @@ CT    navigli2026h2 index 123456 (precertificate): logged 2026-11-21T09:12:31Z, 
 DB    order 8812 channel=manual account=77 names=www.barakaldo.eus
       approval validate op3 2026-11-21 09:01Z
 SKIP  not judged: dcv.exists (no table of confirmations)
+ALSO  other linters: pkilint 0.13.3: name.internal: also pkilint cabf.internal_domain_name
 DO    1 check, then revoke serial 04ab with reason 4 superseded; on the CRL before 2026-11-22 09:14Z
       2 read all of it: ctwarden cases show CASE-2026-0042
 LINK  https://crt.sh/?sha256=7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a

@@ -9,7 +9,7 @@ mod answer;
 mod command;
 pub mod mapping;
 pub mod opinion;
-mod service;
+mod rest;
 
 use std::time::Duration;
 
@@ -169,7 +169,7 @@ impl Judge {
     pub fn new(settings: Settings) -> Result<Judge, JudgeError> {
         let client = match settings.way {
             Way::Command(_) => None,
-            Way::Service(_) => Some(service::client()?),
+            Way::Service(_) => Some(rest::client()?),
         };
         Ok(Judge { settings, client, version: Mutex::new(None) })
     }
@@ -185,7 +185,7 @@ impl Judge {
                 let client = self.client.as_ref().ok_or(JudgeError::Unreachable("no HTTP client".to_string()))?;
                 let mut answers = Vec::new();
                 for der in ders {
-                    let answer = service::ask(client, url, self.settings.format, der);
+                    let answer = rest::ask(client, url, self.settings.format, der);
                     answers.push(in_time(self.settings.timeout, answer).await?);
                 }
                 answers
@@ -213,7 +213,7 @@ impl Judge {
     async fn ask_version(&self) -> Result<String, JudgeError> {
         match (&self.settings.way, &self.client) {
             (Way::Service(url), Some(client)) => {
-                in_time(self.settings.timeout, service::version(client, url, self.settings.format)).await
+                in_time(self.settings.timeout, rest::version(client, url, self.settings.format)).await
             }
             (Way::Service(_), None) => Ok(String::new()),
             (Way::Command(argv), _) => {
