@@ -34,6 +34,8 @@ pub enum Kind {
     Issuer,
     /// The last good log list; the key is where it came from.
     LogList,
+    /// The last good log list with its signature; the key is where the list came from.
+    SignedLogList,
     /// The last good list of top-level domains; the key is where it came from.
     TldList,
     /// The last good public suffix list; the key is where it came from.
@@ -51,6 +53,7 @@ impl Kind {
             Kind::TldList => 3,
             Kind::SuffixList => 4,
             Kind::Crl => 5,
+            Kind::SignedLogList => 6,
         }
     }
 }

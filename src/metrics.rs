@@ -53,6 +53,7 @@ pub struct Metrics {
     backlog: IntGaugeVec,
     growth: GaugeVec,
     read_rate: GaugeVec,
+    pace: GaugeVec,
     requests: IntCounterVec,
     verification_failures: IntCounterVec,
     promises: IntGaugeVec,
@@ -140,6 +141,7 @@ impl Metrics {
             backlog: b.gauge("ctwarden_log_backlog_entries"),
             growth: b.float("ctwarden_log_growth_entries_per_second", Kind::Rate),
             read_rate: b.float("ctwarden_log_read_entries_per_second", Kind::Rate),
+            pace: b.float("ctwarden_log_pace_requests_per_second", Kind::Rate),
             requests: b.counter("ctwarden_log_requests_total"),
             verification_failures: b.counter("ctwarden_log_verification_failures_total"),
             promises: b.gauge("ctwarden_promises"),
@@ -204,7 +206,7 @@ impl Metrics {
         for gauge in [&self.tree_size, &self.downloaded, &self.verified, &self.backlog] {
             gauge.with_label_values(&[log]);
         }
-        for time in [&self.tree_head, &self.last_success, &self.growth, &self.read_rate] {
+        for time in [&self.tree_head, &self.last_success, &self.growth, &self.read_rate, &self.pace] {
             time.with_label_values(&[log]);
         }
         for counter in [&self.processed, &self.unparsable] {
@@ -233,7 +235,7 @@ impl Metrics {
         for gauge in [&self.tree_size, &self.downloaded, &self.verified, &self.backlog] {
             let _ = gauge.remove_label_values(&[log]);
         }
-        for time in [&self.tree_head, &self.last_success, &self.growth, &self.read_rate] {
+        for time in [&self.tree_head, &self.last_success, &self.growth, &self.read_rate, &self.pace] {
             let _ = time.remove_label_values(&[log]);
         }
         for counter in [&self.processed, &self.unparsable] {
@@ -286,6 +288,10 @@ impl Metrics {
     pub fn rates(&self, log: &str, growth: f64, read: f64) {
         self.growth.with_label_values(&[&*label(log)]).set(growth);
         self.read_rate.with_label_values(&[&*label(log)]).set(read);
+    }
+    /// What the host of a log is known to allow, in requests per second; `None`: it never asked for less.
+    pub fn pace(&self, log: &str, requests_per_second: Option<f64>) {
+        self.pace.with_label_values(&[&*label(log)]).set(requests_per_second.unwrap_or(0.0));
     }
     fn set_backlog(&self, log: &str) {
         let log = &[&*label(log)];

@@ -5,6 +5,7 @@
 //! work and loses nothing. [`audit_promises()`] holds the logs to the SCTs that door 2 has written down, and
 //! [`hear_opinions()`] (one per judge) asks other linters the questions that door 2 has written down.
 
+mod counting;
 mod deliver;
 mod examine;
 mod follow;
@@ -12,6 +13,7 @@ mod opinions;
 mod promises;
 mod rates;
 mod reading;
+mod rescan;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -31,10 +33,11 @@ use crate::promise::KnownLogs;
 use crate::watch::Watchlist;
 
 pub use deliver::{deliver, deliver_due};
-pub use examine::{examine, examine_due};
+pub use examine::{Grounds, examine, examine_due};
 pub use follow::{FollowEnd, Until, follow};
 pub use opinions::{hear_opinions, hear_opinions_due};
 pub use promises::{audit_promises, audit_promises_due};
+pub use rescan::{Difference, Rescan, Side, Tally};
 
 /// What the three loops share. A reload makes a clone of it in which some things are new.
 #[derive(Clone)]
@@ -82,6 +85,17 @@ impl Walk {
     /// Takes the logs of a new log list over, all of them: SCTs of logs that are not followed are verified too.
     pub fn learn_logs(&self, logs: impl IntoIterator<Item = Arc<Log>>) {
         *self.logs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KnownLogs::new(logs));
+    }
+
+    /// What examinations rest on from now on.
+    fn grounds(&self) -> Grounds {
+        Grounds {
+            watchlist: self.watchlist.clone(),
+            tables: self.tables.clone(),
+            terms: self.terms.clone(),
+            logs: self.known_logs(),
+            grace: self.grace,
+        }
     }
 
     /// (channel, recipient) for the outbox.

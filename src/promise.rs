@@ -224,6 +224,8 @@ pub enum Absence {
     NoSuchLeaf(String),
     /// Another leaf stands at the promised index; its TimestampedEntry.
     OtherLeaf(Vec<u8>),
+    /// The log shows the entry, but under the signed root stands this hash at the promised index.
+    Unmerged(Hash),
 }
 
 /// What is to be done about an open promise.
@@ -298,17 +300,20 @@ pub fn misconduct(
         Absence::MergedLate(index) => format!("the leaf came later, at index {index}"),
         Absence::NoSuchLeaf(_) => "the log knows no such leaf".to_string(),
         Absence::OtherLeaf(_) => "another entry stands at the promised index".to_string(),
+        Absence::Unmerged(_) => "the log shows the entry, but another is under its root".to_string(),
     };
-    let (size, signed_at, hash) = (head.tree_size(), head.timestamp(), hex::encode(promise.leaf_hash));
+    let (size, signed_at, promised) = (head.tree_size(), head.timestamp(), hex::encode(promise.leaf_hash));
     let detail = format!(
-        "a leaf promised at {} for {} is not in the tree of {size} entries signed at {signed_at}: {why}; leaf {hash}",
+        "a leaf promised at {} for {} is not in the tree of {size} entries signed at {signed_at}: {why}; leaf {promised}",
         promise.promised_at, promise.due_at
     );
-    let (answer, other) = match absence {
-        Absence::TreeTooSmall | Absence::MergedLate(_) => (Value::Null, Value::Null),
-        Absence::NoSuchLeaf(text) => (text.as_str().into(), Value::Null),
-        Absence::OtherLeaf(entry) => (Value::Null, to_base64(entry).into()),
-    };
+    let (mut answer, mut other, mut hash) = (Value::Null, Value::Null, Value::Null);
+    match absence {
+        Absence::TreeTooSmall | Absence::MergedLate(_) => {}
+        Absence::NoSuchLeaf(text) => answer = text.as_str().into(),
+        Absence::OtherLeaf(entry) => other = to_base64(entry).into(),
+        Absence::Unmerged(proven) => hash = to_base64(proven).into(),
+    }
     let more = serde_json::json!({
         "sct": to_base64(&promise.sct),
         "leaf_input": to_base64(leaf_input),
@@ -317,6 +322,7 @@ pub fn misconduct(
         "mmd_seconds": log.mmd.seconds(),
         "answer": answer,
         "entry_at_leaf_index": other,
+        "hash_at_leaf_index": hash,
     });
     Misconduct { kind: Kind::SctNotHonoured, tree_size: size, detail, heads: vec![head], more }
 }

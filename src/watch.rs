@@ -82,10 +82,26 @@ pub struct Candidate {
     pub logged_at: Timestamp,
     /// The entry's own bytes.
     pub entry: OwnedEntry,
+    /// CtExtensions of the entry.
+    pub extensions: Vec<u8>,
     /// The precertificate that the log says was submitted.
     pub precertificate: Option<Vec<u8>>,
     /// The first certificate of the chain that the log says was submitted.
     pub issuer: ChainHead,
+    /// Instead of both: what the log sent, at most 64 kB of it, when nothing of it can be read.
+    pub garbled: Option<Vec<u8>>,
+}
+
+impl OwnedEntry {
+    /// The same entry, borrowed.
+    pub fn leaf(&self) -> LeafEntry<'_> {
+        match self {
+            OwnedEntry::X509(certificate) => LeafEntry::X509 { certificate },
+            OwnedEntry::Precert { issuer_key_hash, tbs } => {
+                LeafEntry::Precert { issuer_key_hash: *issuer_key_hash, tbs }
+            }
+        }
+    }
 }
 
 /// The signed part of an entry, copied out of the response.
@@ -155,6 +171,8 @@ pub struct Watchlist {
     by_key: BTreeMap<KeyHash, usize>,
     names: BTreeSet<Vec<u8>>,
     key_ids: BTreeSet<Vec<u8>>,
+    /// SHA-256 of the certificates of our issuers.
+    fingerprints: BTreeMap<[u8; 32], KeyHash>,
     all_issuers: bool,
 }
 
@@ -164,7 +182,14 @@ impl Watchlist {
         let by_key = issuers.iter().enumerate().map(|(at, issuer)| (issuer.key_hash, at)).collect();
         let names = issuers.iter().filter_map(|i| Some(i.certificate.as_ref()?.subject_der().to_vec())).collect();
         let key_ids = issuers.iter().filter_map(|i| Some(i.key_id()?.to_vec())).collect();
-        Watchlist { issuers, by_key, names, key_ids, all_issuers }
+        let certificates = issuers.iter().filter_map(|i| Some((i.certificate.as_ref()?, i.key_hash)));
+        let fingerprints = certificates.map(|(ca, key_hash)| (Sha256::digest(ca.der()).into(), key_hash)).collect();
+        Watchlist { issuers, by_key, names, key_ids, fingerprints, all_issuers }
+    }
+
+    /// Whether the certificate with this SHA-256 is known to be one of the issuer with this key.
+    pub fn is_certificate_of(&self, fingerprint: &[u8; 32], key_hash: &KeyHash) -> bool {
+        self.fingerprints.get(fingerprint) == Some(key_hash)
     }
 
     /// The issuers watched.

@@ -4,7 +4,6 @@
 mod support;
 
 use std::path::Path;
-use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use ctwarden::demo::ca::Ca;
 use ctwarden::demo::log::{Api, LogServer, LogSettings, RawEntry, RawKind, log_list};
 use ctwarden::finding::KeyHash;
 use serde_json::{Value, json};
+use support::daemon::{Daemon, edit, said_so_far};
 use support::monitor::{Bench, printed, said};
 
 fn foreign(number: usize, at: Timestamp) -> RawEntry {
@@ -54,89 +54,6 @@ fn bench(logs: &[&LogServer], issuers: &str) -> Bench {
     let bench = Bench::new(logs, &format!("{issuers}{NO_RECORD}"), "");
     edit(&bench, "start = \"beginning\"", "start = \"beginning\"\nrefresh = \"1s\"");
     bench
-}
-
-fn edit(bench: &Bench, from: &str, to: &str) {
-    let text = std::fs::read_to_string(bench.path("ctwarden.toml")).expect("the configuration");
-    assert!(text.contains(from), "no {from} in {text}");
-    bench.write("ctwarden.toml", &text.replace(from, to));
-}
-
-/// A running daemon, killed at the end.
-struct Daemon {
-    child: Child,
-    web: String,
-}
-
-impl Daemon {
-    async fn start(bench: &Bench) -> Daemon {
-        let before = said_so_far(bench).len();
-        let mut child = bench.start(&["run"]);
-        let watch = Stopwatch::start();
-        loop {
-            let said = said_so_far(bench).split_off(before);
-            if let Some(at) = said.find("web=") {
-                let web = said[at + 4..].split_whitespace().next().expect("an address").to_string();
-                return Daemon { child, web };
-            }
-            assert!(child.try_wait().expect("its state").is_none(), "the daemon ended early: {said}");
-            assert!(watch.elapsed() < Duration::from_secs(60), "the daemon does not start: {said}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Ends it as an operator does.
-    async fn stop(mut self) {
-        self.signal(rustix::process::Signal::TERM);
-        while self.child.try_wait().expect("its state").is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    fn signal(&self, signal: rustix::process::Signal) {
-        let process = rustix::process::Pid::from_raw(self.child.id() as i32).expect("a process");
-        rustix::process::kill_process(process, signal).expect("a signal");
-    }
-
-    async fn metrics(&self) -> String {
-        let answer = reqwest::get(format!("http://{}/metrics", self.web)).await.expect("metrics");
-        answer.text().await.expect("text")
-    }
-
-    /// Waits until a series has this value.
-    async fn wait_for(&self, series: &str, value: u64) {
-        let line = format!("{series} {value}");
-        self.wait("that", |metrics| metrics.lines().any(|other| other == line), &line).await;
-    }
-
-    /// Waits until nothing speaks of a log any more.
-    async fn wait_until_gone(&self, log: &str) {
-        let label = format!("log=\"{log}\"");
-        self.wait("that nothing speaks of", |metrics| !metrics.contains(&label), &label).await;
-    }
-
-    async fn wait(&self, what: &str, holds: impl Fn(&str) -> bool, of: &str) {
-        let watch = Stopwatch::start();
-        loop {
-            let metrics = self.metrics().await;
-            if holds(&metrics) {
-                return;
-            }
-            assert!(watch.elapsed() < Duration::from_secs(60), "waited in vain for {what} {of}:\n{metrics}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn said_so_far(bench: &Bench) -> String {
-    std::fs::read_to_string(bench.path("daemon.log")).unwrap_or_default()
 }
 
 fn verified(log: &str) -> String {
@@ -426,9 +343,54 @@ async fn a_log_that_moves_is_read_on_at_its_new_place() {
     daemon.wait_until_gone(&name(&here)).await;
     assert_eq!(bench.count("SELECT count(*) FROM logs"), 1);
     assert_eq!(bench.count("SELECT count(*) FROM hits"), 1);
+    // It is known by its new name at once, even where it cannot be read.
+    edit(&bench, &there.url(), "http://127.0.0.1:1/gone/");
+    let done = bench.run_beside(&["config", "reload"]).await;
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    let logs = printed(&bench.run_beside(&["logs"]).await);
+    assert!(logs.contains("127.0.0.1:1/gone ") && !logs.contains(&name(&there)), "{logs}");
     drop(daemon);
     here.stop().await;
     there.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_whose_certificates_have_expired_is_not_followed() {
+    let now = Clock::System.now();
+    let ca = Ca::generate(now).expect("a CA");
+    let (past, present, timeless) = (log(Api::Rfc6962).await, log(Api::StaticCt).await, log(Api::Rfc6962).await);
+    for (number, log) in [&past, &present, &timeless].into_iter().enumerate() {
+        log.append([ours(&ca, number, now)]);
+        log.publish();
+    }
+    let mut list = log_list(&[&past, &present, &timeless], now);
+    let interval = |start: &str, end: &str| json!({"start_inclusive": start, "end_exclusive": end});
+    let operator = &mut list["operators"][0];
+    let url = past.url();
+    let mut logs = operator["logs"].as_array_mut().expect("logs").iter_mut();
+    let entry = logs.find(|entry| entry["url"] == url).expect("the shard");
+    entry["temporal_interval"] = interval("2025-07-01T00:00:00Z", "2026-01-01T00:00:00Z");
+    operator["tiled_logs"][0]["temporal_interval"] = interval("2025-07-01T00:00:01Z", "2026-01-01T00:00:01Z");
+    let bench = bench(&[], &issuer("Tests CA", &ca));
+    bench.write("logs.json", &list.to_string());
+    edit(&bench, "start = \"beginning\"", "start = \"beginning\"\nexpiring_after = \"2026-01-01\"");
+    let done = bench.run_beside(&["run", "--until-caught-up"]).await;
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    let logs = printed(&bench.run_beside(&["logs"]).await);
+    assert!(logs.contains(&name(&present)) && logs.contains(&name(&timeless)), "{logs}");
+    assert!(!logs.contains(&name(&past)), "{logs}");
+    assert_eq!(bench.count("SELECT count(*) FROM hits"), 2);
+    // When nothing is left to follow, the reason is told.
+    list["operators"][0]["tiled_logs"] = json!([]);
+    let only = list["operators"][0]["logs"].as_array_mut().expect("logs");
+    only.retain(|entry| entry["url"] == url);
+    bench.write("logs.json", &list.to_string());
+    let done = bench.run_beside(&["run", "--until-caught-up"]).await;
+    assert_eq!(done.status.code(), Some(2));
+    assert!(said(&done).contains("takes certificates that expire after [logs] expiring_after"), "{}", said(&done));
+    for log in [past, present, timeless] {
+        log.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,11 +11,13 @@ use ctwarden::ct::leaf::{encode_leaf_index, leaf_hash, parse_merkle_tree_leaf};
 use ctwarden::ct::sct::{SignedCertificateTimestamp, verify_sct};
 use ctwarden::ct::signer::LogSigner;
 use ctwarden::ct::sth::SignedTreeHead;
-use ctwarden::ct::{from_base64, to_base64};
+use ctwarden::ct::{from_base64, sha256, to_base64};
 use ctwarden::demo::ca::{Ca, Draft};
 use ctwarden::demo::log::{Api, LogServer, LogSettings, RawEntry, RawKind, log_list};
 use ctwarden::finding::KeyHash;
 use serde_json::Value;
+use support::faulty::FaultyLog;
+use support::faulty::plant::{Entry, Oddity, foreign as foreign_entry};
 use support::monitor::{Bench, printed, said};
 
 /// The merge delay of the logs here, in seconds.
@@ -296,4 +298,45 @@ async fn the_promise_of_an_unknown_log_is_for_review_and_audited_once_the_log_is
     assert_eq!(states(&bench), "kept 1");
     assert_eq!(bench.count("SELECT count(*) FROM logs"), 1);
     assert_eq!(bench.count("SELECT count(*) FROM misbehaviours"), 0);
+}
+
+/// The index at which the entry of the next test stands: among others, in the second tile.
+const PLACE: u64 = 300;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_a_log_shows_and_does_not_have_under_its_root_breaks_the_promise() {
+    let ca = Ca::generate(now()).expect("CA");
+    let (honest, false_one) = (FaultyLog::start(Api::StaticCt).await, FaultyLog::start(Api::StaticCt).await);
+    let rfc = Log::start(Api::Rfc6962).await;
+    let draft = ca.draft(&["www.promises.eus"], now()).expect("draft");
+    let (kind, at) = (pre(&ca, &draft), now().minus(Span::from_seconds(60)));
+    let raw = RawEntry { timestamp: at, kind: kind.clone(), chain: vec![] };
+    for (log, oddity) in [(&honest, Oddity::None), (&false_one, Oddity::Unmerged)] {
+        log.append((0..PLACE).map(foreign_entry));
+        log.append([Entry { raw: raw.clone(), ours: true, oddity }]);
+        log.append((0..700).map(foreign_entry));
+        log.publish();
+    }
+    let scts = [&honest, &false_one].map(|log| log.sign_sct(at, &kind.leaf(), &encode_leaf_index(PLACE)));
+    rfc.server.append([fin(&ca, &draft, &scts)]);
+    rfc.server.publish();
+    // Retired logs are not followed: their promises are asked for.
+    let mut list = list(&[&rfc]);
+    for log in [&honest, &false_one] {
+        let mut entry = log.list_entry();
+        entry["mmd"] = MMD.into();
+        entry["state"] = serde_json::json!({"retired": {"timestamp": "2026-01-01T00:00:00Z"}});
+        list["operators"][0]["tiled_logs"].as_array_mut().expect("logs").push(entry);
+    }
+    let bench = bench(&ca, &list);
+    run_until_settled(&bench, 2).await;
+    assert_eq!(states(&bench), "broken 1, kept 1");
+    let evidence: String = bench
+        .books()
+        .query_row("SELECT evidence FROM misbehaviours WHERE kind = 'sct_not_honoured'", [], |row| row.get(0))
+        .expect("one charge");
+    let evidence: Value = serde_json::from_str(&evidence).expect("JSON");
+    assert_eq!(evidence["log"]["log_id"], false_one.log_id().to_string());
+    assert_eq!(evidence["more"]["hash_at_leaf_index"], to_base64(&sha256(&[b"another leaf"])));
+    assert!(evidence["statement"].as_str().expect("text").contains("another is under its root"), "{evidence}");
 }

@@ -48,7 +48,8 @@ fn found(rule: &str, fixture: &Value) -> BTreeSet<String> {
         certificate => OwnedEntry::X509(bytes(certificate)),
     };
     let precertificate = fixture["precertificate"].as_str().map(|text| from_base64(text).expect("base64"));
-    let candidate = Candidate { index: 0, logged_at, entry, precertificate, issuer: ChainHead::Absent };
+    let (extensions, issuer) = (Vec::new(), ChainHead::Absent);
+    let candidate = Candidate { index: 0, logged_at, entry, extensions, precertificate, issuer, garbled: None };
     let hit = watchlist.judge(&candidate, None).expect("a hit");
     let ders = [(hit.form, hit.der)];
     let examinee = Examinee {

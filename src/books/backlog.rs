@@ -32,6 +32,12 @@ pub struct Gap {
     pub attempts: u32,
 }
 
+/// Whether a log that grows and is read so fast (entries per second) is kept up with. Where nothing is left to read both
+/// are the same up to the edges of the time over which they are taken: hence the twentieth.
+pub fn keeps_up(growth: f64, read: f64) -> bool {
+    read >= growth * 0.95
+}
+
 impl Books {
     /// The backlog of a log, if it is read from two places.
     ///

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::{Books, BooksError, Questions};
+use super::{Books, BooksError, Counted, Questions};
 use crate::case::{self, CaseNumber, CaseState, CertificateFacts, Change, EntryKind, Notice, Sighting};
 use crate::clock::Timestamp;
 use crate::finding::{CaseKey, Finding, KeyHash, Serial};
@@ -13,6 +13,15 @@ use crate::watch::{Form, Standing};
 
 /// Forms of one kind, precertificate or certificate, that are examined of one hit.
 const FORMS_EXAMINED: u32 = 4;
+
+/// What [`pending`] reads of a hit.
+pub(super) const HIT_COLUMNS: &str =
+    "SELECT hit_id, issuer_key_hash, serial, standing, issuer, remark, first_logged_at, first_seen_at,
+            (SELECT count(*) FROM hits AS h WHERE h.issuer_key_hash = hits.issuer_key_hash
+               AND h.serial = hits.serial AND (h.hit_id = hits.hit_id OR EXISTS
+                 (SELECT 1 FROM sightings AS s WHERE s.hit_id = h.hit_id AND NOT s.doubted))),
+            examined, version
+     FROM hits";
 
 /// A hit that waits for its examination.
 #[derive(Clone, Debug)]
@@ -60,6 +69,8 @@ pub struct Examination {
     pub promises: Vec<Promise>,
     /// What other judges are to be asked; `None`: nothing.
     pub questions: Option<Questions>,
+    /// What is counted over many certificates, with this one in it.
+    pub counted: Counted,
     /// When it must be examined again; `None`: when something new is seen.
     pub examine_again_at: Option<Timestamp>,
     /// [`PendingHit::version`]: when a new sighting has raised it meanwhile, the hit stays due.
@@ -84,19 +95,12 @@ impl Books {
     /// Unusable books.
     pub async fn due_hits(&self, now: Timestamp, limit: usize) -> Result<Vec<PendingHit>, BooksError> {
         self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT hit_id, issuer_key_hash, serial, standing, issuer, remark, first_logged_at, first_seen_at,
-                        (SELECT count(*) FROM hits AS h WHERE h.issuer_key_hash = hits.issuer_key_hash
-                           AND h.serial = hits.serial AND (h.hit_id = hits.hit_id OR EXISTS
-                             (SELECT 1 FROM sightings AS s WHERE s.hit_id = h.hit_id AND NOT s.doubted))),
-                        examined, version
-                 FROM hits WHERE examine_at IS NOT NULL AND examine_at <= ?1 ORDER BY examine_at LIMIT ?2",
-            )?;
+            let sql =
+                format!("{HIT_COLUMNS} WHERE examine_at IS NOT NULL AND examine_at <= ?1 ORDER BY examine_at LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map(params![now.millis(), limit as i64], pending)?;
             let mut hits = rows.collect::<rusqlite::Result<Vec<PendingHit>>>()?;
-            for hit in &mut hits {
-                hit.ders = ders(connection, hit.hit_id)?;
-            }
+            load_forms(connection, &mut hits)?;
             Ok(hits)
         })
         .await
@@ -139,7 +143,16 @@ impl Books {
     }
 }
 
-fn pending(row: &Row<'_>) -> rusqlite::Result<PendingHit> {
+/// The forms in which hits were seen, some of each kind: a log can make up any number of precertificates that differ in
+/// their signature, and they must not crowd out the certificate.
+pub(super) fn load_forms(connection: &Connection, hits: &mut [PendingHit]) -> rusqlite::Result<()> {
+    for hit in hits {
+        hit.ders = ders(connection, hit.hit_id)?;
+    }
+    Ok(())
+}
+
+pub(super) fn pending(row: &Row<'_>) -> rusqlite::Result<PendingHit> {
     Ok(PendingHit {
         hit_id: row.get(0)?,
         key: CaseKey { issuer_key_hash: KeyHash(row.get(1)?), serial: Serial(row.get(2)?) },
@@ -197,6 +210,7 @@ fn commit_one(
             examination.examine_again_at.map(Timestamp::millis)
         ])?;
     super::promises::insert(transaction, examination.hit_id, &examination.promises, now)?;
+    super::statistics::write(transaction, examination)?;
     if let Some(questions) = &examination.questions {
         super::opinions::ask(transaction, examination.hit_id, examination.version, questions, now)?;
     }
@@ -362,8 +376,8 @@ pub(super) fn write_case(
     Ok((number, aware_at, subject_line))
 }
 
-pub(super) fn load(transaction: &Transaction<'_>, about: About, key: &CaseKey) -> rusqlite::Result<Option<CaseState>> {
-    let row = transaction
+pub(super) fn load(connection: &Connection, about: About, key: &CaseKey) -> rusqlite::Result<Option<CaseState>> {
+    let row = connection
         .prepare_cached(
             "SELECT case_number, opened_at, subject_line, events FROM cases
              WHERE about = ?1 AND issuer_key_hash = ?2 AND serial = ?3",
@@ -374,18 +388,18 @@ pub(super) fn load(transaction: &Transaction<'_>, about: About, key: &CaseKey) -
         .optional()?;
     let Some((number, opened_at, subject_line, events)) = row else { return Ok(None) };
     let number = CaseNumber(number);
-    let findings = findings(transaction, number)?;
+    let findings = findings(connection, number)?;
     let aware_at = Timestamp::from_millis(opened_at);
     Ok(Some(CaseState { number, key: key.clone(), aware_at, subject_line, events, findings }))
 }
 
-pub(super) fn findings(connection: &rusqlite::Connection, number: CaseNumber) -> rusqlite::Result<Vec<Finding>> {
+pub(super) fn findings(connection: &Connection, number: CaseNumber) -> rusqlite::Result<Vec<Finding>> {
     let mut statement = connection.prepare_cached("SELECT finding FROM case_findings WHERE case_number = ?1")?;
     let rows = statement.query_map(params![number.0], |row| row.get::<_, String>(0))?;
     rows.map(|text| from_json(&text?)).collect()
 }
 
-pub(super) fn sightings(connection: &rusqlite::Connection, key: &CaseKey) -> rusqlite::Result<Vec<Sighting>> {
+pub(super) fn sightings(connection: &Connection, key: &CaseKey) -> rusqlite::Result<Vec<Sighting>> {
     let mut statement = connection.prepare_cached(
         "SELECT l.name, s.idx, s.kind, s.logged_at, s.seen_at,
                 NOT s.doubted AND ((s.idx >= l.start_index AND s.idx < l.verified_size)

@@ -28,7 +28,7 @@ pub struct Position {
 }
 
 /// Which of the two positions in a log moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// The one that follows the head.
     Live,
@@ -126,6 +126,22 @@ impl Books {
                     ],
                 )
                 .map(|_| ())
+        })
+        .await
+    }
+
+    /// Puts down what the log list calls these logs now; those that were never begun are passed over.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn name_logs(&self, names: Vec<(LogId, String)>) -> Result<(), BooksError> {
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            for (log_id, name) in names {
+                let sql = "UPDATE logs SET name = ?2 WHERE log_id = ?1 AND name <> ?2";
+                transaction.execute(sql, params![log_id.0, name])?;
+            }
+            transaction.commit()
         })
         .await
     }

@@ -15,25 +15,29 @@ mod entries;
 mod listing;
 mod opinions;
 mod promises;
+mod rescan;
+mod statistics;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-pub use backlog::{Backlog, Gap};
+pub use backlog::{Backlog, Gap, keeps_up};
 pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
 pub use listing::{CaseDetail, CaseLine, LogLine};
 pub use opinions::{Answered, Heard, Opinion, OpinionQueue, PendingOpinion, Questions};
 pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
+pub use rescan::Judged;
+pub use statistics::{Counted, Statistics};
 
 /// Books of format 1, and what makes each format of the one before it.
-const SCHEMA: [&str; 2] = [include_str!("schema.sql"), include_str!("opinions.sql")];
+const SCHEMA: [&str; 3] = [include_str!("schema.sql"), include_str!("statistics.sql"), include_str!("opinions.sql")];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.
 const QUEUE_LENGTH: usize = 64;
@@ -155,6 +159,8 @@ impl Books {
                 .map_err(|e| BooksError::Unusable { path: path.to_path_buf(), reason: e.to_string() })?;
         }
         let mut connection = connect(path, OpenFlags::default())?;
+        // `ctwarden rescan --apply` writes beside the daemon: whoever comes second waits instead of failing half-way.
+        connection.set_transaction_behavior(TransactionBehavior::Immediate);
         prepare(&mut connection).map_err(|e| classify(path, e))??;
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         Ok(Books {

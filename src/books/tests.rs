@@ -74,6 +74,7 @@ fn examination(hit: &PendingHit, rules: &[&'static str]) -> Examination {
         not_evaluable: vec![],
         questions: None,
         promises: vec![],
+        counted: Default::default(),
         examine_again_at: None,
         version: hit.version,
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::format::Format;
 use super::run::runtime;
 use super::{CliError, Exit};
-use crate::books::{Books, BooksError, PromiseLine};
+use crate::books::{Books, BooksError, LogLine, PromiseLine, keeps_up};
 use crate::case::parse_case_name;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
@@ -62,8 +62,8 @@ pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
         if line.backlog > 0 {
             writeln!(out, "  {} entries below the head are still to be read", line.backlog)?;
         }
-        if line.read_rate < line.growth_rate && line.tree_size.is_some_and(|size| size > line.downloaded) {
-            writeln!(out, "  cannot keep up: growth {:.1}/s, achieved {:.1}/s", line.growth_rate, line.read_rate)?;
+        if let Some(text) = cannot_keep_up(line) {
+            writeln!(out, "  {text}")?;
         }
         if line.lost > 0 {
             writeln!(out, "  {} entries are not served by the log; they are asked for again", line.lost)?;
@@ -76,6 +76,12 @@ pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
             .try_for_each(|promise| writeln!(out, "  serial {}  {}", promise.serial, promise_text(promise)))?;
     }
     Ok(Exit::Nothing)
+}
+
+/// The statement about a log that grew faster than it was read; that leaves a backlog at its head.
+fn cannot_keep_up(line: &LogLine) -> Option<String> {
+    let (growth, read) = (line.growth_rate, line.read_rate);
+    (!keeps_up(growth, read)).then(|| format!("cannot keep up: growth {growth:.1}/s, achieved {read:.1}/s"))
 }
 
 fn promise_text(promise: &PromiseLine) -> String {
@@ -152,4 +158,35 @@ pub fn show(config: &Config, id: &str, format: Format, out: &mut dyn Write) -> R
         }
     }
     Ok(Exit::Nothing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ct::key::LogId;
+
+    #[test]
+    fn a_log_that_grows_faster_than_it_is_read_is_said_to() {
+        let line = |growth_rate, read_rate| LogLine {
+            log_id: LogId([1; 32]),
+            log: "log.example/1".to_string(),
+            start_index: 0,
+            downloaded: 10,
+            verified: 10,
+            backlog: 0,
+            lost: 0,
+            growth_rate,
+            read_rate,
+            tree_size: Some(10),
+            tree_head_at: None,
+            sightings: 0,
+            misbehaviours: 0,
+            updated_at: Timestamp::EPOCH,
+        };
+        let said = cannot_keep_up(&line(44.52, 38.4));
+        assert_eq!(said.as_deref(), Some("cannot keep up: growth 44.5/s, achieved 38.4/s"));
+        for (growth, read) in [(0.0, 0.0), (30.0, 30.0), (30.0, 29.9), (30.0, 900.0)] {
+            assert_eq!(cannot_keep_up(&line(growth, read)), None, "{growth} {read}");
+        }
+    }
 }

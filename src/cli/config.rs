@@ -62,6 +62,9 @@ fn summary(config: &Config) -> Vec<(&'static str, String)> {
         ListSource::File(path) => ("logs", format!("of {}, {}", path.display(), config.logs.states.join(", "))),
         ListSource::Url(url) => ("logs", format!("of {url}, {}", config.logs.states.join(", "))),
     });
+    if let Some(signing) = &config.logs.signing {
+        lines.push(("list key", format!("{}: a list that it did not sign is not used", signing.key_file.display())));
+    }
     for issuer in &config.issuers {
         let reach = match issuer.source {
             IssuerSource::Certificate(_) => "precertificates and certificates",

@@ -8,6 +8,7 @@ pub mod evidence;
 pub mod format;
 pub mod issuance;
 pub mod lint;
+pub mod rescan;
 pub mod rules;
 pub mod run;
 
@@ -119,6 +120,24 @@ pub enum Command {
         #[command(flatten)]
         #[allow(missing_docs)]
         output: Output,
+    },
+    /// Judge every certificate in the books again and show what is different from what is on record
+    Rescan {
+        /// Certificates logged since this time, RFC 3339 or YYYY-MM-DD [default: all]
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        since: Option<Timestamp>,
+        /// Compare this rule only; may be repeated
+        #[arg(long = "rule", value_name = "ID")]
+        rules: Vec<String>,
+        /// Have the daemon write cases for what is new, and tell people
+        #[arg(long)]
+        apply: bool,
+        /// Do not go on where an earlier one was interrupted
+        #[arg(long)]
+        from_start: bool,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        reading: Reading,
     },
     /// List the rules with their severities, sections and revocation clocks
     Rules {
@@ -305,6 +324,10 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
             Err(lint::LintError::Output(error)) => Err(CliError::Output(error)),
             Err(error) => Err(CliError::Failed(error.to_string())),
         },
+        Command::Rescan { since, rules, apply, from_start, reading } => {
+            let question = rescan::Question { since, rules, apply };
+            rescan::rescan(&load(&reading.config)?, question, from_start, reading.output.format, out)
+        }
         Command::Rules { format } => {
             rules::rules(&crate::exam::rules(), format, out)?;
             Ok(Exit::Nothing)

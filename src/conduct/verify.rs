@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{FORMAT, Kind};
+use super::{FORMAT, Kind, extra};
 use crate::clock::{Span, Timestamp};
 use crate::ct::compact_range::CompactRange;
 use crate::ct::key::{LogId, LogKey};
@@ -71,6 +71,9 @@ pub fn verify(bytes: &[u8]) -> Result<Worth, EvidenceError> {
     for (at, head) in listed.iter().enumerate() {
         let opened = SignedTreeHead::reopen_json(head.to_string().as_bytes(), &key);
         heads.push(opened.map_err(|e| EvidenceError::Head(at + 1, e.to_string()))?);
+    }
+    if kind == Kind::ExtraData {
+        return extra::weigh(&file["more"]);
     }
     if kind == Kind::SctNotHonoured {
         return Ok(promised(&key, &heads, &file["more"]));

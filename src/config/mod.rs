@@ -17,7 +17,7 @@ mod raw;
 mod tests;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -29,6 +29,7 @@ use problem::{plain, quote, read_file};
 use raw::{RawConfig, RawIssuance};
 
 use crate::clock::{Span, Timestamp};
+use crate::ct::list_key::ListKey;
 use crate::evidence::caa::issue_value;
 use crate::evidence::{Policy, methods::section};
 use crate::finding::KeyHash;
@@ -71,6 +72,8 @@ pub struct Config {
 pub struct LogsConfig {
     /// The log list, in the v3 JSON format.
     pub list: ListSource,
+    /// Who must have signed it; `None`: its signature is not looked at.
+    pub signing: Option<ListSigning>,
     /// An e-mail address or URL that goes into the User-Agent; printable ASCII.
     pub contact: String,
     /// Where a log that was never read before is begun.
@@ -79,6 +82,10 @@ pub struct LogsConfig {
     pub refresh: Span,
     /// The states of the log list whose logs are followed; words of the v3 JSON format.
     pub states: Vec<String>,
+    /// Logs that take only certificates whose notAfter is before this time are not followed.
+    pub expiring_after: Option<Timestamp>,
+    /// Addresses of this machine from which logs are asked, each once; none: the system chooses.
+    pub source_addresses: Vec<IpAddr>,
     /// `[[logs.override]]`: corrections to single logs of the list.
     pub overrides: Vec<LogOverride>,
 }
@@ -90,6 +97,17 @@ pub enum ListSource {
     File(PathBuf),
     /// An https URL, or an http URL on loopback.
     Url(String),
+}
+
+/// The signature that a log list must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListSigning {
+    /// The publisher's key.
+    pub key: ListKey,
+    /// Where that key was read.
+    pub key_file: PathBuf,
+    /// Where the signature is.
+    pub signature: ListSource,
 }
 
 /// Where a log that was never read before is begun.

@@ -28,10 +28,14 @@ pub struct RawConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct RawLogs {
     pub list: Option<String>,
+    pub list_key: Option<String>,
+    pub list_signature: Option<String>,
     pub contact: Option<String>,
     pub start: Option<String>,
     pub refresh: Option<String>,
     pub states: Option<Vec<String>>,
+    pub expiring_after: Option<String>,
+    pub source_addresses: Option<Vec<String>>,
     pub r#override: Vec<RawOverride>,
 }
 

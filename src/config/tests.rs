@@ -18,12 +18,16 @@ impl Place {
         place.write("two.pem", format!("{ca}{}", certificate(true).0).as_bytes());
         place.write("password", b"correct horse\r\n");
         place.write("list.json", b"{}");
+        let spki = crate::ct::signer::LogSigner::generate().spki_der();
+        let spki = crate::ct::to_base64(&spki);
+        let public = format!("-----BEGIN PUBLIC KEY-----\n{spki}\n-----END PUBLIC KEY-----\n");
+        place.write("log_list_pubkey.pem", public.as_bytes());
         place
     }
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
-    fn write(&self, name: &str, bytes: &[u8]) {
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) {
         std::fs::write(self.path(name), bytes).unwrap();
     }
     pub(super) fn load(&self, text: &str) -> Result<Config, Problems> {
@@ -75,6 +79,7 @@ fn a_short_configuration_gets_the_defaults() {
     assert_eq!(config.logs.list, ListSource::File(place.path("list.json")));
     assert_eq!((config.logs.start, config.logs.refresh), (StartAt::Beginning, Span::from_seconds(3600)));
     assert_eq!(config.logs.states, ["qualified", "usable", "readonly"]);
+    assert_eq!(config.logs.signing, None);
     assert_eq!(config.data_directory, place.path("data"));
     assert_eq!(config.books, place.path("data/books.sqlite"));
     assert_eq!(config.issuance.source, IssuanceSource::Embedded);
@@ -232,7 +237,7 @@ all_issuers = "yes"
 }
 
 /// Replaces one piece of the good configuration and expects exactly one problem that says `expected`.
-fn one_problem(place: &Place, from: &str, to: &str, expected: &str) {
+pub(super) fn one_problem(place: &Place, from: &str, to: &str, expected: &str) {
     assert!(GOOD.contains(from), "{from}");
     let said = place.problems(&GOOD.replace(from, to));
     assert!(said.len() == 1 && said[0].contains(expected), "{to}: said {said:#?}\nexpected {expected}");

@@ -218,6 +218,8 @@ pub fn nodes_between(from: u64, size: u64) -> Vec<EdgeNode> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::ct::tile::{HASH_TILE_BYTES, TILE_WIDTH};
     use crate::ct::vectors::{leaf, naive_path, naive_root};
@@ -319,5 +321,62 @@ mod tests {
         assert_eq!(CompactRange::from_right_edge(0, leaf(0), &[]), Err(RangeError::Empty));
         assert!(CompactRange::from_right_edge(4, leaf(3), &[leaf(0)]).is_err());
         assert_eq!(CompactRange::from_bytes(&CompactRange::empty().to_bytes()), Ok(CompactRange::empty()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+        /// A tree grown by leaves and by whole subtrees, in pieces of any size, has at the end of each piece the root of
+        /// the naive tree, and its edge is found again by every other way.
+        #[test]
+        fn grown_in_any_pieces_it_is_the_naive_tree(
+            pieces in prop::collection::vec((0usize..90, prop::option::of(0u8..7)), 1..12),
+        ) {
+            let leaves: Vec<Hash> = (0..2_000).map(leaf).collect();
+            let (mut range, mut size) = (CompactRange::empty(), 0);
+            for (count, level) in pieces {
+                let before = range.clone();
+                match level {
+                    None => {
+                        range.append(&leaves[size..size + count]);
+                        size += count;
+                    }
+                    Some(level) => {
+                        let width = 1 << level;
+                        let added = range.push_subtree(level, naive_root(&leaves[size..size + width]));
+                        prop_assert_eq!(added.is_some(), size % width == 0);
+                        if added.is_none() {
+                            prop_assert_eq!(&range, &before);
+                            continue;
+                        }
+                        size += width;
+                    }
+                }
+                let grown = &leaves[..size];
+                prop_assert_eq!(range.tree_root(), TreeRoot { size: size as u64, hash: naive_root(grown) });
+                prop_assert_eq!(range.hashes().len(), size.count_ones() as usize);
+                prop_assert_eq!(CompactRange::from_bytes(&range.to_bytes()), Ok(range.clone()));
+                prop_assert_eq!(CompactRange::from_nodes(size as u64, range.hashes()), Ok(range.clone()));
+                if let Some((last, _)) = grown.split_last() {
+                    let path = naive_path(size - 1, grown);
+                    prop_assert_eq!(CompactRange::from_right_edge(size as u64, *last, &path), Ok(range.clone()));
+                }
+            }
+        }
+
+        /// One leaf exchanged, left out or given twice is another root.
+        #[test]
+        fn another_leaf_is_another_root(size in 1usize..300, at in any::<prop::sample::Index>(), how in 0..3) {
+            let mut leaves: Vec<Hash> = (0..size as u64).map(leaf).collect();
+            let (root, at) = (naive_root(&leaves), at.index(size));
+            match how {
+                0 => leaves[at][31] ^= 1,
+                1 => drop(leaves.remove(at)),
+                _ => leaves.insert(at, leaves[at]),
+            }
+            let mut range = CompactRange::empty();
+            range.append(&leaves);
+            prop_assert_ne!(range.root(), root);
+        }
     }
 }

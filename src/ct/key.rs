@@ -107,6 +107,10 @@ pub struct DigitallySigned<'a> {
 }
 
 impl<'a> DigitallySigned<'a> {
+    /// A signature that comes without its algorithm numbers: by SHA-256 and the algorithm of `key`.
+    pub(super) fn bare(signature: &'a [u8], key: &LogKey) -> DigitallySigned<'a> {
+        DigitallySigned { hash: HASH_SHA256, algorithm: key.algorithm, signature }
+    }
     /// Reads `struct { SignatureAndHashAlgorithm algorithm; opaque signature<0..2^16-1>; }`, which must fill `bytes`.
     pub fn parse(bytes: &'a [u8]) -> Result<DigitallySigned<'a>, SignatureError> {
         let mut reader = Reader::new(bytes);

@@ -13,6 +13,7 @@ pub mod entries;
 mod hostile;
 pub mod key;
 pub mod leaf;
+pub mod list_key;
 pub mod log_list;
 pub mod log_url;
 pub mod note;

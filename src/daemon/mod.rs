@@ -17,6 +17,7 @@ use crate::books::{Books, BooksError, DirectoryLock, lock_directory};
 use crate::cache::Cache;
 use crate::clock::{Clock, Span, Timestamp};
 use crate::config::{self, Config, IssuanceSource};
+use crate::ct::key::LogId;
 use crate::ct::log_list::Log;
 use crate::exam;
 use crate::issuance::{Embedded, IssuanceDb};
@@ -29,8 +30,8 @@ use crate::web::{self, Readiness};
 pub use error::DaemonError;
 use follows::{Assignment, Follows};
 use lists::{ListRead, ListReader};
+pub use open::{grounds, notifier, tables};
 use open::{judges, watchlist};
-pub use open::{notifier, tables};
 use reload::Answer;
 
 /// How long a run that is to end waits, after everything is read, for messages that cannot be delivered.
@@ -72,11 +73,13 @@ impl Daemon {
         metrics.declare_issuer("other");
         let tables = tables(&config, &metrics)?;
         let (notifier, recipients) = notifier(&config)?;
-        let fetcher = Fetcher::new(&config.logs.contact, clock.clone()).map_err(DaemonError::Http)?;
-        let mut list = ListReader::new(config.logs.list.clone(), fetcher.clone(), cache.clone());
+        let (contact, addresses) = (&config.logs.contact, &config.logs.source_addresses);
+        let fetcher = Fetcher::from_addresses(contact, clock.clone(), addresses).map_err(DaemonError::Http)?;
+        let mut list = ListReader::new(&config.logs, fetcher.clone(), cache.clone());
         let read = list.read(&config.logs).await?;
         report(&config, &metrics, &read, clock.now());
         let (known, chosen) = (read.known, read.chosen);
+        books.name_logs(names(&known)).await?;
         for incident in cache.take_incidents() {
             metrics.cache_incident();
             tracing::warn!(incident, "cache");
@@ -223,6 +226,7 @@ impl Work {
         match self.list.read(&self.config.logs).await {
             Ok(read) => {
                 report(&self.config, &self.walk.metrics, &read, self.walk.clock.now());
+                self.walk.books.name_logs(names(&read.known)).await?;
                 self.walk.learn_logs(read.known);
                 Ok(self.follows.assign(read.chosen).await?)
             }
@@ -267,8 +271,8 @@ impl Work {
             Ok(renewed) => renewed,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let mut other_list = (*self.list.source() != new.logs.list)
-            .then(|| ListReader::new(new.logs.list.clone(), self.fetcher.clone(), self.walk.cache.clone()));
+        let mut other_list = (!self.list.reads(&new.logs))
+            .then(|| ListReader::new(&new.logs, self.fetcher.clone(), self.walk.cache.clone()));
         let read = match other_list.as_mut().unwrap_or(&mut self.list).read(&new.logs).await {
             Ok(read) => read,
             Err(error) => return Ok(Err(error.to_string())),
@@ -283,6 +287,7 @@ impl Work {
             self.start_loops();
             self.follows.renew(self.walk.clone());
         }
+        self.walk.books.name_logs(names(&read.known)).await?;
         self.walk.learn_logs(read.known);
         self.follows.assign(read.chosen).await?;
         Ok(Ok((applied, restart)))
@@ -303,6 +308,11 @@ async fn next(reloads: &mut Option<mpsc::Receiver<()>>) -> Option<()> {
         Some(requests) => requests.recv().await,
         None => std::future::pending().await,
     }
+}
+
+/// What the logs of a list are called, for the books: a log may have moved while it was not followed.
+fn names(logs: &[Arc<Log>]) -> Vec<(LogId, String)> {
+    logs.iter().map(|log| (log.log_id, log.name.clone())).collect()
 }
 
 /// Counts and says how the reading of the log list went.

@@ -4,12 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::DaemonError;
-use crate::config::{Config, IssuerSource, MailProfile, MailTls, MailTransport};
+use super::lists::ListReader;
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::config::{Config, IssuanceSource, IssuerSource, MailProfile, MailTls, MailTransport};
+use crate::issuance::{Embedded, IssuanceDb};
 use crate::judges::{self, Judge};
 use crate::lint::{SuffixList, Tables};
 use crate::metrics::{Input, Metrics};
 use crate::notify::mail::{Addressing, Profile};
 use crate::notify::{Folder, Notifier, Smtp, SmtpSettings, Tls};
+use crate::pipeline::Grounds;
+use crate::promise::KnownLogs;
+use crate::tail::Fetcher;
 use crate::watch::{Issuer, Watchlist};
 
 /// Whose certificates are ours.
@@ -90,4 +97,38 @@ pub fn notifier(config: &Config) -> Result<(Notifier, Vec<Addressing>), DaemonEr
     };
     let recipients = mail.to.iter().map(|to| Addressing::parse(&mail.from, to, profile));
     Ok((notifier, recipients.collect::<Result<_, _>>()?))
+}
+
+/// What examinations rest on, for a command that examines beside the daemon, with the CA's record, and what could not
+/// be had.
+///
+/// # Errors
+/// What the configuration names and cannot be used.
+pub async fn grounds(config: &Config, clock: Clock) -> Result<(Grounds, IssuanceDb, Vec<String>), DaemonError> {
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), env!("CTWARDEN_COMMIT"));
+    let fetcher = Fetcher::new(&config.logs.contact, clock.clone()).map_err(DaemonError::Http)?;
+    let mut missing = Vec::new();
+    let known = {
+        // The daemon may have the cache to itself: then the list is read where it comes from.
+        let cache = Arc::new(Cache::open(&config.data_directory.join("cache"), clock));
+        match ListReader::new(&config.logs, fetcher, cache).read(&config.logs).await {
+            Ok(read) => read.known,
+            Err(error) => {
+                missing.push(format!("{error}; SCTs cannot be verified without it"));
+                Vec::new()
+            }
+        }
+    };
+    let issuance = match config.issuance.source {
+        IssuanceSource::Embedded => IssuanceDb::Embedded(Embedded::open(&config.data_directory)?),
+        IssuanceSource::None => IssuanceDb::None,
+    };
+    let grounds = Grounds {
+        watchlist: Arc::new(watchlist(config)?),
+        tables: Arc::new(tables(config, &metrics)?),
+        terms: Arc::new(config.issuance.terms.clone()),
+        logs: Arc::new(KnownLogs::new(known)),
+        grace: config.issuance.grace,
+    };
+    Ok((grounds, issuance, missing))
 }

@@ -95,6 +95,7 @@ pub(super) fn answer(data_directory: &Path, answer: &Answer) -> std::io::Result<
 pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let differs = [
         ("logs.contact", old.logs.contact != new.logs.contact),
+        ("logs.source_addresses", old.logs.source_addresses != new.logs.source_addresses),
         ("data.directory", old.data_directory != new.data_directory),
         ("books.url", old.books != new.books),
         ("issuance.source", old.issuance.source != new.issuance.source),
@@ -113,6 +114,7 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
 pub(super) fn applied(old: &Config, new: &Config) -> Vec<String> {
     let mut logs = new.logs.clone();
     logs.contact.clone_from(&old.logs.contact);
+    logs.source_addresses.clone_from(&old.logs.source_addresses);
     let differs = [
         ("logs", old.logs != logs),
         ("issuer", old.issuers != new.issuers),
@@ -126,6 +128,7 @@ pub(super) fn applied(old: &Config, new: &Config) -> Vec<String> {
 pub(super) fn in_force(old: &Config, new: Config) -> Config {
     let mut logs = new.logs;
     logs.contact.clone_from(&old.logs.contact);
+    logs.source_addresses.clone_from(&old.logs.source_addresses);
     Config { logs, issuers: new.issuers, watch_all_issuers: new.watch_all_issuers, mail: new.mail, ..old.clone() }
 }
 

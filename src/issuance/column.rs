@@ -178,7 +178,8 @@ fn name(text: &str) -> Result<String, String> {
         true => bare.to_ascii_lowercase(),
         false => idna::domain_to_ascii(bare).unwrap_or_default(),
     };
-    if ascii.is_empty() || ascii.contains(' ') {
+    // As A-labels a name is longer than it was.
+    if ascii.is_empty() || ascii.contains(' ') || star.len() + ascii.len() > TEXT_LIMIT {
         return Err(format!("{} is not a domain name or an IP address", told(Raw::Text(text))));
     }
     Ok(format!("{star}{ascii}"))
@@ -230,6 +231,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_a_reason() {
         let long = "a".repeat(1_001);
+        // 990 bytes as U-labels, more than 1,000 as A-labels; found by the fuzz target "feed".
+        let grows = format!("{}eu", "ųa.".repeat(247));
         let refused = [
             (Kind::Id, Raw::Number(0), "from 1"),
             (Kind::Count, Raw::Text("1.5"), "whole number"),
@@ -243,6 +246,7 @@ mod tests {
             (WORDS, Raw::Text("secret"), "public, internal"),
             (Kind::Name, Raw::Text("a b"), "not a domain name"),
             (Kind::Name, Raw::Text("*."), "not a domain name"),
+            (Kind::Name, Raw::Text(&grows), "not a domain name"),
             (Kind::Sha256, Raw::Text("abc"), "64 hexadecimal"),
             (Kind::Serial, Raw::Number(12), "hexadecimal text"),
             (Kind::Serial, Raw::Text("xyz"), "not a serial"),

@@ -55,6 +55,8 @@ words!(
         Timestamp => "timestamp",
         /// An entry that states another index than its own.
         LeafIndex => "leaf_index",
+        /// A precertificate, a chain or an issuer that does not belong to its entry.
+        ExtraData => "extra_data",
     }
 );
 words!(

@@ -9,7 +9,7 @@ pub enum Kind {
     Gauge,
     /// Seconds since the Unix epoch with their fraction; 0 means never.
     Time,
-    /// Entries per second with their fraction.
+    /// Events per second with their fraction.
     Rate,
     /// Seconds in fixed buckets.
     Histogram,
@@ -45,6 +45,7 @@ pub static TABLE: &[MetricInfo] = &[
     row("ctwarden_log_backlog_entries", Kind::Gauge, &["log"], "Entries of the newest tree head that are not read yet."),
     row("ctwarden_log_growth_entries_per_second", Kind::Rate, &["log"], "How fast the log grew over the last ten seconds or more in which it was read."),
     row("ctwarden_log_read_entries_per_second", Kind::Rate, &["log"], "How fast the log was read in the same time: less than its growth means that it cannot keep up."),
+    row("ctwarden_log_pace_requests_per_second", Kind::Rate, &["log"], "Requests per second that the host of the log is known to allow all its logs together; 0: it never asked for less."),
     row("ctwarden_log_requests_total", Kind::Counter, &["log", "outcome"], "Requests to the log by outcome."),
     row("ctwarden_log_verification_failures_total", Kind::Counter, &["log", "check"], "Proofs, hashes and signatures of the log that did not verify."),
     row("ctwarden_promises", Kind::Gauge, &["state"], "SCTs embedded in certificates of watched issuers: open, kept, broken, or of an unknown log."),

@@ -79,6 +79,7 @@ fn reports_arrive_where_they_belong() {
     metrics.entries(log, 300, 2);
     metrics.request(log, Outcome::Ok, now);
     metrics.request(log, Outcome::RateLimited, now.plus(Span::from_seconds(9)));
+    metrics.pace(log, Some(0.25));
     metrics.verification_failure(log, Check::Root);
     metrics.promises("kept", 7);
     metrics.sct_failure(log, SctFailure::NotHonoured);
@@ -95,6 +96,9 @@ fn reports_arrive_where_they_belong() {
     is("ctwarden_log_tree_head_timestamp_seconds{log=\"log.example/2026h2\"}", now.seconds_f64());
     is("ctwarden_log_last_success_timestamp_seconds{log=\"log.example/2026h2\"}", now.seconds_f64());
     is("ctwarden_log_requests_total{log=\"log.example/2026h2\",outcome=\"rate_limited\"}", 1.0);
+    is("ctwarden_log_pace_requests_per_second{log=\"log.example/2026h2\"}", 0.25);
+    metrics.pace(log, None);
+    is("ctwarden_log_pace_requests_per_second{log=\"log.example/2026h2\"}", 0.0);
     is("ctwarden_log_verification_failures_total{check=\"root\",log=\"log.example/2026h2\"}", 1.0);
     is("ctwarden_entries_unparsable_total{log=\"log.example/2026h2\"}", 2.0);
     is("ctwarden_promises{state=\"kept\"}", 7.0);

@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Walk;
+use super::counting::Counting;
 use crate::books::{BooksError, Examination, Opened, PendingHit, Questions};
 use crate::case::EntryKind;
 use crate::clock::{Span, Timestamp};
+use crate::evidence;
 use crate::exam::{self, Examinee, Policy};
 use crate::finding::{KeyHash, RuleInfo, Severity, Verdict};
 use crate::issuance::Query;
 use crate::judges::opinion::Said;
+use crate::lint::Tables;
 use crate::metrics::{OTHER_LINTERS, SctFailure};
 use crate::promise::{self, KnownLogs, Promise};
 use crate::record::Lookup;
-use crate::watch::{Form, Standing};
+use crate::watch::{Form, Standing, Watchlist};
 
 /// Hits examined in one transaction.
 const BATCH: usize = 256;
@@ -47,20 +50,24 @@ pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
     let mut hits = walk.storage(walk.books.due_hits(now, BATCH).await)?;
     let count = hits.len();
     if count > 0 {
-        // The form that says most comes first: the certificate, the precertificate, the TBSCertificate alone.
-        for hit in &mut hits {
-            hit.ders.sort_by_key(|(kind, form, _)| (*form != Form::Certificate, *kind != EntryKind::Certificate));
-        }
+        hits.iter_mut().for_each(sort_forms);
         let queries: Vec<Query> = hits.iter().map(query).collect();
         let lookups = walk.issuance.find(&queries).await;
         count_answers(walk, &lookups, now);
-        let judging = walk.clone();
+        let grounds = walk.grounds();
+        let judges: Vec<String> = walk.judges.iter().map(|judge| judge.settings.name.clone()).collect();
+        let mut counting = Counting::begin(walk, &hits).await?;
         let judged = tokio::task::spawn_blocking(move || {
-            let judged = hits.into_iter().zip(lookups).map(|(hit, lookup)| judge(&judging, hit, &lookup, now));
-            judged.collect::<Vec<_>>()
+            let judged = hits
+                .into_iter()
+                .zip(lookups)
+                .map(|(hit, lookup)| judge(&grounds, &mut counting, &judges, hit, &lookup, now));
+            let (mut examinations, verdicts): (Vec<Examination>, Vec<_>) = judged.unzip();
+            counting.finish(&mut examinations);
+            (examinations, verdicts)
         });
-        let (examinations, verdicts): (Vec<Examination>, Vec<_>) = match judged.await {
-            Ok(judged) => judged.into_iter().unzip(),
+        let (examinations, verdicts) = match judged.await {
+            Ok(judged) => judged,
             Err(error) => match error.try_into_panic() {
                 // Rules are run under catch_unwind, so that this is not the panic of a rule.
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -90,7 +97,7 @@ pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
     Ok(count)
 }
 
-fn query(hit: &PendingHit) -> Query {
+pub(super) fn query(hit: &PendingHit) -> Query {
     let certificate = hit.ders.first().and_then(|(_, form, der)| exam::parse(*form, der).ok());
     let names = certificate.map(|certificate| exam::presented(&certificate).names).unwrap_or_default();
     Query { key: hit.key.clone(), names }
@@ -104,46 +111,90 @@ fn count_answers(walk: &Walk, lookups: &[Lookup], now: Timestamp) {
     }
 }
 
-type Verdicts = Vec<(&'static RuleInfo, Verdict)>;
+pub(super) type Verdicts = Vec<(&'static RuleInfo, Verdict)>;
 
-fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Examination, Verdicts) {
-    let ders: Vec<(Form, Vec<u8>)> = hit.ders.iter().map(|(_, form, der)| (*form, der.clone())).collect();
-    // The log's word on when it logged is not taken beyond what we saw with our own eyes: an entry dated far ahead would
-    // otherwise have a grace that never ends.
-    let first_logged_at = hit.first_logged_at.min(hit.first_seen_at);
-    let issuer_known = hit.key.issuer_key_hash != KeyHash::default();
-    let examinee = Examinee {
-        standing: hit.standing,
-        issuer_key_hash: hit.key.issuer_key_hash,
-        remark: &hit.remark,
-        ders: &ders,
-        first_logged_at,
-        siblings: issuer_known.then_some(hit.siblings),
-        lookup,
-    };
-    let logs = walk.known_logs();
-    let policy =
-        Policy { watchlist: &walk.watchlist, tables: &walk.tables, terms: &walk.terms, logs: &logs, grace: walk.grace };
-    let verdicts = exam::examine(&examinee, policy, now);
+/// What an examination rests on, held together for as long as one takes.
+#[derive(Clone, Debug)]
+pub struct Grounds {
+    /// Whose certificates are ours.
+    pub watchlist: Arc<Watchlist>,
+    /// TLDs, suffixes.
+    pub tables: Arc<Tables>,
+    /// The CA's own terms.
+    pub terms: Arc<evidence::Policy>,
+    /// The logs whose SCTs can be verified.
+    pub logs: Arc<KnownLogs>,
+    /// How long after logging the CA's record may lack a certificate.
+    pub grace: Span,
+}
+
+impl Grounds {
+    /// The verdict of every rule about a hit.
+    pub(super) fn verdicts(&self, hit: &PendingHit, lookup: &Lookup, now: Timestamp) -> Verdicts {
+        let ders: Vec<(Form, Vec<u8>)> = hit.ders.iter().map(|(_, form, der)| (*form, der.clone())).collect();
+        let issuer_known = hit.key.issuer_key_hash != KeyHash::default();
+        let examinee = Examinee {
+            standing: hit.standing,
+            issuer_key_hash: hit.key.issuer_key_hash,
+            remark: &hit.remark,
+            ders: &ders,
+            first_logged_at: logged_at(hit),
+            siblings: issuer_known.then_some(hit.siblings),
+            lookup,
+        };
+        let policy = Policy {
+            watchlist: &self.watchlist,
+            tables: &self.tables,
+            terms: &self.terms,
+            logs: &self.logs,
+            grace: self.grace,
+        };
+        exam::examine(&examinee, policy, now)
+    }
+}
+
+/// The log's word on when it logged is not taken beyond what we saw with our own eyes: an entry dated far ahead would
+/// otherwise have a grace that never ends.
+fn logged_at(hit: &PendingHit) -> Timestamp {
+    hit.first_logged_at.min(hit.first_seen_at)
+}
+
+/// The form that says most comes first: the certificate, the precertificate, the TBSCertificate alone.
+pub(super) fn sort_forms(hit: &mut PendingHit) {
+    hit.ders.sort_by_key(|(kind, form, _)| (*form != Form::Certificate, *kind != EntryKind::Certificate));
+}
+
+fn judge(
+    grounds: &Grounds,
+    counting: &mut Counting,
+    judges: &[String],
+    hit: PendingHit,
+    lookup: &Lookup,
+    now: Timestamp,
+) -> (Examination, Verdicts) {
+    let mut verdicts = grounds.verdicts(&hit, lookup, now);
+    let certificate = hit.ders.first().and_then(|(_, form, der)| exam::parse(*form, der).ok());
+    let issued = certificate.as_ref().map_or(now, |cert| exam::issued(cert, lookup, logged_at(&hit)).earliest);
+    let (more, counted) = counting.take(&hit, &grounds.tables.suffixes, issued);
+    verdicts.extend(more);
     let (mut findings, not_evaluable) = exam::outcome(&verdicts);
     let ours = hit.standing == Standing::Ours;
-    let certificate = ders.first().and_then(|(form, der)| exam::parse(*form, der).ok());
     let questions = certificate.as_ref().filter(|c| ours && !c.is_ca() && !c.is_tbs_only()).and_then(|certificate| {
-        let judges: Vec<String> = walk.judges.iter().map(|judge| judge.settings.name.clone()).collect();
-        let issued = exam::issued(certificate, lookup, first_logged_at);
-        (!judges.is_empty()).then(|| Questions { judges, said: Said::new(&findings, issued) })
+        let issued = exam::issued(certificate, lookup, logged_at(&hit));
+        let said = || Questions { judges: judges.to_vec(), said: Said::new(&findings, issued) };
+        (!judges.is_empty()).then(said)
     });
     if !exam::opens_a_case(&verdicts) {
         findings.clear();
     }
     // The record counts for certificates of ours alone; nobody else's can be in it.
-    let grace_ends = first_logged_at.plus(walk.grace);
+    let grace_ends = logged_at(&hit).plus(grounds.grace);
     let examine_again_at = match lookup {
         Lookup::Unavailable { .. } if ours => Some(now.plus(DATABASE_RETRY)),
         Lookup::Unknown { .. } if ours && now < grace_ends => Some(grace_ends),
         _ => None,
     };
-    let promises = promises(&hit, &logs, now);
+    let promises = promises(&hit, &grounds.logs, now);
     let examination = Examination {
         hit_id: hit.hit_id,
         certificate: exam::certificate_facts(&hit.issuer, &hit.key, certificate.as_ref(), &hit.ders),
@@ -153,6 +204,7 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
         not_evaluable,
         promises,
         questions,
+        counted,
         examine_again_at,
         version: hit.version,
     };

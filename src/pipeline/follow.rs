@@ -64,7 +64,8 @@ pub async fn follow(
 ) -> Result<FollowEnd, BooksError> {
     walk.metrics.declare_log(&log.name);
     let client = LogClient::new(log.clone(), fetcher);
-    let reading = Arc::new(Reading { walk, log, client, left: Default::default(), missing: Default::default() });
+    let (left, missing, strange) = Default::default();
+    let reading = Arc::new(Reading { walk, log, client, left, missing, strange });
     let mut failures = 0;
     let (position, backlog) = loop {
         match begin(&reading, start).await? {
@@ -243,12 +244,8 @@ impl Follower {
                 self.reading.commit(decoded, Some((self.lane, downloaded))).await?;
                 self.show();
                 let head = head.map_or(size, |head| head.tree_size());
-                if let Some((growth, read)) = self.rates.report(&log.name, count, size, head)
-                    && self.lane == Lane::Live
-                {
-                    walk.metrics.rates(&log.name, growth, read);
-                    walk.storage(walk.books.note_rates(log.log_id, growth, read).await)?;
-                }
+                let rates = self.rates.report(&log.name, count, size, head);
+                self.note(rates).await?;
                 Ok(After::ReadOn)
             }
             Step::Sealed { head, verified } => {
@@ -259,6 +256,9 @@ impl Follower {
                 let seal = Seal { log_id: log.log_id, lane: self.lane, head, verified, seen_at: walk.clock.now() };
                 walk.storage(walk.books.commit_seal(seal).await)?;
                 self.show();
+                self.reading.proven(self.lane, size).await?;
+                let rates = self.rates.caught_up(size);
+                self.note(rates).await?;
                 Ok(After::Pause(size, "there are no new entries".to_string()))
             }
             Step::Reread { head } => {
@@ -270,6 +270,7 @@ impl Follower {
                 );
                 walk.metrics.verification_failure(&log.name, Check::Root);
                 walk.storage(walk.books.rewind(log.log_id, self.lane).await)?;
+                self.reading.doubted(self.lane);
                 Ok(After::ReadOn)
             }
             Step::Misbehaved(misconduct) => {
@@ -288,6 +289,14 @@ impl Follower {
                 Ok(After::Pause(size, "it answers with fewer entries than it had".to_string()))
             }
         }
+    }
+
+    /// Shows and keeps new rates of the log: those of the place at its head.
+    async fn note(&self, rates: Option<(f64, f64)>) -> Result<(), BooksError> {
+        let (Some((growth, read)), Lane::Live) = (rates, self.lane) else { return Ok(()) };
+        let (walk, log) = (&self.reading.walk, &self.reading.log);
+        walk.metrics.rates(&log.name, growth, read);
+        walk.storage(walk.books.note_rates(log.log_id, growth, read).await)
     }
 
     fn saw(&mut self, head: &SignedTreeHead) {

@@ -192,6 +192,7 @@ impl Asked {
             Ok(Lookup::Beyond) => Absence::TreeTooSmall,
             Ok(Lookup::Denied(words)) => Absence::NoSuchLeaf(words),
             Ok(Lookup::Other(entry)) => Absence::OtherLeaf(entry),
+            Ok(Lookup::Unmerged(hash)) => Absence::Unmerged(hash),
             Err(error) => {
                 self.failed(&error);
                 return Ok(Look::Unanswered);

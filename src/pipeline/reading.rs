@@ -1,6 +1,7 @@
 //! What both positions in a log have in common: hits out of entries, door 1, misbehaviour, and entries read late.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,8 +11,10 @@ use crate::books::{BooksError, Gap, Lane, NewEntries};
 use crate::cache::Kind as Cached;
 use crate::case::EntryKind;
 use crate::clock::{Span, Timestamp};
+use crate::conduct::extra::{self, Beside};
 use crate::conduct::{Accused, Kind, Misconduct};
 use crate::ct::compact_range::CompactRange;
+use crate::ct::leaf::encode_merkle_tree_leaf;
 use crate::ct::log_list::Log;
 use crate::ct::sth::SignedTreeHead;
 use crate::metrics::{Check, Outcome};
@@ -27,6 +30,8 @@ pub(super) struct Reading {
     pub left: (AtomicU64, AtomicU64),
     /// Issuers that the log does not give, and until when it is not asked for them again.
     pub missing: Mutex<HashMap<[u8; 32], Timestamp>>,
+    /// For each lane what came beside an entry and does not belong to it: the first of those that are not proven yet.
+    pub strange: Mutex<HashMap<Lane, Misconduct>>,
 }
 
 /// How long a log is not asked again for an issuer that it does not give, and how many such issuers are remembered.
@@ -48,9 +53,13 @@ impl Reading {
     /// Door 1 for what one response held. `position` is the one that moves.
     pub async fn commit(&self, decoded: Decoded, position: Option<(Lane, CompactRange)>) -> Result<(), BooksError> {
         let Decoded { leaf_hashes, candidates, malformed, misplaced, lost, .. } = decoded;
-        let mut hits = Vec::new();
+        let lane = position.as_ref().map(|(lane, _)| *lane);
+        let (mut hits, mut strange) = (Vec::new(), None);
         for candidate in candidates {
-            hits.extend(self.hit(candidate).await);
+            if let Some((hit, misconduct)) = self.hit(candidate).await? {
+                hits.push(hit);
+                strange = strange.or(misconduct);
+            }
         }
         let walk = &self.walk;
         let name = &self.log.name;
@@ -78,7 +87,34 @@ impl Reading {
                 format!("{} entries state another index than their own, the first at {index}", misplaced.len());
             self.misbehaved(plain(Kind::LeafIndex, *index, detail)).await?;
         }
+        // One of many will do: the case is about the log.
+        if let (Some(misconduct), Some(lane)) = (strange, lane) {
+            self.strange().entry(lane).or_insert(misconduct);
+        }
         Ok(())
+    }
+
+    /// The entries of a lane are proven up to this size: what came beside one of them is charged. Before, the entry
+    /// itself might be what was garbled on its way.
+    pub async fn proven(&self, lane: Lane, size: u64) -> Result<(), BooksError> {
+        let charged = |misconduct: &Misconduct| misconduct.tree_size < size;
+        let strange = match self.strange().entry(lane) {
+            Entry::Occupied(place) if charged(place.get()) => Some(place.remove()),
+            _ => None,
+        };
+        match strange {
+            Some(misconduct) => self.misbehaved(misconduct).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The entries of a lane are read again.
+    pub fn doubted(&self, lane: Lane) {
+        self.strange().remove(&lane);
+    }
+
+    fn strange(&self) -> MutexGuard<'_, HashMap<Lane, Misconduct>> {
+        self.strange.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn lost(&self, gap: Gap, why: &str, now: Timestamp) -> Result<(), BooksError> {
@@ -112,38 +148,54 @@ impl Reading {
         self.walk.storage(noted)
     }
 
-    /// Judges a candidate, with its issuer's certificate where that can make a difference.
-    async fn hit(&self, candidate: Candidate) -> Option<Hit> {
+    /// Judges a candidate, with its issuer's certificate where that can make a difference, and what the log sent beside
+    /// it.
+    async fn hit(&self, candidate: Candidate) -> Result<Option<(Hit, Option<Misconduct>)>, BooksError> {
         let sent = match &candidate.issuer {
             ChainHead::Certificate(der) => Some(der.as_slice()),
             ChainHead::Fingerprint(_) | ChainHead::Absent => None,
         };
-        let hit = self.walk.watchlist.judge(&candidate, sent)?;
+        let judged = |issuer: Option<&[u8]>| {
+            let hit = self.walk.watchlist.judge(&candidate, issuer)?;
+            Some((hit, beside(&candidate, issuer)))
+        };
+        let Some((hit, strange)) = judged(sent) else { return Ok(None) };
         let undecided = match hit.kind {
             EntryKind::Certificate => hit.standing != Standing::Ours,
             EntryKind::Precertificate => candidate.precertificate.is_some() && hit.form == Form::Tbs,
         };
-        let (ChainHead::Fingerprint(fingerprint), true) = (&candidate.issuer, undecided) else { return Some(hit) };
-        match self.issuer(fingerprint).await {
-            Some(der) => self.walk.watchlist.judge(&candidate, Some(&der)),
-            None => Some(hit),
+        // Whose key the chain of a static log begins with is seen in the certificate, unless it is one of ours.
+        let unseen = |fingerprint| !self.walk.watchlist.is_certificate_of(fingerprint, &hit.key.issuer_key_hash);
+        let undecided = undecided
+            || matches!(&candidate.issuer, ChainHead::Fingerprint(f) if hit.standing == Standing::Ours && unseen(f));
+        let (ChainHead::Fingerprint(fingerprint), true) = (&candidate.issuer, undecided) else {
+            return Ok(Some((hit, strange)));
+        };
+        match self.issuer(fingerprint).await? {
+            Some(der) => Ok(judged(Some(&der))),
+            None => Ok(Some((hit, strange))),
         }
     }
 
-    async fn issuer(&self, fingerprint: &[u8; 32]) -> Option<Vec<u8>> {
+    async fn issuer(&self, fingerprint: &[u8; 32]) -> Result<Option<Vec<u8>>, BooksError> {
         if let Some(der) = self.walk.cache.get(Cached::Issuer, fingerprint) {
-            return Some(der);
+            return Ok(Some(der));
         }
         // One issuer that is gone may stand behind every entry of a log: waiting for it each time would stop the log.
         let until = self.missing().get(fingerprint).copied();
         if until.is_some_and(|until| until > self.walk.clock.now()) {
-            return None;
+            return Ok(None);
         }
+        let mut other = None;
         for attempt in 0..3 {
             let error = match self.client.issuer(fingerprint).await {
-                Ok(der) => {
+                Ok(Ok(der)) => {
                     self.walk.cache.put(Cached::Issuer, fingerprint, &der);
-                    return Some(der);
+                    return Ok(Some(der));
+                }
+                Ok(Err(given)) => {
+                    other = Some(given);
+                    continue;
                 }
                 Err(error) => error,
             };
@@ -153,13 +205,16 @@ impl Reading {
             }
             tokio::time::sleep(Duration::from_millis(200 << attempt)).await;
         }
+        if let Some(given) = other {
+            self.misbehaved(extra::wrong_issuer(fingerprint, &given)).await?;
+        }
         let until = self.walk.clock.now().plus(MISSING_FOR);
         let mut missing = self.missing();
         if missing.len() >= MOST_MISSING {
             missing.clear();
         }
         missing.insert(*fingerprint, until);
-        None
+        Ok(None)
     }
 
     fn missing(&self) -> MutexGuard<'_, HashMap<[u8; 32], Timestamp>> {
@@ -172,8 +227,9 @@ impl Reading {
         accuse(&self.walk, &self.log, misconduct).await
     }
 
-    /// Counts how a request ended.
+    /// Counts how a request ended, and shows the pace that it left behind.
     pub fn answered(&self, outcome: Outcome) {
+        self.walk.metrics.pace(&self.log.name, self.client.pace());
         self.walk.metrics.request(&self.log.name, outcome, self.walk.clock.now());
     }
 }
@@ -198,6 +254,15 @@ pub(super) async fn accuse(walk: &Walk, log: &Log, misconduct: Misconduct) -> Re
     Ok(())
 }
 
+/// Whether what the log sent beside an entry belongs to it; `issuer` is the first certificate of the chain.
+fn beside(candidate: &Candidate, issuer: Option<&[u8]>) -> Option<Misconduct> {
+    let (precertificate, garbled) = (candidate.precertificate.as_deref(), candidate.garbled.as_deref());
+    let (leaf, beside) = (candidate.entry.leaf(), Beside { precertificate, issuer, garbled });
+    let difference = extra::difference(&leaf, beside)?;
+    let leaf_input = encode_merkle_tree_leaf(candidate.logged_at, &leaf, &candidate.extensions);
+    Some(extra::misconduct(candidate.index, &leaf_input, beside, &difference))
+}
+
 /// A misbehaviour that no signed object shows.
 fn plain(kind: Kind, tree_size: u64, detail: String) -> Misconduct {
     Misconduct { kind, tree_size, detail, heads: Vec::new(), more: serde_json::Value::Null }
@@ -212,6 +277,7 @@ fn check(kind: Kind) -> Check {
         Kind::FutureHead | Kind::Frozen => Check::Timestamp,
         Kind::LostEntries | Kind::SctNotHonoured => Check::Inclusion,
         Kind::LeafIndex => Check::LeafIndex,
+        Kind::ExtraData => Check::ExtraData,
     }
 }
 

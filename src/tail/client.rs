@@ -80,6 +80,12 @@ impl LogClient {
         &self.source().log
     }
 
+    /// Requests per second that the log's host is known to allow; `None` when it never asked for less.
+    pub fn pace(&self) -> Option<f64> {
+        let source = self.source();
+        source.fetcher.rate(&source.prefix)
+    }
+
     /// The log's current tree head, its signature verified.
     ///
     /// # Errors
@@ -156,17 +162,19 @@ impl LogClient {
         !parts.iter().any(|part| part.broken) && source.leaf_hashes(range, head).await.is_ok_and(|known| known == read)
     }
 
-    /// The certificate with this SHA-256, from a static log's issuer/.
+    /// The certificate with this SHA-256, from a static log's issuer/; `Err` with the other one that the log has there.
     ///
     /// # Errors
-    /// When the log does not give it, or gives another.
-    pub async fn issuer(&self, fingerprint: &[u8; 32]) -> Result<Vec<u8>, TailError> {
+    /// When the log gives no certificate.
+    pub async fn issuer(&self, fingerprint: &[u8; 32]) -> Result<Result<Vec<u8>, Vec<u8>>, TailError> {
         let path = issuer_path(fingerprint);
         let der = self.source().get(&path, Caps::SMALL).await?;
-        if crate::ct::sha256(&[&der]) != *fingerprint {
-            return Err(TailError::Answer(format!("{path}: the bytes do not hash to the name")));
+        match der.first() {
+            _ if crate::ct::sha256(&[&der]) == *fingerprint => Ok(Ok(der)),
+            // A certificate is a SEQUENCE; an error page that comes with 200 is not.
+            Some(0x30) => Ok(Err(der)),
+            _ => Err(TailError::Answer(format!("{path}: the bytes do not hash to the name"))),
         }
-        Ok(der)
     }
 
     /// The compact range of the tree that `head` signs, without its entries: the right edge from hash tiles, or the

@@ -105,8 +105,11 @@ pub fn page(body: &[u8], start: u64, wanted: u64, watchlist: &Watchlist) -> Resu
 fn from_page(index: u64, leaf: &TimestampedEntry<'_>, entry: &PageEntry<'_>) -> Candidate {
     let mut candidate = candidate(index, leaf);
     // extra_data is decoded for hits alone. Garbled, it costs the chain and nothing else: the leaf is what counts.
-    let Ok(extra) = entry.decode_extra() else { return candidate };
-    let Ok(extra) = ExtraData::parse(leaf.entry.kind(), &extra) else { return candidate };
+    let extra = entry.decode_extra().unwrap_or_default();
+    let Ok(extra) = ExtraData::parse(leaf.entry.kind(), &extra) else {
+        candidate.garbled = Some(extra[..extra.len().min(KEPT_BYTES)].to_vec());
+        return candidate;
+    };
     candidate.precertificate = extra.pre_certificate.map(<[u8]>::to_vec);
     candidate.issuer = extra.chain.first().map_or(ChainHead::Absent, |der| ChainHead::Certificate(der.to_vec()));
     candidate
@@ -117,7 +120,9 @@ fn candidate(index: u64, leaf: &TimestampedEntry<'_>) -> Candidate {
         LeafEntry::X509 { certificate } => OwnedEntry::X509(certificate.to_vec()),
         LeafEntry::Precert { issuer_key_hash, tbs } => OwnedEntry::Precert { issuer_key_hash, tbs: tbs.to_vec() },
     };
-    Candidate { index, logged_at: leaf.timestamp, entry, precertificate: None, issuer: ChainHead::Absent }
+    let (extensions, issuer) = (leaf.extensions.to_vec(), ChainHead::Absent);
+    let logged_at = leaf.timestamp;
+    Candidate { index, logged_at, entry, extensions, precertificate: None, issuer, garbled: None }
 }
 
 /// Decodes a data tile whose first entry is `tile_start`, keeping the entries of `[from, to)`.

@@ -46,6 +46,11 @@ impl Gates {
         self.gate(host).lock().pace.rate()
     }
 
+    /// About how long a request to a host would wait for its turn.
+    pub fn wait(&self, host: &str) -> Duration {
+        self.gate(host).lock().pace.wait(self.since.elapsed())
+    }
+
     fn gate(&self, host: &str) -> Arc<Gate> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(Gate { host: host.to_string(), since: self.since, state: Mutex::default() });

@@ -4,18 +4,23 @@
 //! TLS is verified. A host that asks for less (429, 503, Retry-After) is left alone by every task that reads from it.
 //! Bodies are inflated and read on threads of their own, as many at once as there are cores.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
 use tokio::sync::Semaphore;
 
 use super::gate::Gates;
 use super::inflate::{Coding, InflateError, Inflater};
 use super::pace::{Ending, Share, Urgency};
-use crate::clock::{Clock, Span, Timestamp};
+use super::retry_after;
+use crate::clock::{Clock, Span};
 use crate::finding::escape;
+
+mod sources;
+use sources::Sources;
 
 /// Time to the first byte and between bytes.
 const QUIET: Duration = Duration::from_secs(30);
@@ -122,7 +127,7 @@ pub struct Tagged {
 /// The HTTP client that all logs share. Clones share connections and the pace of every host.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    client: Client,
+    sources: Arc<Sources>,
     clock: Clock,
     gates: Gates,
     share: Share,
@@ -163,9 +168,14 @@ impl Fetcher {
     /// # Errors
     /// When the TLS roots of the system cannot be used, or `contact` cannot stand in a header.
     pub fn new(contact: &str, clock: Clock) -> Result<Fetcher, FetchError> {
+        Fetcher::from_addresses(contact, clock, &[])
+    }
+
+    fn client(contact: &str, address: Option<IpAddr>) -> Result<Client, FetchError> {
         let agent = format!("ctwarden/{} ({contact})", env!("CARGO_PKG_VERSION"));
         let client = Client::builder()
             .user_agent(agent)
+            .local_address(address)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(Duration::from_secs(10))
@@ -174,11 +184,25 @@ impl Fetcher {
             .tcp_nodelay(true)
             .pool_max_idle_per_host(8)
             .build();
-        let client = client.map_err(|e| FetchError::Network { url: "HTTP client".into(), reason: causes(&e) })?;
+        client.map_err(|e| FetchError::Network { url: "HTTP client".into(), reason: causes(&e) })
+    }
+
+    /// The same, whose requests go out from these addresses of this machine in turn, each with a pace of its own. With
+    /// none the system chooses. An address reaches hosts of its own family (IPv4 or IPv6) alone.
+    ///
+    /// # Errors
+    /// As [`Fetcher::new`].
+    pub fn from_addresses(contact: &str, clock: Clock, addresses: &[IpAddr]) -> Result<Fetcher, FetchError> {
+        let mut wanted: Vec<Option<IpAddr>> = addresses.iter().copied().map(Some).collect();
+        if wanted.is_empty() {
+            wanted.push(None);
+        }
+        let clients = wanted.into_iter().map(|address| Ok((Fetcher::client(contact, address)?, address)));
+        let sources = Arc::new(Sources::new(clients.collect::<Result<_, FetchError>>()?));
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let desks = Arc::new(Desks { free: Arc::new(Semaphore::new(cores)), idle: Mutex::default() });
         let share = Share { name: "".into(), cap: None };
-        Ok(Fetcher { client, clock, gates: Gates::new(), share, limits: Limits::default(), desks })
+        Ok(Fetcher { sources, clock, gates: Gates::new(), share, limits: Limits::default(), desks })
     }
 
     /// The same client for one log, which takes turns with the other logs of its host.
@@ -194,7 +218,7 @@ impl Fetcher {
 
     /// Requests per second that the host of this URL is known to allow; `None` when it never asked for less.
     pub fn rate(&self, url: &str) -> Option<f64> {
-        self.gates.rate(&host(&Url::parse(url).ok()?))
+        self.sources.rate(&host(&Url::parse(url).ok()?), &self.gates)
     }
 
     /// Fetches a small body, and inflates it here and now.
@@ -256,8 +280,9 @@ impl Fetcher {
         etag: Option<&str>,
     ) -> Result<Option<Answer>, FetchError> {
         let parsed = Url::parse(url).map_err(|e| FetchError::Garbled { url: url.into(), reason: e.to_string() })?;
-        let turn = self.gates.turn(&host(&parsed), &self.share, urgency).await;
-        let mut request = self.client.get(parsed).header(ACCEPT_ENCODING, "gzip");
+        let (client, gate) = self.sources.choose(&host(&parsed), &self.gates);
+        let turn = self.gates.turn(&gate, &self.share, urgency).await;
+        let mut request = client.get(parsed).header(ACCEPT_ENCODING, "gzip");
         if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
             request = request.header(IF_NONE_MATCH, etag);
         }
@@ -284,7 +309,9 @@ impl Fetcher {
         let status = response.status();
         *ending = match status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                Ending::Refused(retry_after(response.headers(), self.clock.now()).map(Span::duration))
+                let said = response.headers().get(RETRY_AFTER);
+                let wait = said.and_then(|said| retry_after::parse(said.as_bytes(), self.clock.now()));
+                Ending::Refused(wait.map(Span::duration))
             }
             s if s.is_server_error() => Ending::Silent,
             _ => Ending::Served,
@@ -331,18 +358,6 @@ fn host(url: &Url) -> String {
     format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }
 
-/// Retry-After in its three forms: seconds, an HTTP-date that ends in GMT (RFC 9110 10.2.3), and the HTTP-date that
-/// ends in UTC which one log implementation sends.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Span::from_seconds(seconds.into()));
-    }
-    let date = text.replace("UTC", "GMT");
-    let moment = jiff::fmt::rfc2822::parse(&date).ok()?.timestamp().as_millisecond();
-    Some(Timestamp::from_millis(moment).since(now).max(Span::default()))
-}
-
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -354,27 +369,6 @@ fn causes(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::date;
-
-    #[test]
-    fn retry_after_in_all_its_forms() {
-        let now = date(2026, 11, 21).plus(Span::from_seconds(84_420));
-        let header = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, text.parse().expect("header"));
-            retry_after(&headers, now)
-        };
-        assert_eq!(header("17"), Some(Span::from_seconds(17)));
-        assert_eq!(header("Sat, 21 Nov 2026 23:27:30 GMT"), Some(Span::from_seconds(30)));
-        assert_eq!(header("Sat, 21 Nov 2026 23:27:30 UTC"), Some(Span::from_seconds(30)));
-        assert_eq!(header("Sat, 21 Nov 2026 20:00:00 GMT"), Some(Span::default()), "the past means now");
-        assert_eq!(header("soon"), None);
-    }
 }
 
 #[cfg(test)]

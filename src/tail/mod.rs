@@ -15,6 +15,7 @@ pub mod inflate;
 mod pace;
 mod plan;
 mod prove;
+mod retry_after;
 mod salvage;
 mod start;
 

@@ -136,6 +136,16 @@ impl Pace {
         self.rate
     }
 
+    /// About how long a request would wait that is asked for at `now`: the rest of the host, and whoever waits already.
+    pub fn wait(&self, now: Duration) -> Duration {
+        let shares = self.queues.iter().flat_map(|queue| &queue.shares);
+        let ahead: usize = shares.map(|(_, tickets)| tickets.len()).sum();
+        let Some(rate) = self.rate else { return Duration::ZERO };
+        let tokens = self.tokens + rate * now.saturating_sub(self.refilled_at).as_secs_f64();
+        let missing = (ahead as f64 + 1.0 - tokens).max(0.0);
+        self.rests_until.saturating_sub(now) + Duration::from_secs_f64((missing / rate).min(3600.0))
+    }
+
     /// Asks for a request; its ticket.
     pub fn ask(&mut self, share: &Share, urgency: Urgency) -> u64 {
         self.tickets += 1;
@@ -271,6 +281,8 @@ impl Pace {
         if !self.limiting {
             return;
         }
+        // What has passed until now was allowed at the rate until now.
+        self.refill(rate, now);
         let seconds = now.saturating_sub(self.raised_at).as_secs_f64().min(1.0);
         let step = if rate < self.knee * KNOWN { self.knee * INCREASE } else { rate * SEARCH };
         let raised = rate + step * seconds;
@@ -285,5 +297,7 @@ impl Pace {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

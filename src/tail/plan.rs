@@ -43,7 +43,117 @@ pub fn learn(page: u64, wanted: u64, got: u64, at_cut: bool) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// How a log answers a request.
+    #[derive(Clone, Copy, Debug)]
+    enum Answer {
+        Whole,
+        /// So many entries and no more.
+        Short(u64),
+        /// Cut where a multiple of this ends, whatever was asked.
+        Aligned(u64),
+        Empty,
+        /// More than was asked for.
+        More(u64),
+    }
+
+    fn answer() -> impl Strategy<Value = Answer> {
+        prop_oneof![
+            4 => Just(Answer::Whole),
+            2 => (1u64..300).prop_map(Answer::Short),
+            2 => (1u64..600).prop_map(Answer::Aligned),
+            1 => Just(Answer::Empty),
+            1 => (1u64..50).prop_map(Answer::More),
+        ]
+    }
+
+    impl Answer {
+        /// How many entries are taken from the answer to `asked`: what is beyond it is left out.
+        fn count(self, asked: &Range<u64>) -> u64 {
+            let wanted = asked.end - asked.start;
+            match self {
+                Answer::Whole => wanted,
+                Answer::Short(count) => count.min(wanted),
+                Answer::Aligned(step) => (step - asked.start % step).min(wanted),
+                Answer::Empty => 0,
+                Answer::More(more) => (wanted + more).min(wanted),
+            }
+        }
+    }
+
+    /// Reads `[next, head)` as the client does, several requests planned ahead and all of them planned again after an
+    /// empty answer. What was read, in order.
+    fn read(mut next: u64, head: u64, ahead: usize, answers: &[Answer]) -> Vec<Range<u64>> {
+        let (mut page, mut planned, mut read) = (LARGEST_PAGE, VecDeque::new(), Vec::new());
+        let mut answers = answers.iter().copied().chain(std::iter::repeat(Answer::Whole));
+        while next < head {
+            let from = planned.back().map_or(next, |range: &Range<u64>| range.end);
+            planned.extend(pages(from, head, page, ahead - planned.len()));
+            assert!(planned.iter().all(|range| range.end - range.start <= LARGEST_PAGE));
+            let range = planned.pop_front().expect("there is more to read, so something is planned");
+            assert_eq!(range.start, next, "a gap or an overlap");
+            let mut at_cut = range.start == 0;
+            while next < range.end {
+                let asked = next..range.end.min(next + page);
+                let got = answers.next().expect("answers without end").count(&asked);
+                if got == 0 {
+                    planned.clear();
+                    break;
+                }
+                page = learn(page, asked.end - asked.start, got, at_cut);
+                assert!((1..=LARGEST_PAGE).contains(&page));
+                at_cut = got < asked.end - asked.start;
+                read.push(next..next + got);
+                next += got;
+            }
+        }
+        read
+    }
+
+    proptest! {
+        #[test]
+        fn every_entry_is_read_once_whatever_the_answers(
+            start in prop_oneof![Just(0u64), 0u64..5_000, Just(u64::MAX - 9_000)],
+            length in 0u64..8_000,
+            ahead in 1usize..9,
+            answers in prop::collection::vec(answer(), 0..60),
+        ) {
+            let head = start.saturating_add(length);
+            let mut at = start;
+            for range in read(start, head, ahead, &answers) {
+                prop_assert_eq!(range.start, at);
+                at = range.end;
+            }
+            prop_assert_eq!(at, head);
+        }
+
+        #[test]
+        fn tiles_cover_everything_once(start in any::<u64>(), length in 0u64..10_000, count in 0usize..50) {
+            let head = start.saturating_add(length);
+            let mut at = start;
+            for range in tiles(start, head, count) {
+                prop_assert_eq!(range.start, at);
+                prop_assert!(range.start < range.end && range.start / 256 == (range.end - 1) / 256);
+                at = range.end;
+            }
+            let tiles_needed = if head > start { (head - 1) / 256 - start / 256 + 1 } else { 0 };
+            prop_assert!(at == head || tiles_needed > count as u64);
+        }
+
+        /// A log that gives `most` at a time, cut or not cut at multiples of it, is soon asked for just that.
+        #[test]
+        fn the_page_settles(most in 1u64..2_000, aligned in any::<bool>()) {
+            let one = if aligned { Answer::Aligned(most) } else { Answer::Short(most) };
+            let reads = read(0, 40_000, 4, &vec![one; 50_000]);
+            let needed = 40_000_usize.div_ceil(most.min(LARGEST_PAGE) as usize);
+            prop_assert!(reads.len() <= needed * 2 + 20, "{} requests, {} would do", reads.len(), needed);
+        }
+    }
 
     #[test]
     fn requests_cover_everything_once_and_in_order() {

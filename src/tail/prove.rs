@@ -1,8 +1,11 @@
 //! Looking one leaf up: by its index in a static log, by its hash in an RFC 6962 log.
 
+use std::collections::HashMap;
+
 use super::TailError;
 use super::client::{LogClient, Source};
 use super::http::{Caps, FetchError};
+use crate::ct::compact_range::{CompactRange, nodes_between};
 use crate::ct::leaf::leaf_hash_of_entry;
 use crate::ct::proof::{parse_proof_by_hash, verify_inclusion_of_hash};
 use crate::ct::sth::SignedTreeHead;
@@ -24,10 +27,13 @@ pub enum Lookup {
     Denied(String),
     /// Another leaf stands at the index; its TimestampedEntry, at most 64 kB of it.
     Other(Vec<u8>),
+    /// The log shows the entry, but under its signed root stands the hash of another leaf.
+    Unmerged(Hash),
 }
 
 impl LogClient {
-    /// Looks for a leaf in the tree of `head`: an RFC 6962 log proves it, a static log shows the entry.
+    /// Looks for a leaf in the tree of `head`: the log proves that it is under the root, and a static log also shows the
+    /// entry.
     ///
     /// # Errors
     /// When the answer decides nothing. A static log cannot be asked without the index.
@@ -82,9 +88,32 @@ async fn by_index(source: &Source, leaf: Hash, index: u64, head: &SignedTreeHead
         Some(Err(error)) => Err(error.to_string()),
         None => Err("the tile ends before the entry".to_string()),
     };
-    source
-        .fetcher
-        .read(answer, read)
-        .await?
-        .map_err(|e| TailError::Answer(format!("{}: {e}", tile_path(TileKind::Data, tile, width))))
+    let shown = source.fetcher.read(answer, read).await?;
+    match shown.map_err(|e| TailError::Answer(format!("{}: {e}", tile_path(TileKind::Data, tile, width))))? {
+        // A data tile is under no signature.
+        Lookup::Found(_) => match leaf_under_root(source, index, head).await? {
+            proven if proven == leaf => Ok(Lookup::Found(index)),
+            other => Ok(Lookup::Unmerged(other)),
+        },
+        other => Ok(other),
+    }
+}
+
+/// The hash of the leaf at an index of the tree that `head` signs. It is proven: with the hashes of the subtrees beside
+/// it, which the hash tiles have, it gives the signed root (RFC 6962 2.1.1).
+async fn leaf_under_root(source: &Source, index: u64, head: &SignedTreeHead) -> Result<Hash, TailError> {
+    let size = head.tree_size();
+    let (mut tiles, mut whole, mut leaf) = (HashMap::new(), CompactRange::empty(), None);
+    for node in [nodes_between(0, index), nodes_between(index, index + 1), nodes_between(index + 1, size)].concat() {
+        let hash = source.hash(&node, size, &mut tiles).await?;
+        if whole.size() == index {
+            leaf = Some(hash);
+        }
+        let odd = || TailError::Answer(format!("no tree of {size} entries has a leaf {index}"));
+        whole.push_subtree(node.level, hash).ok_or_else(odd)?;
+    }
+    let proven = leaf.filter(|_| whole.root() == head.root_hash());
+    proven.ok_or_else(|| {
+        TailError::Answer(format!("the hash tiles do not lead from entry {index} to the root at {size}"))
+    })
 }

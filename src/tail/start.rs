@@ -101,7 +101,8 @@ impl Source {
         Ok(edge)
     }
 
-    async fn hash(
+    /// The hash of a node, from the hash tile in which it stands.
+    pub(super) async fn hash(
         &self,
         node: &EdgeNode,
         size: u64,

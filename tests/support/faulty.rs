@@ -22,6 +22,8 @@ use axum::response::Response;
 use axum::serve::ListenerExt;
 use ctwarden::clock::{Clock, Span, Timestamp};
 use ctwarden::ct::key::LogId;
+use ctwarden::ct::leaf::LeafEntry;
+use ctwarden::ct::sct::SignedCertificateTimestamp;
 use ctwarden::ct::to_base64;
 pub use ctwarden::demo::log::{Api, Head};
 use serde_json::{Value, json};
@@ -234,6 +236,11 @@ impl FaultyLog {
     /// What was asked for so far.
     pub fn requests(&self) -> Vec<Request> {
         locked(&self.shared.requests).clone()
+    }
+
+    /// This log's SCT.
+    pub fn sign_sct(&self, at: Timestamp, entry: &LeafEntry<'_>, extensions: &[u8]) -> SignedCertificateTimestamp {
+        locked(&self.shared.store).signer.sign_sct(at, entry, extensions)
     }
 
     /// How often a tree head was asked for so far.

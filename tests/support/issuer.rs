@@ -171,5 +171,6 @@ pub fn candidate(entry: &RawEntry) -> Candidate {
         }
     };
     let issuer = entry.chain.first().map_or(ChainHead::Absent, |der| ChainHead::Certificate(der.clone()));
-    Candidate { index: 7, logged_at: entry.timestamp, entry: owned, precertificate, issuer }
+    let (logged_at, extensions) = (entry.timestamp, Vec::new());
+    Candidate { index: 7, logged_at, entry: owned, extensions, precertificate, issuer, garbled: None }
 }

@@ -1,6 +1,7 @@
 //! What whole-program tests share.
 #![allow(dead_code)]
 
+pub mod daemon;
 pub mod disk;
 pub mod faulty;
 pub mod files;

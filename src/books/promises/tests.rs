@@ -89,6 +89,7 @@ impl Desk {
             not_evaluable: vec![],
             questions: None,
             promises,
+            counted: Default::default(),
             examine_again_at: Some(NOW),
             version: hit.version,
         };

@@ -2,6 +2,7 @@
 //! subjectAltName extension": an IPv4 address as in RFC 3986 3.2.2, an IPv6 address as in RFC 5952 4, a dNSName as "a
 //! character-for-character copy". From 2012-07-01 to 2021-08-25 a value of the subjectAltName in any case.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use crate::cert::Identifier;
@@ -32,7 +33,7 @@ const EXACT: Timestamp = date(2021, 8, 25);
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let exact = subject.moment >= EXACT;
     let names = subject.cert.common_names();
-    let identifiers = subject.cert.identifiers();
+    let copies = Copies::of(&subject.cert.identifiers());
     let mut found = Vec::new();
     if exact && names.len() > 1 {
         found.push(RULE.info.finding("commonName", format!("there are {} commonNames, one is allowed", names.len())));
@@ -42,8 +43,8 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             found.push(RULE.info.finding(name.shown(), "its octets are not of the string type that it claims"));
             continue;
         };
-        if !identifiers.iter().any(|identifier| is_copy(&text, identifier, exact)) {
-            let lax = exact && identifiers.iter().any(|identifier| is_copy(&text, identifier, false));
+        if !(if exact { copies.has_exactly(&text) } else { copies.has(&text) }) {
+            let lax = exact && copies.has(&text);
             let how = if lax {
                 "differs from the subjectAltName in how it is written"
             } else {
@@ -55,15 +56,43 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     found
 }
 
-fn is_copy(text: &str, identifier: &Identifier, exact: bool) -> bool {
-    match identifier {
-        Identifier::Dns(name) if exact => text.as_bytes() == name.bytes(),
-        Identifier::Dns(name) => text.as_bytes().eq_ignore_ascii_case(name.bytes()),
-        Identifier::Ip(_) if exact => text == identifier.text(),
-        Identifier::Ip(octets) => match text.parse::<IpAddr>() {
-            Ok(IpAddr::V4(address)) => address.octets() == octets.as_slice(),
-            Ok(IpAddr::V6(address)) => address.octets() == octets.as_slice(),
-            Err(_) => false,
-        },
+/// What a commonName may say: both kinds of names may be there by the thousand.
+struct Copies {
+    exact: HashSet<Vec<u8>>,
+    lower_case: HashSet<Vec<u8>>,
+    addresses: HashSet<Vec<u8>>,
+}
+
+impl Copies {
+    fn of(identifiers: &[Identifier]) -> Copies {
+        let (mut exact, mut lower_case, mut addresses) = (HashSet::new(), HashSet::new(), HashSet::new());
+        for identifier in identifiers {
+            match identifier {
+                Identifier::Dns(name) => {
+                    exact.insert(name.bytes().to_vec());
+                    lower_case.insert(name.bytes().to_ascii_lowercase());
+                }
+                Identifier::Ip(octets) => {
+                    exact.insert(identifier.text().into_bytes());
+                    addresses.insert(octets.clone());
+                }
+            }
+        }
+        Copies { exact, lower_case, addresses }
+    }
+
+    fn has_exactly(&self, text: &str) -> bool {
+        self.exact.contains(text.as_bytes())
+    }
+
+    /// In any case, an address in any of its forms.
+    fn has(&self, text: &str) -> bool {
+        let address = match text.parse::<IpAddr>() {
+            Ok(IpAddr::V4(address)) => address.octets().to_vec(),
+            Ok(IpAddr::V6(address)) => address.octets().to_vec(),
+            Err(_) => Vec::new(),
+        };
+        self.lower_case.contains(&text.as_bytes().to_ascii_lowercase())
+            || (!address.is_empty() && self.addresses.contains(&address))
     }
 }

@@ -2,6 +2,8 @@
 //! Identifier (RECOMMENDED as the first) and not anyPolicy, and has no qualifier but id-qt-cps with an http or https
 //! URL. From 2020-09-30 on one such identifier had to be there (BR 7.1.6.4).
 
+use std::collections::HashSet;
+
 use crate::cert::der::{dotted, single};
 use crate::cert::extensions::policies;
 use crate::cert::oid;
@@ -61,12 +63,13 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if reserved > 1 {
         wrong.push(format!("asserts {reserved} reserved policy identifiers, one is allowed"));
     }
-    for (at, policy) in stated.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for policy in &stated {
         let shown = dotted(&policy.oid);
         if policy.oid == ANY_POLICY {
             wrong.push("asserts anyPolicy".to_string());
         }
-        if stated[..at].iter().any(|other| other.oid == policy.oid) {
+        if !seen.insert(&policy.oid) {
             wrong.push(format!("asserts {shown} twice"));
         }
         for (id, qualifier) in &policy.qualifiers {

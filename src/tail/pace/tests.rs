@@ -245,3 +245,18 @@ proptest! {
         prop_assert!(shares.len() == 3 && most.zip(least).is_some_and(|(most, least)| f64::from(most - least) < 0.1 * f64::from(served)), "{shares:?}");
     }
 }
+
+#[test]
+fn how_long_one_would_wait_is_known_before() {
+    let (share, mut pace) = (share("a"), Pace::default());
+    assert_eq!(pace.wait(Duration::ZERO), Duration::ZERO);
+    pace.ask(&share, Urgency::Head);
+    let Next::Send(grant) = pace.next(Duration::ZERO) else { panic!("nothing holds it back") };
+    pace.ended(grant, Ending::Refused(Some(Duration::from_secs(60))), Duration::ZERO);
+    assert_eq!(pace.wait(Duration::ZERO), Duration::from_secs(60), "the rest, after which one goes first");
+    assert_eq!(pace.wait(Duration::from_secs(59)), Duration::from_secs(1));
+    let (alone, rate) = (pace.wait(Duration::from_secs(30)), pace.rate().expect("a rate"));
+    ask(&mut pace, &share, Urgency::Backlog, 7);
+    let behind = pace.wait(Duration::from_secs(30));
+    assert!((behind - alone).as_secs_f64() * rate > 6.9, "{behind:?} behind seven others");
+}

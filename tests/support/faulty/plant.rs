@@ -35,6 +35,8 @@ pub enum Oddity {
     UnknownExtension,
     /// Its leaf_index is 7 too high.
     WrongIndex,
+    /// The log shows it, and has another leaf in its tree.
+    Unmerged,
 }
 
 /// The bytes of an entry.

@@ -11,7 +11,7 @@ use ctwarden::demo::log::Head;
 use ctwarden::demo::tree::MerkleTree;
 use serde_json::{Value, json};
 
-use super::plant::{Bytes, Entry};
+use super::plant::{Bytes, Entry, Oddity};
 use super::wire::Answer;
 use super::{Fault, On};
 
@@ -125,7 +125,10 @@ impl Store {
     pub fn append(&mut self, entry: Entry) {
         let index = self.entries.len() as u64;
         let bytes = entry.bytes(index);
-        let hash = leaf_hash(&bytes.leaf_input);
+        let hash = match entry.oddity {
+            Oddity::Unmerged => sha256(&[b"another leaf"]),
+            _ => leaf_hash(&bytes.leaf_input),
+        };
         self.tree.push(hash);
         self.places.entry(hash).or_insert(index);
         for der in &entry.raw.chain {
@@ -213,7 +216,8 @@ impl Store {
             }
             Asked::Issuer(fingerprint) => match self.issuers.get(fingerprint) {
                 Some(der) if fault == Some(&Fault::WrongIssuer) => {
-                    let other = self.issuers.values().find(|other| *other != der).unwrap_or(der);
+                    let other =
+                        self.issuers.values().find(|other| *other != der && other.starts_with(&[0x30])).unwrap_or(der);
                     Answer::ok("application/pkix-cert", [other.as_slice(), b"!"].concat())
                 }
                 Some(der) => Answer::ok("application/pkix-cert", der.clone()),

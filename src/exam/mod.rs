@@ -1,6 +1,7 @@
 //! The examination of a hit: lint + crosscheck + evidence, and for every rule one of three verdicts.
 
 mod facts;
+mod statistics;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -20,6 +21,7 @@ use crate::record::{Lookup, Presented};
 use crate::watch::{Form, Standing, Watchlist};
 
 pub use facts::{certificate_facts, record_lines};
+pub use statistics::{KEY_REUSE, KeyUse, SERIAL_ENTROPY, SerialStatistics};
 
 static IMPOSTER: RuleInfo = RuleInfo {
     id: "watch.imposter",
@@ -55,7 +57,7 @@ static ENTRY_MATCH: RuleInfo = RuleInfo {
 };
 
 /// The rules of this room: those that need the whole hit.
-static RULES: &[&RuleInfo] = &[&IMPOSTER, &SERIAL_UNIQUE, &ENTRY_MATCH];
+static RULES: &[&RuleInfo] = &[&IMPOSTER, &SERIAL_UNIQUE, &ENTRY_MATCH, &SERIAL_ENTROPY, &KEY_REUSE];
 
 /// Every rule of the product, in the order of the table that `ctwarden rules` prints.
 pub fn rules() -> Vec<&'static RuleInfo> {

@@ -1,5 +1,6 @@
 //! What a log must not do: the kinds of misbehaviour, each with its row in the rule table, and the evidence of one.
 
+pub mod extra;
 pub mod verify;
 
 use serde_json::Value;
@@ -8,6 +9,8 @@ use crate::clock::Timestamp;
 use crate::ct::key::LogId;
 use crate::ct::sth::SignedTreeHead;
 use crate::ct::to_base64;
+pub use verify::{EvidenceError, Worth};
+
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, rfc};
 
 /// A kind of misbehaviour.
@@ -31,6 +34,8 @@ pub enum Kind {
     LeafIndex,
     /// A promise to include an entry that was not kept.
     SctNotHonoured,
+    /// A precertificate or a chain that does not belong to the entry beside which the log sends it.
+    ExtraData,
 }
 
 macro_rules! rule {
@@ -70,6 +75,9 @@ static SCT_NOT_HONOURED: RuleInfo = rule!(
     "3"
 );
 
+static EXTRA_DATA: RuleInfo =
+    rule!("log.extra_data", "what a log sends beside an entry belongs to the entry", Warning, 6962, "4.6");
+
 /// The rules about logs.
 pub static RULES: &[&RuleInfo] = &[
     &BAD_SIGNATURE,
@@ -81,11 +89,12 @@ pub static RULES: &[&RuleInfo] = &[
     &LOST_ENTRIES,
     &LEAF_INDEX,
     &SCT_NOT_HONOURED,
+    &EXTRA_DATA,
 ];
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::BadSignature,
         Kind::Fork,
         Kind::RootMismatch,
@@ -95,6 +104,7 @@ impl Kind {
         Kind::LostEntries,
         Kind::LeafIndex,
         Kind::SctNotHonoured,
+        Kind::ExtraData,
     ];
 
     /// Its row in the rule table.
@@ -109,6 +119,7 @@ impl Kind {
             Kind::LostEntries => &LOST_ENTRIES,
             Kind::LeafIndex => &LEAF_INDEX,
             Kind::SctNotHonoured => &SCT_NOT_HONOURED,
+            Kind::ExtraData => &EXTRA_DATA,
         }
     }
 
