@@ -134,7 +134,9 @@ impl Cache {
     /// Does something with sled. A panic of sled is damage like any other.
     fn with<T>(&self, act: impl FnOnce(&sled::Db) -> Result<T, CacheError>) -> Option<T> {
         let mut state = self.lock();
-        if state.open.is_none() && self.clock.now() >= state.retry_at {
+        let now = self.clock.now();
+        // A clock that was put back must not make it wait longer.
+        if state.open.is_none() && (now >= state.retry_at || now.plus(HOUR) < state.retry_at) {
             self.reopen(&mut state);
         }
         let done = guarded(|| act(state.open.as_ref()?).map(Some).transpose())?;
@@ -446,6 +448,10 @@ mod tests {
         drop(first);
         clock.advance(HOUR);
         assert_eq!(usable(&second, "after the other ended"), 0);
+        let third = Cache::open(&directory, clock.clone());
+        drop(second);
+        clock.advance(crate::clock::Span::from_days(-1));
+        assert_eq!(usable(&third, "a clock that was put back is not waited for"), 0);
         fs::write(place.path().join("file"), b"").unwrap();
         let nowhere = Cache::open(&place.path().join("file/cache"), clock);
         nowhere.put(Kind::Crl, b"k", b"v");

@@ -6,6 +6,7 @@
 //! tell is selected: fail safe.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sha2::{Digest, Sha256};
 
@@ -15,7 +16,7 @@ use crate::cert::signature::{SignatureCheck, signed_by};
 use crate::cert::{Certificate, ParseError};
 use crate::clock::Timestamp;
 use crate::ct::leaf::LeafEntry;
-use crate::finding::{CaseKey, KeyHash, Serial};
+use crate::finding::{CaseKey, KeyHash, Serial, escape};
 
 /// Identifier octet of a BOOLEAN.
 const BOOLEAN: u8 = 1;
@@ -116,6 +117,16 @@ pub enum OwnedEntry {
         /// The TBSCertificate.
         tbs: Vec<u8>,
     },
+}
+
+impl OwnedEntry {
+    /// The certificate or TBSCertificate.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            OwnedEntry::X509(der) => der,
+            OwnedEntry::Precert { tbs, .. } => tbs,
+        }
+    }
 }
 
 /// Where the certificate of the (claimed) issuer can be found.
@@ -229,6 +240,21 @@ impl Watchlist {
             }
             OwnedEntry::X509(der) => self.judge_x509(candidate, der, issuer),
         }
+    }
+
+    /// What becomes of a candidate whose judging came to an end by a panic: a hit that says no more than that. Its bytes
+    /// are left out, so that whoever reads hits later is not brought down as well.
+    pub fn unjudged(&self, candidate: &Candidate) -> Hit {
+        let (kind, key, known) = match &candidate.entry {
+            OwnedEntry::X509(_) => (EntryKind::Certificate, KeyHash::default(), None),
+            OwnedEntry::Precert { issuer_key_hash, .. } => {
+                (EntryKind::Precertificate, *issuer_key_hash, self.by_key(issuer_key_hash))
+            }
+        };
+        let hit = unreadable(candidate, kind, key, candidate.entry.bytes(), known);
+        let remark = "the monitor failed to read this certificate, which is kept with the malformed entries of the \
+                      log; the SHA-256 of its bytes stands in for its serial number";
+        Hit { der: Vec::new(), remark: remark.to_string(), ..hit }
     }
 
     fn judge_precert(
@@ -348,6 +374,18 @@ impl Watchlist {
     }
 }
 
+/// Does something with foreign bytes that must not fail, whatever they are: the text of the panic when it does.
+///
+/// # Errors
+/// When `work` panics.
+pub fn guard<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        format!("reading it failed within the monitor: {}", escape(text.unwrap_or("no reason given").as_bytes(), 300))
+    })
+}
+
 impl Issuer {
     fn is_named(&self, name_der: &[u8]) -> bool {
         self.certificate.as_ref().is_some_and(|certificate| certificate.subject_der() == name_der)
@@ -425,4 +463,27 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     };
     let (content, after) = rest.split_at_checked(length)?;
     Some((tag, content, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_brings_the_judging_down_is_a_hit_all_the_same() {
+        let ours = KeyHash([1; 32]);
+        let watchlist = Watchlist::new(vec![Issuer { name: "Ours".into(), key_hash: ours, certificate: None }], false);
+        let entry = OwnedEntry::Precert { issuer_key_hash: ours, tbs: b"hostile".to_vec() };
+        let (logged_at, issuer) = (Timestamp::EPOCH, ChainHead::Absent);
+        let (extensions, garbled) = (Vec::new(), None);
+        let candidate = Candidate { index: 7, logged_at, entry, extensions, precertificate: None, issuer, garbled };
+        let broken: Result<Option<Hit>, String> = guard(|| panic!("byte {:#x} of a \u{7} name", 0x80));
+        let why = broken.expect_err("it panicked");
+        assert!(why.contains("byte 0x80 of a ") && why.is_ascii() && !why.contains('\u{7}'), "{why}");
+        let hit = watchlist.unjudged(&candidate);
+        assert_eq!((hit.index, hit.standing, hit.issuer.as_str()), (7, Standing::Ours, "Ours"));
+        assert!(hit.der.is_empty() && hit.remark.contains("failed to read"), "{}", hit.remark);
+        assert_eq!(hit.core_sha256, <[u8; 32]>::from(Sha256::digest(b"hostile")), "another one is another hit");
+        assert_eq!(guard(|| watchlist.judge(&candidate, None).map(|hit| hit.standing)), Ok(Some(Standing::Ours)));
+    }
 }

@@ -1,13 +1,14 @@
 //! Misbehaviour of a log: the evidence, byte for byte, and a case of its own kind, in one transaction.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::cases::{About, load, write_case, write_event};
 use super::{Books, BooksError};
 use crate::case::{self, Notice};
 use crate::clock::Timestamp;
 use crate::conduct::{Accused, Kind, Misconduct};
-use crate::finding::{CaseKey, KeyHash, Serial};
+use crate::ct::key::LogId;
+use crate::finding::{CaseKey, Finding, KeyHash, Serial};
 
 /// The most occurrences of one kind of misbehaviour that are kept per log: the first ones convict, and a log that
 /// misbehaves a thousand times an hour must not fill the disk.
@@ -45,40 +46,49 @@ impl Books {
                     ],
                 )?;
             }
-            let key = CaseKey { issuer_key_hash: KeyHash(accused.log_id.0), serial: Serial(word.as_bytes().to_vec()) };
-            let known = load(&transaction, About::Log, &key)?;
-            let change = case::fold(known.as_ref(), &[misconduct.finding(&accused)]);
-            let mut told = None;
-            if let Some(change) = change {
-                let whom = (About::Log, &key, accused.operator.as_str());
-                let (number, aware_at, subject_line) = write_case(&transaction, whom, known.as_ref(), &change, now)?;
-                let notice = Notice {
-                    case: case::case_name(number, aware_at),
-                    event: change.event,
-                    event_number: change.event_number,
-                    event_at: now,
-                    aware_at,
-                    clock: change.clock,
-                    due: None,
-                    severity: change.severity,
-                    new_findings: change.new_findings.len(),
-                    findings: change.all_findings,
-                    certificate: None,
-                    sightings: Vec::new(),
-                    record: vec![
-                        ("log".to_string(), format!("{}, operated by {}", accused.name, accused.operator)),
-                        ("log id".to_string(), accused.log_id.to_string()),
-                        ("tree size".to_string(), misconduct.tree_size.to_string()),
-                    ],
-                    not_evaluable: Vec::new(),
-                    opinions: Vec::new(),
-                    subject_line,
-                };
-                write_event(&transaction, number, &notice, &recipients, now)?;
-                told = Some(notice);
-            }
+            let about = (&accused, misconduct.kind, misconduct.tree_size);
+            let told = add_to_case(&transaction, about, misconduct.finding(&accused), &recipients, now)?;
             transaction.commit()?;
             Ok(told)
+        })
+        .await
+    }
+
+    /// Says in the case about a kind of misbehaviour that the log has made it good. The notice when that is news; `None`
+    /// also when there is no such case.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn commit_mended(
+        &self,
+        accused: Accused,
+        kind: Kind,
+        mended: (u64, String),
+        recipients: Vec<(String, String)>,
+        now: Timestamp,
+    ) -> Result<Option<Notice>, BooksError> {
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            let (tree_size, detail) = mended;
+            if load(&transaction, About::Log, &case_key(&accused, kind))?.is_none() {
+                return Ok(None);
+            }
+            let finding = Misconduct::mended(kind, &accused, detail);
+            let told = add_to_case(&transaction, (&accused, kind, tree_size), finding, &recipients, now)?;
+            transaction.commit()?;
+            Ok(told)
+        })
+        .await
+    }
+
+    /// Whether the log was charged with this about a tree of more than `size` entries.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn is_charged_above(&self, log_id: LogId, kind: Kind, size: u64) -> Result<bool, BooksError> {
+        self.read(move |connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM misbehaviours WHERE log_id = ?1 AND kind = ?2 AND tree_size > ?3)";
+            connection.query_row(sql, params![log_id.0, kind.word(), size], |row| row.get(0))
         })
         .await
     }
@@ -96,4 +106,49 @@ impl Books {
         })
         .await
     }
+}
+
+fn case_key(accused: &Accused, kind: Kind) -> CaseKey {
+    CaseKey { issuer_key_hash: KeyHash(accused.log_id.0), serial: Serial(kind.word().as_bytes().to_vec()) }
+}
+
+/// Adds a finding to the case of a log and a kind of misbehaviour, about a tree of this size; the notice when that is
+/// news.
+fn add_to_case(
+    transaction: &Transaction<'_>,
+    about: (&Accused, Kind, u64),
+    finding: Finding,
+    recipients: &[(String, String)],
+    now: Timestamp,
+) -> rusqlite::Result<Option<Notice>> {
+    let (accused, kind, tree_size) = about;
+    let key = case_key(accused, kind);
+    let known = load(transaction, About::Log, &key)?;
+    let Some(change) = case::fold(known.as_ref(), &[finding]) else { return Ok(None) };
+    let whom = (About::Log, &key, accused.operator.as_str());
+    let (number, aware_at, subject_line) = write_case(transaction, whom, known.as_ref(), &change, now)?;
+    let notice = Notice {
+        case: case::case_name(number, aware_at),
+        event: change.event,
+        event_number: change.event_number,
+        event_at: now,
+        aware_at,
+        clock: change.clock,
+        due: None,
+        severity: change.severity,
+        new_findings: change.new_findings.len(),
+        findings: change.all_findings,
+        certificate: None,
+        sightings: Vec::new(),
+        record: vec![
+            ("log".to_string(), format!("{}, operated by {}", accused.name, accused.operator)),
+            ("log id".to_string(), accused.log_id.to_string()),
+            ("tree size".to_string(), tree_size.to_string()),
+        ],
+        not_evaluable: Vec::new(),
+        opinions: Vec::new(),
+        subject_line,
+    };
+    write_event(transaction, number, &notice, recipients, now)?;
+    Ok(Some(notice))
 }

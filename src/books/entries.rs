@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sha2::Digest;
 
+use super::backlog::HAS_HOLE;
 use super::{Books, BooksError};
 use crate::case::EntryKind;
 use crate::clock::Timestamp;
@@ -25,6 +26,15 @@ pub struct Position {
     pub downloaded: CompactRange,
     /// All entries below its size were hashed into a root that the log has signed.
     pub verified: CompactRange,
+    /// Between the two are entries that the log did not serve and whose hashes are not known: no root can fit.
+    pub has_hole: bool,
+}
+
+impl Position {
+    /// Where everything that was read is proven, or nothing was read yet.
+    pub fn proven(edge: CompactRange) -> Position {
+        Position { start_index: edge.size(), downloaded: edge.clone(), verified: edge, has_hole: false }
+    }
 }
 
 /// Which of the two positions in a log moves.
@@ -84,18 +94,18 @@ impl Books {
     pub async fn position(&self, log_id: LogId) -> Result<Option<Position>, BooksError> {
         let row = self
             .read(move |connection| {
+                let sql =
+                    format!("SELECT start_index, downloaded, verified, {} FROM logs AS l WHERE log_id = ?1", HAS_HOLE);
                 connection
-                    .query_row(
-                        "SELECT start_index, downloaded, verified FROM logs WHERE log_id = ?1",
-                        params![log_id.0],
-                        |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?)),
-                    )
+                    .query_row(&sql, params![log_id.0], |row| {
+                        Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?, row.get(3)?))
+                    })
                     .optional()
             })
             .await?;
-        let Some((start_index, downloaded, verified)) = row else { return Ok(None) };
+        let Some((start_index, downloaded, verified, has_hole)) = row else { return Ok(None) };
         match (CompactRange::from_bytes(&downloaded), CompactRange::from_bytes(&verified)) {
-            (Ok(downloaded), Ok(verified)) => Ok(Some(Position { start_index, downloaded, verified })),
+            (Ok(downloaded), Ok(verified)) => Ok(Some(Position { start_index, downloaded, verified, has_hole })),
             _ => {
                 let reason = format!("the position in log {log_id} is not a compact range");
                 Err(BooksError::Damaged { path: self.path().to_path_buf(), reason })
@@ -168,22 +178,25 @@ impl Books {
                 }
             };
             for (index, reason, bytes) in new.malformed.iter().take(room) {
-                transaction.execute(
-                    "INSERT INTO malformed (log_id, idx, reason, bytes, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT DO NOTHING",
-                    params![new.log_id.0, index, reason, bytes, new.seen_at.millis()],
-                )?;
+                transaction
+                    .prepare_cached(
+                        "INSERT INTO malformed (log_id, idx, reason, bytes, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                         ON CONFLICT DO NOTHING",
+                    )?
+                    .execute(params![new.log_id.0, index, reason, bytes, new.seen_at.millis()])?;
             }
             if let Some((lane, downloaded)) = &new.downloaded {
-                transaction.execute(
-                    &format!("UPDATE {} SET downloaded_size = ?2, downloaded = ?3 WHERE log_id = ?1", lane.table()),
-                    params![new.log_id.0, downloaded.size(), downloaded.to_bytes()],
-                )?;
+                let sql =
+                    format!("UPDATE {} SET downloaded_size = ?2, downloaded = ?3 WHERE log_id = ?1", lane.table());
+                transaction.prepare_cached(&sql)?.execute(params![
+                    new.log_id.0,
+                    downloaded.size(),
+                    downloaded.to_bytes()
+                ])?;
             }
-            transaction.execute(
-                "UPDATE logs SET updated_at = ?2 WHERE log_id = ?1",
-                params![new.log_id.0, new.seen_at.millis()],
-            )?;
+            transaction
+                .prepare_cached("UPDATE logs SET updated_at = ?2 WHERE log_id = ?1")?
+                .execute(params![new.log_id.0, new.seen_at.millis()])?;
             transaction.commit()?;
             Ok(counted.into_iter().map(|((issuer, kind), count)| (issuer, kind, count)).collect())
         })
@@ -199,6 +212,15 @@ impl Books {
         self.write(move |connection| {
             let transaction = connection.transaction()?;
             withdraw(&transaction, &seal)?;
+            // A root that fits has no hole in it: what was lost there once has been read.
+            transaction.execute(
+                &format!(
+                    "UPDATE gaps SET filled_at = ?3 WHERE log_id = ?1 AND NOT hashed AND filled_at IS NULL
+                     AND end_index <= ?2 AND start_index >= (SELECT verified_size FROM {} WHERE log_id = ?1)",
+                    seal.lane.table()
+                ),
+                params![seal.log_id.0, seal.verified.size(), seal.seen_at.millis()],
+            )?;
             transaction.execute(
                 &format!(
                     "UPDATE {} SET verified_size = ?2, verified = ?3 WHERE log_id = ?1 AND verified_size <= ?2",

@@ -27,6 +27,8 @@ pub struct LogLine {
     pub backlog: u64,
     /// Entries that the log does not serve.
     pub lost: u64,
+    /// The first of them whose hash is not known: what was read behind it is not proven for that reason.
+    pub unproven_from: Option<u64>,
     /// Entries per second that the log grew of late.
     pub growth_rate: f64,
     /// Entries per second that were read of late.
@@ -122,7 +124,9 @@ impl Books {
                    (SELECT max(tree_size) FROM tree_heads AS t WHERE t.log_id = logs.log_id AND outcome = 'verified'),
                    coalesce(b.goal_size - b.downloaded_size, 0), growth_rate, read_rate,
                    (SELECT coalesce(sum(end_index - start_index), 0) FROM gaps AS g
-                    WHERE g.log_id = logs.log_id AND filled_at IS NULL)
+                    WHERE g.log_id = logs.log_id AND filled_at IS NULL),
+                   (SELECT min(start_index) FROM gaps AS g
+                    WHERE g.log_id = logs.log_id AND filled_at IS NULL AND NOT hashed)
                  FROM logs LEFT JOIN backlogs AS b USING (log_id) ORDER BY name",
             )?;
             let rows = statement.query_map([], |row| {
@@ -141,6 +145,7 @@ impl Books {
                     growth_rate: row.get(11)?,
                     read_rate: row.get(12)?,
                     lost: row.get(13)?,
+                    unproven_from: row.get(14)?,
                 })
             })?;
             rows.collect()

@@ -10,6 +10,7 @@
 mod backlog;
 mod cases;
 mod conduct;
+mod dates;
 mod delivery;
 mod entries;
 mod listing;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-pub use backlog::{Backlog, Gap, keeps_up};
+pub use backlog::{Asked, Backlog, Gap, keeps_up};
 pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
@@ -37,10 +38,17 @@ pub use rescan::Judged;
 pub use statistics::{Counted, Statistics};
 
 /// Books of format 1, and what makes each format of the one before it.
-const SCHEMA: [&str; 3] = [include_str!("schema.sql"), include_str!("statistics.sql"), include_str!("opinions.sql")];
+const SCHEMA: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("statistics.sql"),
+    include_str!("gaps.sql"),
+    include_str!("opinions.sql"),
+];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.
 const QUEUE_LENGTH: usize = 64;
+/// Statements that a connection keeps prepared: all that the doors use by turns.
+const STATEMENTS_KEPT: usize = 64;
 
 /// What can be wrong with the books. None of these is retried by the loops: the daemon stops and says so.
 #[derive(Debug, thiserror::Error)]
@@ -258,6 +266,7 @@ fn desk(name: &str, mut connection: Connection) -> mpsc::Sender<Job> {
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, BooksError> {
     let connection = Connection::open_with_flags(path, flags).map_err(|e| classify(path, e))?;
     connection.busy_timeout(Duration::from_secs(10)).map_err(|e| classify(path, e))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(connection)
 }
 

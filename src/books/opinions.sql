@@ -1,4 +1,4 @@
--- Format 3. What other judges are asked about a hit, and what they said: one row each, asked again when there is
+-- Format 4. What other judges are asked about a hit, and what they said: one row each, asked again when there is
 -- something new to ask about.
 CREATE TABLE opinions (
   hit_id      INTEGER NOT NULL REFERENCES hits,

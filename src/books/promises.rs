@@ -97,6 +97,10 @@ pub struct PromiseLine {
 const PROVEN: &str = "NOT s.doubted AND (s.idx >= l.start_index AND s.idx < l.verified_size
     OR s.idx >= coalesce(b.start_index, 0) AND s.idx < coalesce(b.verified_size, 0))";
 
+/// A tree head `t` that may convict a log by its date. What is dated later than it was seen, by more than clocks differ,
+/// does not say what the tree was like at that time: that log is charged with its head from the future.
+const DATED: &str = "t.outcome = 'verified' AND t.signed_at <= t.seen_at + 3600000";
+
 /// Writes the promises of an examined certificate; those that are there stay.
 pub(super) fn insert(
     transaction: &Transaction<'_>,
@@ -216,7 +220,7 @@ impl Books {
         .await
     }
 
-    /// The newest verified tree head of a log that ends at `index` or before it.
+    /// The newest verified tree head of a log that ends at `index` or before it and was not dated ahead of its time.
     ///
     /// # Errors
     /// Unusable books.
@@ -224,10 +228,11 @@ impl Books {
         let log_id = key.log_id();
         let row = self
             .read(move |connection| {
-                let sql = "SELECT tree_size, signed_at, root_hash, signature FROM tree_heads
-                           WHERE log_id = ?1 AND tree_size <= ?2 AND outcome = 'verified'
-                           ORDER BY tree_size DESC LIMIT 1";
-                let row = connection.query_row(sql, params![log_id.0, index], |row| {
+                let sql = format!(
+                    "SELECT tree_size, signed_at, root_hash, signature FROM tree_heads AS t
+                     WHERE log_id = ?1 AND tree_size <= ?2 AND {DATED} ORDER BY tree_size DESC LIMIT 1"
+                );
+                let row = connection.query_row(&sql, params![log_id.0, index], |row| {
                     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
                 });
                 row.optional()
@@ -251,13 +256,15 @@ impl Books {
         delay: Span,
     ) -> Result<Vec<(u64, Timestamp)>, BooksError> {
         self.read(move |connection| {
-            let sql = "SELECT s.idx, s.logged_at FROM sightings AS s JOIN hits AS h USING (hit_id)
-                       WHERE s.log_id = ?1 AND s.idx >= ?2 AND s.idx < ?3 AND NOT s.doubted AND h.standing = 'ours'
-                         AND (SELECT t.signed_at FROM tree_heads AS t WHERE t.log_id = s.log_id
-                                AND t.outcome = 'verified' AND t.tree_size <= s.idx
-                              ORDER BY t.tree_size DESC LIMIT 1) - s.logged_at >= ?4
-                       ORDER BY s.idx LIMIT 1000";
-            let mut statement = connection.prepare_cached(sql)?;
+            let sql = format!(
+                "SELECT s.idx, s.logged_at FROM sightings AS s JOIN hits AS h USING (hit_id)
+                 WHERE s.log_id = ?1 AND s.idx >= ?2 AND s.idx < ?3 AND NOT s.doubted AND h.standing = 'ours'
+                   AND (SELECT t.signed_at FROM tree_heads AS t WHERE t.log_id = s.log_id AND {DATED}
+                          AND t.tree_size <= s.idx
+                        ORDER BY t.tree_size DESC LIMIT 1) - s.logged_at >= ?4
+                 ORDER BY s.idx LIMIT 1000"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map(params![log_id.0, part.start, part.end, delay.millis()], |row| {
                 Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?)))
             })?;

@@ -87,7 +87,7 @@ fn people() -> Vec<(String, String)> {
 async fn begun() -> (tempfile::TempDir, Books) {
     let directory = tempfile::tempdir().expect("a directory");
     let books = Books::open(&directory.path().join("books.sqlite")).expect("open");
-    let start = Position { start_index: 0, downloaded: CompactRange::empty(), verified: CompactRange::empty() };
+    let start = Position::proven(CompactRange::empty());
     books.begin_log(LOG, "log.test/a", &start, now()).await.expect("begin");
     (directory, books)
 }
@@ -111,7 +111,7 @@ async fn both_positions_survive_a_restart() {
     let books = Books::open(&directory.path().join("books.sqlite")).expect("open again");
     let position = books.position(LOG).await.expect("read").expect("a position");
     assert_eq!((position.downloaded, position.verified), (range(300), range(256)));
-    let again = Position { start_index: 9, downloaded: range(9), verified: range(9) };
+    let again = Position::proven(range(9));
     books.begin_log(LOG, "renamed", &again, now()).await.expect("begin");
     assert_eq!(books.position(LOG).await.expect("read").expect("kept").downloaded.size(), 300);
     books.rewind(LOG, Lane::Live).await.expect("rewind");
@@ -352,7 +352,7 @@ async fn a_log_read_from_two_places_is_one_again_when_they_meet() {
     let signer = LogSigner::generate();
     let key = LogKey::from_spki_der(&signer.spki_der()).expect("key");
     let log_id = key.log_id();
-    let start = Position { start_index: 0, downloaded: range(10), verified: range(4) };
+    let start = Position { start_index: 0, downloaded: range(10), verified: range(4), has_hole: false };
     books.begin_log(log_id, "log.test/b", &start, now()).await.expect("begin");
     assert!(books.backlog(key.clone()).await.expect("read").is_none());
     books.split(head(100, &signer, now()), range(100), now()).await.expect("split");
@@ -375,14 +375,14 @@ async fn a_log_read_from_two_places_is_one_again_when_they_meet() {
 #[tokio::test]
 async fn lost_entries_are_asked_for_again_ever_more_rarely() {
     let (_directory, books) = begun().await;
-    let gap = Gap { start: 256, end: 512, attempts: 0 };
+    let gap = Gap { start: 256, end: 512, attempts: 0, is_hashed: true };
     books.note_gap(LOG, gap, now()).await.expect("note");
     assert_eq!(books.due_gap(LOG, now()).await.expect("read"), None, "not at once");
     let mut at = now().plus(Span::from_seconds(60));
     let mut waits = Vec::new();
     for _ in 0..12 {
         let due = books.due_gap(LOG, at).await.expect("read").expect("due");
-        books.gap_asked(LOG, due, false, at).await.expect("note");
+        books.gap_asked(LOG, due, Asked::Refused, at).await.expect("note");
         let asked = at;
         while books.due_gap(LOG, at).await.expect("read").is_none() {
             at = at.plus(Span::from_seconds(30));
@@ -392,6 +392,78 @@ async fn lost_entries_are_asked_for_again_ever_more_rarely() {
     assert_eq!((waits[0], waits[1], waits[11]), (60, 120, 21_600));
     assert_eq!(books.list_logs().await.expect("logs")[0].lost, 256);
     let due = books.due_gap(LOG, at).await.expect("read").expect("due");
-    books.gap_asked(LOG, due, true, at).await.expect("note");
+    books.gap_asked(LOG, due, Asked::Filled, at).await.expect("note");
     assert_eq!(books.list_logs().await.expect("logs")[0].lost, 0);
+}
+
+#[tokio::test]
+async fn books_of_an_older_format_are_brought_up_to_date() {
+    let (directory, books) = begun().await;
+    let path = directory.path().join("books.sqlite");
+    books.note_gap(LOG, Gap { start: 256, end: 512, attempts: 0, is_hashed: false }, now()).await.expect("note");
+    drop(books);
+    let old = "ALTER TABLE gaps DROP COLUMN hashed; PRAGMA user_version = 2;";
+    Connection::open(&path).and_then(|c| c.execute_batch(old)).expect("the second format");
+    let told = Books::open_read_only(&path).map(|_| ()).expect_err("refused").to_string();
+    assert!(told.contains("they have format 2: `ctwarden run`"), "{told}");
+    let books = Books::open(&path).expect("open");
+    let due = books.due_gap(LOG, now().plus(Span::from_days(1))).await.expect("read").expect("due");
+    assert_eq!(due, Gap { start: 256, end: 512, attempts: 0, is_hashed: true });
+    assert!(Books::open_read_only(&path).is_ok());
+}
+
+#[tokio::test]
+async fn a_part_with_a_hole_is_taken_back_when_the_hole_is_filled_and_not_before() {
+    let (_directory, books) = begun().await;
+    let hole = Gap { start: 20, end: 24, attempts: 0, is_hashed: false };
+    books.note_gap(LOG, hole, now()).await.expect("note");
+    let has_hole = async || books.position(LOG).await.expect("read").expect("a position").has_hole;
+    assert!(!has_hole().await, "it was not passed over yet");
+    books.commit_entries(entries(30, vec![])).await.expect("door 1");
+    assert!(has_hole().await);
+    assert_eq!(books.list_logs().await.expect("logs")[0].unproven_from, Some(20));
+    // One that is asked for in halves is filled by halves.
+    books.gap_asked(LOG, hole, Asked::Halved, now()).await.expect("note");
+    let at = now().plus(Span::from_days(1));
+    for start in [20, 22] {
+        assert!(has_hole().await && !books.rewind_filled(LOG).await.expect("rewind"));
+        let half = books.due_gap(LOG, at).await.expect("read").expect("due");
+        assert_eq!((half.start, half.end, half.attempts), (start, start + 2, 1));
+        books.gap_asked(LOG, half, Asked::Filled, at).await.expect("note");
+    }
+    assert!(books.rewind_filled(LOG).await.expect("rewind"));
+    assert_eq!(books.position(LOG).await.expect("read"), Some(Position::proven(range(0))));
+    assert!(!books.rewind_filled(LOG).await.expect("rewind"), "once");
+    // Lost again on the way, it is asked for again later than before.
+    books.note_gap(LOG, hole, at).await.expect("note");
+    books.commit_entries(entries(30, vec![])).await.expect("door 1");
+    assert!(has_hole().await);
+    assert_eq!(books.due_gap(LOG, at.plus(Span::from_seconds(239))).await.expect("read"), None);
+    assert!(books.due_gap(LOG, at.plus(Span::from_seconds(240))).await.expect("read").is_some());
+}
+
+#[tokio::test]
+async fn a_clock_that_is_put_back_by_a_day_makes_nothing_wait_a_day() {
+    let (_directory, books) = begun().await;
+    let day = Span::from_days(1);
+    books.note_gap(LOG, Gap { start: 0, end: 4, attempts: 0, is_hashed: true }, now()).await.expect("note");
+    books.commit_entries(entries(10, vec![hit(7, 1, EntryKind::Certificate)])).await.expect("door 1");
+    let pending = books.due_hits(now(), 9).await.expect("due").remove(0);
+    let again = now().plus(Span::from_seconds(30));
+    let examination = Examination { examine_again_at: Some(again), ..examination(&pending, &["name.internal"]) };
+    books.commit_examinations(vec![examination], people(), now()).await.expect("door 2");
+    let message = books.due_messages(now(), 9).await.expect("due").remove(0);
+    let deferred = Delivery::Deferred { until: now().plus(Span::from_seconds(3600)), error: "no".into() };
+    books.commit_delivery(message.outbox_id, deferred, now()).await.expect("door 3");
+    let due = async |at: Timestamp| {
+        let gap = books.due_gap(LOG, at).await.expect("read").is_some();
+        (gap, books.due_hits(at, 9).await.expect("due").len(), books.due_messages(at, 9).await.expect("due").len())
+    };
+    let later = now().minus(day).plus(Span::from_seconds(3600));
+    assert_eq!(due(later).await, (false, 0, 0));
+    assert_eq!(books.follow_clock(None, now().minus(Span::from_seconds(5))).await.expect("write"), None);
+    assert_eq!(books.follow_clock(None, now().minus(day)).await.expect("write"), Some(day));
+    assert_eq!(due(now().minus(day)).await, (false, 0, 1), "the pauses are as long as they were");
+    assert_eq!(due(later).await, (true, 1, 2));
+    assert_eq!(books.follow_clock(None, now().minus(day)).await.expect("write"), None, "once");
 }

@@ -37,7 +37,8 @@ pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
                 serde_json::json!({
                     "log": line.log, "log_id": line.log_id, "start": line.start_index, "tree_size": line.tree_size,
                     "downloaded": line.downloaded, "verified": line.verified, "sightings": line.sightings,
-                    "backlog": line.backlog, "lost": line.lost, "growth_per_second": line.growth_rate,
+                    "backlog": line.backlog, "lost": line.lost, "unproven_from": line.unproven_from,
+                    "growth_per_second": line.growth_rate,
                     "read_per_second": line.read_rate, "misbehaviours": line.misbehaviours, "tree_head_at": line.tree_head_at.map(|at| at.to_string()),
                     "updated_at": line.updated_at.to_string(),
                 })
@@ -67,6 +68,12 @@ pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
         }
         if line.lost > 0 {
             writeln!(out, "  {} entries are not served by the log; they are asked for again", line.lost)?;
+        }
+        if let Some(index) = line.unproven_from {
+            writeln!(
+                out,
+                "  entry {index} is one of them: what was read behind it cannot be verified before it is served"
+            )?;
         }
     }
     if !unkept.is_empty() {
@@ -175,6 +182,7 @@ mod tests {
             verified: 10,
             backlog: 0,
             lost: 0,
+            unproven_from: None,
             growth_rate,
             read_rate,
             tree_size: Some(10),

@@ -185,6 +185,12 @@ impl Misconduct {
         })
     }
 
+    /// What is added to the case about a kind of misbehaviour when the log has made it good: no charge, but the truth.
+    pub fn mended(kind: Kind, accused: &Accused, detail: String) -> Finding {
+        let finding = kind.rule().finding(format!("{}, mended", accused.name), detail);
+        Finding { severity: Severity::Notice, ..finding }
+    }
+
     /// The finding of the case about it: one per log and kind, however often it happens.
     pub fn finding(&self, accused: &Accused) -> Finding {
         let finding = self.kind.rule().finding(accused.name.clone(), self.detail.clone());

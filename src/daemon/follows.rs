@@ -158,14 +158,14 @@ impl Follows {
     async fn is_read(&self, log: &Log, goal: Goal) -> Result<bool, BooksError> {
         let Goal::Final(size, root) = goal else { return Ok(false) };
         let backlog = self.walk.books.backlog(log.key.clone()).await?;
+        let backlog = backlog.filter(|backlog| backlog.position.downloaded.size() < backlog.goal.tree_size());
         let Some(position) = self.walk.books.position(log.log_id).await? else { return Ok(size == 0) };
-        if backlog.is_some() || position.downloaded.size() < size {
+        // What it does not serve is asked for as long as it is in the list.
+        if backlog.is_some() || position.downloaded.size() < size || self.walk.books.has_gaps(log.log_id).await? {
             return Ok(false);
         }
-        if position.verified.size() == size && position.verified.root() != root {
-            tracing::error!(log = log.name, size, "the list states another final root than the one that was verified");
-        }
-        Ok(true)
+        // With another root than the list states it is followed on: the follower charges it, and keeps both.
+        Ok(position.verified.size() != size || position.verified.root() == root)
     }
 
     /// Ends the task of a log, if there is one, so that another begins.

@@ -29,7 +29,14 @@ const DATABASE_RETRY: Span = Span::from_seconds(30);
 /// # Errors
 /// Unusable books.
 pub async fn examine(walk: Arc<Walk>) -> Result<(), BooksError> {
+    let mut before = None;
     loop {
+        // This loop never waits long, so it looks after the clock for all of them.
+        let now = walk.clock.now();
+        if let Some(jump) = walk.storage(walk.books.follow_clock(before, now).await)? {
+            tracing::warn!(%jump, "the clock of this machine was put back, and what was to be done later with it");
+        }
+        before = Some(now);
         while examine_due(&walk).await? > 0 {}
         let next = walk.storage(walk.books.next_examination().await)?;
         let wait = next.map_or(Duration::from_secs(30), |next| next.since(walk.clock.now()).duration());

@@ -12,8 +12,10 @@ use super::Walk;
 use super::rates::Rates;
 use super::reading::{Reading, outcome};
 use crate::books::{Backlog, BooksError, Lane, Position, Seal};
+use crate::clock::Stopwatch;
 use crate::conduct::{Kind, Misconduct};
 use crate::config::StartAt;
+use crate::ct::Hash;
 use crate::ct::compact_range::CompactRange;
 use crate::ct::log_list::Log;
 use crate::ct::sth::SignedTreeHead;
@@ -31,6 +33,9 @@ const POLL_TO_END: Duration = Duration::from_secs(1);
 const PATIENCE: u32 = 8;
 /// From how many entries on a backlog is read beside the head: less than a minute's reading is not worth two places.
 const FAR_BEHIND: u64 = 20_000;
+
+/// Pause between two attempts to begin anew behind entries that are not served.
+const SPLIT_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long a log is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +71,42 @@ pub async fn follow(
     let client = LogClient::new(log.clone(), fetcher);
     let (left, missing, strange) = Default::default();
     let reading = Arc::new(Reading { walk, log, client, left, missing, strange });
+    loop {
+        match from_the_books(&reading, start, until).await {
+            Ok(end) => return Ok(end),
+            Err(Break::Books(error)) => return Err(error),
+            // The lane that was stopped may have left a commit behind; the positions are read after it.
+            Err(Break::Moved) => {
+                reading.walk.storage(reading.walk.books.settle().await)?;
+                [Lane::Live, Lane::Backlog].into_iter().for_each(|lane| reading.doubted(lane));
+            }
+        }
+    }
+}
+
+/// Why following goes no further.
+enum Break {
+    /// The books are unusable.
+    Books(BooksError),
+    /// The positions in the books are no longer those that are in memory.
+    Moved,
+}
+
+impl From<BooksError> for Break {
+    fn from(error: BooksError) -> Break {
+        Break::Books(error)
+    }
+}
+
+/// Follows a log from where the books say.
+async fn from_the_books(reading: &Arc<Reading>, start: StartAt, until: Until) -> Result<FollowEnd, Break> {
     let mut failures = 0;
     let (position, backlog) = loop {
-        match begin(&reading, start).await? {
+        match begin(reading, start).await? {
             Ok(begun) => break begun,
             Err(error) => {
                 failures += 1;
-                if let Some(end) = failed(&reading, &error, failures, until).await {
+                if let Some(end) = failed(reading, &error, failures, until).await {
                     return Ok(end);
                 }
             }
@@ -88,7 +122,7 @@ pub async fn follow(
         from = goal.tree_size(),
         "far behind: new entries are read at once, the backlog beside them"
     );
-    let behind = Follower::new(reading, Lane::Backlog, Goal::Until(goal), position);
+    let behind = Follower::new(reading.clone(), Lane::Backlog, Goal::Until(goal), position);
     let (live, behind) = tokio::try_join!(live.run(until), behind.run(until))?;
     Ok(if live == FollowEnd::CaughtUp { behind } else { live })
 }
@@ -112,19 +146,17 @@ async fn begin(reading: &Reading, start: StartAt) -> Result<Result<Begun, TailEr
     let position = match (known, start, &head) {
         (Some(position), _, _) => position,
         (None, StartAt::End, Some(head)) => match reading.client.right_edge(head).await {
-            Ok(edge) => Position { start_index: edge.size(), downloaded: edge.clone(), verified: edge },
+            Ok(edge) => Position::proven(edge),
             Err(error) => return Ok(Err(error)),
         },
         (None, StartAt::Time(time), Some(head)) => match reading.client.edge_at(time, head).await {
-            Ok(edge) => Position { start_index: edge.size(), downloaded: edge.clone(), verified: edge },
+            Ok(edge) => Position::proven(edge),
             Err(error) => return Ok(Err(error)),
         },
         (None, StartAt::End | StartAt::Time(_), None) => {
             return Ok(Err(TailError::Answer("there is no tree head to begin at".to_string())));
         }
-        (None, StartAt::Beginning, _) => {
-            Position { start_index: 0, downloaded: CompactRange::empty(), verified: CompactRange::empty() }
-        }
+        (None, StartAt::Beginning, _) => Position::proven(CompactRange::empty()),
     };
     walk.storage(walk.books.begin_log(log.log_id, &log.name, &position, walk.clock.now()).await)?;
     reading.show_positions(position.downloaded.size(), position.verified.size());
@@ -135,8 +167,7 @@ async fn begin(reading: &Reading, start: StartAt) -> Result<Result<Begun, TailEr
     // Without a proof of the right edge the log is read from one place, in order.
     let Ok(edge) = reading.client.right_edge(&head).await else { return Ok(Ok((position, None))) };
     walk.storage(walk.books.split(head.clone(), edge.clone(), walk.clock.now()).await)?;
-    let live = Position { start_index: edge.size(), downloaded: edge.clone(), verified: edge };
-    Ok(Ok((live, Some(Backlog { position, goal: head }))))
+    Ok(Ok((Position::proven(edge), Some(Backlog { position, goal: head }))))
 }
 
 /// Counts and reports a failure and waits; the end of the log when patience is over.
@@ -172,11 +203,15 @@ struct Follower {
     dated: u64,
     first_head: Option<u64>,
     rates: Rates,
+    /// Entries of it did not have the root that the log signed, and that is in a case of the log.
+    disputed: bool,
+    /// When it was last tried to let a new position begin behind a hole.
+    split_tried: Option<Stopwatch>,
 }
 
 impl Follower {
     fn new(reading: Arc<Reading>, lane: Lane, goal: Goal, position: Position) -> Follower {
-        let Position { downloaded, verified, .. } = position;
+        let Position { downloaded, verified, has_hole, .. } = position;
         let size = match &goal {
             Goal::Live => None,
             Goal::Until(head) => Some(head.tree_size()),
@@ -184,12 +219,24 @@ impl Follower {
         let dated = verified.size();
         let client = if lane == Lane::Backlog { reading.client.for_backlog() } else { reading.client.clone() };
         let watchlist = reading.walk.watchlist.clone();
-        let tail = Tail::new(client, watchlist, reading.walk.clock.clone(), goal, downloaded, verified);
-        Follower { reading, lane, tail, goal: size, dated, first_head: None, rates: Rates::new() }
+        let tail = Tail::new(client, watchlist, reading.walk.clock.clone(), goal, downloaded, verified, has_hole);
+        Follower {
+            reading,
+            lane,
+            tail,
+            goal: size,
+            dated,
+            first_head: None,
+            rates: Rates::new(),
+            disputed: false,
+            split_tried: None,
+        }
     }
 
-    async fn run(mut self, until: Until) -> Result<FollowEnd, BooksError> {
+    async fn run(mut self, until: Until) -> Result<FollowEnd, Break> {
         let mut failures = 0;
+        let (walk, id, verified) = (self.reading.walk.clone(), self.reading.log.log_id, self.tail.verified_size());
+        self.disputed = walk.storage(walk.books.is_charged_above(id, Kind::RootMismatch, verified).await)?;
         loop {
             let step = match self.tail.next().await {
                 Ok(step) => step,
@@ -203,11 +250,22 @@ impl Follower {
             };
             // Without a head that the log signed nobody knows how much there is to read.
             let unsigned = matches!(&step, Step::Misbehaved(misconduct) if misconduct.heads.is_empty());
-            self.reading.answered(if unsigned { Outcome::Malformed } else { Outcome::Ok });
+            // Below its head a lane asks for entries and for nothing else; comparing is no answer of the log.
+            if self.goal.is_none() || matches!(step, Step::Entries { .. }) {
+                self.reading.answered(if unsigned { Outcome::Malformed } else { Outcome::Ok });
+            }
             let After::Pause(size, why) = self.take(step).await? else {
                 failures = 0;
                 continue;
             };
+            if self.goal.is_some_and(|goal| self.tail.verified_size() < goal) {
+                // All was read, and not all is proven. This lane asks for nothing until that changes.
+                if until == Until::CaughtUp {
+                    return Ok(FollowEnd::CaughtUp);
+                }
+                tokio::time::sleep(POLL).await;
+                continue;
+            }
             if self.goal.is_some() {
                 let walk = &self.reading.walk;
                 walk.storage(walk.books.join(self.reading.log.log_id).await)?;
@@ -215,6 +273,9 @@ impl Follower {
                 self.reading.left.1.store(0, Ordering::Relaxed);
                 tracing::info!(log = self.reading.log.name, entries = size, "the backlog is read");
                 return Ok(FollowEnd::CaughtUp);
+            }
+            if self.reading.ask_for_lost(size).await? {
+                return Err(Break::Moved);
             }
             match until {
                 Until::Stopped => failures = 0,
@@ -226,17 +287,18 @@ impl Follower {
             if failures >= PATIENCE {
                 return Ok(FollowEnd::Unreachable(why));
             }
-            self.reading.ask_for_lost(size).await?;
             tokio::time::sleep(if until == Until::CaughtUp { POLL_TO_END } else { POLL }).await;
         }
     }
 
     /// Puts one step through door 1.
-    async fn take(&mut self, step: Step) -> Result<After, BooksError> {
+    async fn take(&mut self, step: Step) -> Result<After, Break> {
         let (walk, log) = (self.reading.walk.clone(), self.reading.log.clone());
         match step {
             Step::Entries { decoded, downloaded } => {
                 let (count, size) = (decoded.leaf_hashes.len() as u64, downloaded.size());
+                // The step itself is counted already.
+                (1..decoded.responses).for_each(|_| self.reading.answered(Outcome::Ok));
                 let head = self.tail.target().cloned();
                 if let Some(head) = &head {
                     self.saw(head);
@@ -256,10 +318,23 @@ impl Follower {
                 let seal = Seal { log_id: log.log_id, lane: self.lane, head, verified, seen_at: walk.clock.now() };
                 walk.storage(walk.books.commit_seal(seal).await)?;
                 self.show();
+                if std::mem::take(&mut self.disputed) {
+                    let detail = format!("all entries below {size}, read again, have the root that the log signed");
+                    self.reading.mended(Kind::RootMismatch, size, detail).await?;
+                }
                 self.reading.proven(self.lane, size).await?;
                 let rates = self.rates.caught_up(size);
                 self.note(rates).await?;
                 Ok(After::Pause(size, "there are no new entries".to_string()))
+            }
+            Step::Unproven { head } => {
+                self.saw(&head);
+                self.show();
+                let size = head.tree_size();
+                if self.lane == Lane::Live && self.leave_behind(head).await? {
+                    return Err(Break::Moved);
+                }
+                Ok(After::Pause(size, "what was read cannot be proven before all of it is served".to_string()))
             }
             Step::Reread { head } => {
                 let tree_size = head.tree_size();
@@ -278,6 +353,7 @@ impl Follower {
                     self.first_head.get_or_insert(head.tree_size());
                 }
                 let (size, why) = (self.tail.downloaded_size(), misconduct.detail.clone());
+                self.disputed |= misconduct.kind == Kind::RootMismatch;
                 let misconduct = self.with_witness(misconduct).await?;
                 self.reading.misbehaved(misconduct).await?;
                 Ok(if self.tail.is_reading() { After::ReadOn } else { After::Pause(size, why) })
@@ -289,6 +365,17 @@ impl Follower {
                 Ok(After::Pause(size, "it answers with fewer entries than it had".to_string()))
             }
         }
+    }
+
+    /// Lets a new position begin at a head, where the log proves its right edge. Whether it did.
+    async fn leave_behind(&mut self, head: SignedTreeHead) -> Result<bool, BooksError> {
+        if self.split_tried.is_some_and(|tried| tried.elapsed() < SPLIT_PAUSE) {
+            return Ok(false);
+        }
+        self.split_tried = Some(Stopwatch::start());
+        let Ok(edge) = self.reading.client.right_edge(&head).await else { return Ok(false) };
+        let walk = &self.reading.walk;
+        walk.storage(walk.books.split(head, edge, walk.clock.now()).await)
     }
 
     /// Shows and keeps new rates of the log: those of the place at its head.
@@ -326,7 +413,11 @@ impl Follower {
         };
         let walk = &self.reading.walk;
         let witness = walk.storage(walk.books.verified_head(self.reading.log.key.clone(), size).await)?;
-        misconduct.heads.extend(witness);
+        // A head says nothing against itself.
+        let known = |root: &Hash| misconduct.heads.iter().any(|head| head.root_hash() == *root);
+        if let Some(witness) = witness.filter(|witness| !known(&witness.root_hash())) {
+            misconduct.heads.push(witness);
+        }
         Ok(misconduct)
     }
 

@@ -40,7 +40,7 @@ impl Rates {
         if left > 0 && self.behind {
             tracing::warn!(log, done, left, growth = growth.round(), read = read.round(), "cannot keep up");
         } else if left > 0 {
-            let time_left = Span::from_seconds((left as f64 / (read - growth).max(0.001)) as i64);
+            let time_left = time_left(left, growth, read);
             tracing::info!(log, done, left, entries_per_second = read.round(), %time_left, "catching up");
         }
         Some((growth, read))
@@ -111,9 +111,23 @@ impl Past {
     }
 }
 
+/// How long it takes to read what is left of a log that grows meanwhile.
+fn time_left(left: u64, growth: f64, read: f64) -> Span {
+    Span::from_seconds((left as f64 / (read - growth).max(0.001)).ceil() as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_is_read_at_the_rate_that_growth_leaves() {
+        assert_eq!(time_left(12_000, 0.0, 400.0), Span::from_seconds(30));
+        assert_eq!(time_left(12_000, 100.0, 400.0), Span::from_seconds(40));
+        assert_eq!(time_left(1, 0.0, 400.0), Span::from_seconds(1));
+        assert!(time_left(12_000, 400.0, 400.0) > Span::from_days(100), "at no speed it takes for ever");
+        assert!(time_left(u64::MAX, 400.0, 0.0) > Span::from_days(365));
+    }
 
     #[test]
     fn a_head_that_comes_now_and_then_is_spread_over_the_time_since_the_last() {

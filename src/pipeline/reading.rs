@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Walk;
-use crate::books::{BooksError, Gap, Lane, NewEntries};
+use crate::books::{Asked, BooksError, Gap, Lane, NewEntries};
 use crate::cache::Kind as Cached;
 use crate::case::EntryKind;
 use crate::clock::{Span, Timestamp};
@@ -18,8 +19,8 @@ use crate::ct::leaf::encode_merkle_tree_leaf;
 use crate::ct::log_list::Log;
 use crate::ct::sth::SignedTreeHead;
 use crate::metrics::{Check, Outcome};
-use crate::tail::{Decoded, FetchError, LogClient, TailError};
-use crate::watch::{Candidate, ChainHead, Form, Hit, Standing};
+use crate::tail::{Decoded, FetchError, LogClient, Lost, TailError};
+use crate::watch::{self, Candidate, ChainHead, Form, Hit, Standing, Watchlist};
 
 /// One log that is being read.
 pub(super) struct Reading {
@@ -34,9 +35,18 @@ pub(super) struct Reading {
     pub strange: Mutex<HashMap<Lane, Misconduct>>,
 }
 
+/// An entry that is kept because it could not be read: (index, reason, bytes).
+type Malformed = (u64, String, Vec<u8>);
+/// A hit, and what the log is to be charged with for what it sent beside the entry.
+type Judged = (Hit, Option<Misconduct>);
+/// How much of it is kept.
+const KEPT_BYTES: usize = 65_536;
+
 /// How long a log is not asked again for an issuer that it does not give, and how many such issuers are remembered.
 const MISSING_FOR: Span = Span::from_seconds(600);
 const MOST_MISSING: usize = 1024;
+/// How many entries are judged before others have their turn.
+const JUDGED_AT_ONCE: usize = 64;
 
 impl Reading {
     pub fn saw_head(&self, head: &SignedTreeHead) {
@@ -52,15 +62,9 @@ impl Reading {
 
     /// Door 1 for what one response held. `position` is the one that moves.
     pub async fn commit(&self, decoded: Decoded, position: Option<(Lane, CompactRange)>) -> Result<(), BooksError> {
-        let Decoded { leaf_hashes, candidates, malformed, misplaced, lost, .. } = decoded;
+        let Decoded { leaf_hashes, candidates, mut malformed, misplaced, lost, .. } = decoded;
         let lane = position.as_ref().map(|(lane, _)| *lane);
-        let (mut hits, mut strange) = (Vec::new(), None);
-        for candidate in candidates {
-            if let Some((hit, misconduct)) = self.hit(candidate).await? {
-                hits.push(hit);
-                strange = strange.or(misconduct);
-            }
-        }
+        let (hits, strange) = self.hits(candidates, &mut malformed).await?;
         let walk = &self.walk;
         let name = &self.log.name;
         for (index, reason, _) in malformed.iter().take(3) {
@@ -68,8 +72,8 @@ impl Reading {
         }
         let (count, unparsable) = (leaf_hashes.len() as u64, malformed.len() as u64);
         let (seen_at, found) = (walk.clock.now(), !hits.is_empty());
-        if let Some((range, why)) = lost {
-            self.lost(Gap { start: range.start, end: range.end, attempts: 0 }, &why, seen_at).await?;
+        if let Some(Lost { range, why, is_hashed }) = lost {
+            self.lost(Gap { start: range.start, end: range.end, attempts: 0, is_hashed }, &why, seen_at).await?;
         }
         let new = NewEntries { log_id: self.log.log_id, downloaded: position, hits, malformed, seen_at };
         let new_hits = walk.storage(walk.books.commit_entries(new).await)?;
@@ -123,43 +127,105 @@ impl Reading {
         self.misbehaved(plain(Kind::LostEntries, gap.end, detail)).await
     }
 
-    /// Asks again for entries that were lost, one gap at a time.
-    pub async fn ask_for_lost(&self, head: u64) -> Result<(), BooksError> {
-        let now = self.walk.clock.now();
-        let Some(gap) = self.walk.storage(self.walk.books.due_gap(self.log.log_id, now).await)? else { return Ok(()) };
-        let answer = self.client.entries(gap.start..gap.end, head.max(gap.end), &self.walk.watchlist).await;
-        let filled = match answer {
+    /// Asks again for entries that were lost, one gap at a time. Whether a position was taken back to what is verified,
+    /// because the last of its holes was filled.
+    pub async fn ask_for_lost(&self, head: u64) -> Result<bool, BooksError> {
+        let (books, log_id, now) = (&self.walk.books, self.log.log_id, self.walk.clock.now());
+        let Some(gap) = self.walk.storage(books.due_gap(log_id, now).await)? else { return Ok(false) };
+        let (range, head) = (gap.start..gap.end, head.max(gap.end));
+        let asked = match self.all_entries(range.clone(), head).await {
             // Entries that are not those under the root fill nothing; they are searched all the same.
             Ok(mut parts) => {
-                let true_ones = self.client.confirms(gap.start..gap.end, head.max(gap.end), &parts).await;
+                // Where no hash is known, the root will say whether they are the ones.
+                let whole = !parts.iter().any(|part| part.broken || part.lost.is_some());
+                let filled = if gap.is_hashed { self.client.confirms(range, head, &parts).await } else { whole };
                 parts.iter_mut().for_each(|part| part.lost = None);
                 for part in parts {
                     self.commit(part, None).await?;
                 }
-                if true_ones {
+                if filled {
                     let (start, end) = (gap.start, gap.end);
                     tracing::info!(log = self.log.name, start, end, "lost entries are served again");
                 }
-                true_ones
+                if filled { Asked::Filled } else { Asked::Refused }
             }
-            Err(_) => false,
+            Err(_) if matches!(self.client, LogClient::Rfc6962(_)) => Asked::Halved,
+            Err(_) => Asked::Refused,
         };
-        let noted = self.walk.books.gap_asked(self.log.log_id, gap, filled, now).await;
-        self.walk.storage(noted)
+        self.walk.storage(books.gap_asked(log_id, gap, asked, now).await)?;
+        if asked == Asked::Filled && !self.walk.storage(books.has_gaps(log_id).await)? {
+            let detail = "all entries that were not served are served again".to_string();
+            self.mended(Kind::LostEntries, gap.end, detail).await?;
+        }
+        match asked {
+            Asked::Filled if !gap.is_hashed => self.walk.storage(books.rewind_filled(log_id).await),
+            _ => Ok(false),
+        }
     }
 
-    /// Judges a candidate, with its issuer's certificate where that can make a difference, and what the log sent beside
-    /// it.
-    async fn hit(&self, candidate: Candidate) -> Result<Option<(Hit, Option<Misconduct>)>, BooksError> {
-        let sent = match &candidate.issuer {
-            ChainHead::Certificate(der) => Some(der.as_slice()),
-            ChainHead::Fingerprint(_) | ChainHead::Absent => None,
-        };
-        let judged = |issuer: Option<&[u8]>| {
-            let hit = self.walk.watchlist.judge(&candidate, issuer)?;
-            Some((hit, beside(&candidate, issuer)))
-        };
-        let Some((hit, strange)) = judged(sent) else { return Ok(None) };
+    /// All entries of a range: a log may give little at a time.
+    async fn all_entries(&self, range: Range<u64>, head: u64) -> Result<Vec<Decoded>, TailError> {
+        let (mut parts, mut next) = (Vec::new(), range.start);
+        while next < range.end {
+            let some = self.client.entries(next..range.end, head, &self.walk.watchlist).await?;
+            let got: usize = some.iter().map(|part| part.leaf_hashes.len()).sum();
+            if got == 0 {
+                return Err(TailError::Answer(format!("no entries from {next} on")));
+            }
+            next += got as u64;
+            parts.extend(some);
+        }
+        Ok(parts)
+    }
+
+    /// Judges candidates, with their issuers' certificates where those can make a difference, and what the log sent
+    /// beside them.
+    async fn hits(
+        &self,
+        candidates: Vec<Candidate>,
+        panics: &mut Vec<Malformed>,
+    ) -> Result<(Vec<Hit>, Option<Misconduct>), BooksError> {
+        let (mut hits, mut strange) = (Vec::new(), None);
+        let mut candidates = candidates.into_iter();
+        loop {
+            let some: Vec<Candidate> = candidates.by_ref().take(JUDGED_AT_ONCE).collect();
+            if some.is_empty() {
+                return Ok((hits, strange));
+            }
+            let watchlist = self.walk.watchlist.clone();
+            // Signatures are verified here: not among the tasks that wait for sockets.
+            let work = move || {
+                let mut panics = Vec::new();
+                let judged = some.into_iter().filter_map(|candidate| {
+                    let sent = match &candidate.issuer {
+                        ChainHead::Certificate(der) => Some(der.as_slice()),
+                        ChainHead::Fingerprint(_) | ChainHead::Absent => None,
+                    };
+                    let judged = judge(&watchlist, &candidate, sent, &mut panics)?;
+                    Some((candidate, judged))
+                });
+                let judged: Vec<(Candidate, Judged)> = judged.collect();
+                (judged, panics)
+            };
+            // Judging is guarded entry by entry: only the end of the runtime ends it early.
+            let Some((judged, caught)) = self.client.compute(work).await else { std::future::pending().await };
+            panics.extend(caught);
+            for (candidate, judged) in judged {
+                if let Some((hit, misconduct)) = self.with_issuer(candidate, judged, panics).await? {
+                    hits.push(hit);
+                    strange = strange.or(misconduct);
+                }
+            }
+        }
+    }
+
+    /// What was judged, judged again when the certificate of its issuer can make a difference and is to be fetched.
+    async fn with_issuer(
+        &self,
+        candidate: Candidate,
+        (hit, strange): Judged,
+        panics: &mut Vec<Malformed>,
+    ) -> Result<Option<Judged>, BooksError> {
         let undecided = match hit.kind {
             EntryKind::Certificate => hit.standing != Standing::Ours,
             EntryKind::Precertificate => candidate.precertificate.is_some() && hit.form == Form::Tbs,
@@ -172,7 +238,7 @@ impl Reading {
             return Ok(Some((hit, strange)));
         };
         match self.issuer(fingerprint).await? {
-            Some(der) => Ok(judged(Some(&der))),
+            Some(der) => Ok(judge(&self.walk.watchlist, &candidate, Some(&der), panics)),
             None => Ok(Some((hit, strange))),
         }
     }
@@ -183,7 +249,9 @@ impl Reading {
         }
         // One issuer that is gone may stand behind every entry of a log: waiting for it each time would stop the log.
         let until = self.missing().get(fingerprint).copied();
-        if until.is_some_and(|until| until > self.walk.clock.now()) {
+        // A clock that was put back must not make it longer.
+        let now = self.walk.clock.now();
+        if until.is_some_and(|until| until > now && until <= now.plus(MISSING_FOR)) {
             return Ok(None);
         }
         let mut other = None;
@@ -227,6 +295,18 @@ impl Reading {
         accuse(&self.walk, &self.log, misconduct).await
     }
 
+    /// Says in the case of the log that what it was charged with is made good at this tree size.
+    pub async fn mended(&self, kind: Kind, tree_size: u64, detail: String) -> Result<(), BooksError> {
+        let (walk, log) = (&self.walk, &self.log);
+        tracing::info!(log = log.name, kind = kind.word(), detail, "the log has made it good");
+        let (recipients, now) = (walk.outbox_recipients(), walk.clock.now());
+        let told = walk.books.commit_mended(accused(log), kind, (tree_size, detail), recipients, now).await;
+        if walk.storage(told)?.is_some() {
+            walk.mail_waiting.notify_one();
+        }
+        Ok(())
+    }
+
     /// Counts how a request ended, and shows the pace that it left behind.
     pub fn answered(&self, outcome: Outcome) {
         self.walk.metrics.pace(&self.log.name, self.client.pace());
@@ -234,16 +314,28 @@ impl Reading {
     }
 }
 
+/// Judges a candidate. Bytes that bring the judging down are kept as malformed, and as a hit all the same.
+fn judge(
+    watchlist: &Watchlist,
+    candidate: &Candidate,
+    issuer: Option<&[u8]>,
+    panics: &mut Vec<Malformed>,
+) -> Option<Judged> {
+    let judged = watch::guard(|| {
+        let hit = watchlist.judge(candidate, issuer)?;
+        Some((hit, beside(candidate, issuer)))
+    });
+    judged.unwrap_or_else(|why| {
+        let bytes = candidate.entry.bytes();
+        panics.push((candidate.index, why, bytes[..bytes.len().min(KEPT_BYTES)].to_vec()));
+        Some((watchlist.unjudged(candidate), None))
+    })
+}
+
 /// Keeps the evidence of a misbehaviour and opens the case of the log.
 pub(super) async fn accuse(walk: &Walk, log: &Log, misconduct: Misconduct) -> Result<(), BooksError> {
-    let accused = Accused {
-        log_id: log.log_id,
-        name: log.name.clone(),
-        operator: log.operator.clone(),
-        key_der: log.key_der.clone(),
-    };
     let (kind, detail) = (misconduct.kind, misconduct.detail.clone());
-    let told = walk.books.commit_misconduct(accused, misconduct, walk.outbox_recipients(), walk.clock.now()).await;
+    let told = walk.books.commit_misconduct(accused(log), misconduct, walk.outbox_recipients(), walk.clock.now()).await;
     if let Some(notice) = walk.storage(told)? {
         for finding in &notice.findings {
             walk.metrics.finding(&finding.rule, finding.severity);
@@ -252,6 +344,10 @@ pub(super) async fn accuse(walk: &Walk, log: &Log, misconduct: Misconduct) -> Re
         walk.mail_waiting.notify_one();
     }
     Ok(())
+}
+
+fn accused(log: &Log) -> Accused {
+    Accused { log_id: log.log_id, name: log.name.clone(), operator: log.operator.clone(), key_der: log.key_der.clone() }
 }
 
 /// Whether what the log sent beside an entry belongs to it; `issuer` is the first certificate of the chain.

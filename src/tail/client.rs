@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decode::{self, Decoded};
 use super::http::{Answer, Caps, FetchError, Fetcher};
+use super::lost::Lost;
 use super::pace::Urgency;
+use super::room::{Held, Weight};
 use super::{TailError, plan};
 use crate::ct::compact_range::{CompactRange, nodes_needed};
 use crate::ct::entries::{LeafBuffer, parse_page};
@@ -17,6 +19,15 @@ use crate::ct::sth::{SignedTreeHead, parse_get_sth};
 use crate::ct::tile::{TILE_WIDTH, TileKind, issuer_path, tile_path, tile_width};
 use crate::ct::{Hash, checkpoint, to_base64};
 use crate::watch::Watchlist;
+
+/// What an entry weighs before anything is known of a log, in bytes, not compressed.
+const PAGE_ENTRY_BYTES: u64 = 6_200;
+const TILE_ENTRY_BYTES: u64 = 2_800;
+/// A range that would take more answers than this, one after the other, is planned anew after the second that is short:
+/// one may be chance.
+const MOST_LEFT: u64 = 4;
+/// How many new entries are asked for where memory is short.
+const PORTION: u64 = 64;
 
 /// A log over HTTP.
 #[derive(Clone, Debug)]
@@ -40,6 +51,10 @@ pub struct Source {
     page: Arc<AtomicU64>,
     /// What arrives in time and under the cap: halved when it does not, doubled when it does.
     bearable: Arc<AtomicU64>,
+    /// What an entry weighs on the wire.
+    weight: Arc<Weight>,
+    /// The room that was taken for the entries that this client reads.
+    held: Option<Arc<Held>>,
 }
 
 impl LogClient {
@@ -47,15 +62,17 @@ impl LogClient {
     pub fn new(log: Arc<Log>, fetcher: Fetcher) -> LogClient {
         let most = fetcher.limits().page_entries.unwrap_or(plan::LARGEST_PAGE).clamp(1, plan::LARGEST_PAGE);
         let (page, bearable) = (Arc::new(AtomicU64::new(most)), Arc::new(AtomicU64::new(plan::LARGEST_PAGE)));
-        let urgency = Urgency::Fresh;
+        let (urgency, held) = (Urgency::Fresh, None);
         match &log.api {
             Api::Rfc6962 { url } => {
                 let prefix = url.trim_end_matches('/').to_string();
-                LogClient::Rfc6962(Source { prefix, log, fetcher, urgency, page, bearable })
+                let weight = Arc::new(Weight::new(PAGE_ENTRY_BYTES));
+                LogClient::Rfc6962(Source { prefix, log, fetcher, urgency, page, bearable, weight, held })
             }
             Api::StaticCt { monitoring_url, .. } => {
                 let prefix = monitoring_url.trim_end_matches('/').to_string();
-                LogClient::StaticCt(Source { prefix, log, fetcher, urgency, page, bearable })
+                let weight = Arc::new(Weight::new(TILE_ENTRY_BYTES));
+                LogClient::StaticCt(Source { prefix, log, fetcher, urgency, page, bearable, weight, held })
             }
         }
     }
@@ -67,6 +84,43 @@ impl LogClient {
             LogClient::Rfc6962(source) | LogClient::StaticCt(source) => source.urgency = Urgency::Backlog,
         }
         client
+    }
+
+    /// The same client for entries whose room is taken.
+    pub(super) fn holding(&self, held: Arc<Held>) -> LogClient {
+        let mut client = self.clone();
+        match &mut client {
+            LogClient::Rfc6962(source) | LogClient::StaticCt(source) => source.held = Some(held),
+        }
+        client
+    }
+
+    /// Takes room for the entries of a range, if there is.
+    pub(super) fn take_room(&self, range: &Range<u64>) -> Option<Held> {
+        let source = self.source();
+        source.fetcher.room().take(source.urgency, source.weight.of(range))
+    }
+
+    /// The beginning of a range, or all of it, with room for it. A backlog waits until there is room. New entries do
+    /// not: they come in small portions then, or as tiles, which are small.
+    pub(super) async fn wait_for_room(&self, range: Range<u64>) -> (Range<u64>, Held) {
+        let source = self.source();
+        let room = source.fetcher.room();
+        if source.urgency == Urgency::Backlog {
+            let held = room.wait(source.urgency, source.weight.of(&range)).await;
+            return (range, held);
+        }
+        let portion = match self {
+            LogClient::Rfc6962(_) => range.start..range.end.min(range.start.saturating_add(PORTION)),
+            LogClient::StaticCt(_) => range,
+        };
+        let held = room.little(source.urgency, source.weight.of(&portion));
+        (portion, held)
+    }
+
+    /// Computes on a thread that may, as urgently as entries are read; `None` when `work` panics.
+    pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        self.source().fetcher.compute(self.source().urgency, work).await
     }
 
     pub(super) fn source(&self) -> &Source {
@@ -115,7 +169,8 @@ impl LogClient {
         }
     }
 
-    /// Entries of one planned range, all of them, in a tree of at least `head` leaves.
+    /// Entries of one planned range, in a tree of at least `head` leaves: all of them, or its beginning when the log
+    /// gives so little at a time that the rest is better planned anew.
     ///
     /// # Errors
     /// When the log does not give them.
@@ -141,25 +196,33 @@ impl LogClient {
         }
     }
 
-    /// A planned range without its entries: the hashes alone, from the hash tiles of a static log, or in their absence
-    /// hashes of nothing, which no signed root will fit.
+    /// What one request gives of a range, from its start on: at least one entry. Nothing is learned from it about the
+    /// length of pages.
     ///
     /// # Errors
-    /// For a log that has no tiles.
-    pub async fn without_entries(&self, range: Range<u64>, head: u64, why: String) -> Result<Decoded, TailError> {
-        let LogClient::StaticCt(source) = self else { return Err(TailError::Answer(why)) };
-        let leaf_hashes = match source.leaf_hashes(range.clone(), head).await {
-            Ok(hashes) => hashes,
-            Err(_) => vec![leaf_hash(&[]); (range.end - range.start) as usize],
-        };
-        Ok(Decoded { start: range.start, leaf_hashes, lost: Some((range, why)), ..Decoded::default() })
+    /// When the log does not give the first of them.
+    pub async fn probe(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
+        match self {
+            LogClient::Rfc6962(source) => source.page_of(range, watchlist).await,
+            LogClient::StaticCt(source) => source.data_tile(range, head, watchlist).await,
+        }
+    }
+
+    /// The hashes of some leaves of one tile, from the hash tiles of a static log.
+    ///
+    /// # Errors
+    /// When the log does not give them, or has no tiles.
+    pub async fn leaf_hashes(&self, range: Range<u64>, head: u64) -> Result<Vec<Hash>, TailError> {
+        match self {
+            LogClient::Rfc6962(_) => Err(TailError::Answer("a log without tiles has no hash tiles".to_string())),
+            LogClient::StaticCt(source) => source.leaf_hashes(range, head).await,
+        }
     }
 
     /// Whether these entries, read late, are those whose hashes the log's hash tile has.
     pub async fn confirms(&self, range: Range<u64>, head: u64, parts: &[Decoded]) -> bool {
-        let LogClient::StaticCt(source) = self else { return false };
         let read: Vec<Hash> = parts.iter().flat_map(|part| part.leaf_hashes.iter().copied()).collect();
-        !parts.iter().any(|part| part.broken) && source.leaf_hashes(range, head).await.is_ok_and(|known| known == read)
+        !parts.iter().any(|part| part.broken) && self.leaf_hashes(range, head).await.is_ok_and(|known| known == read)
     }
 
     /// The certificate with this SHA-256, from a static log's issuer/; `Err` with the other one that the log has there.
@@ -206,7 +269,8 @@ impl Source {
     }
 
     async fn fetch(&self, path: &str, caps: Caps) -> Result<Answer, FetchError> {
-        self.fetcher.fetch(&format!("{}/{path}", self.prefix), caps, self.urgency(caps)).await
+        let held = self.held.as_deref().filter(|_| caps != Caps::SMALL);
+        self.fetcher.fetch(&format!("{}/{path}", self.prefix), caps, self.urgency(caps), held).await
     }
 
     fn page(&self) -> u64 {
@@ -218,17 +282,15 @@ impl Source {
         let mut next = range.start;
         // Where the log itself cut, an answer can be as long as the log makes them.
         let mut at_cut = next == 0;
+        let mut short_answers = 0;
         while next < range.end {
             let asked = next..range.end.min(next.saturating_add(self.page()));
-            let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
-            let (watchlist, wanted, start) = (watchlist.clone(), asked.end - asked.start, asked.start);
-            let read = async {
-                let answer = self.fetch(&path, Caps::ENTRIES).await?;
-                self.fetcher.read(answer, move |body| decode::page(body, start, wanted, &watchlist)).await
-            };
-            let page = match read.await {
+            let wanted = asked.end - asked.start;
+            let page = match self.page_of(asked, watchlist).await {
                 // What is too large or too slow is asked for in halves, never the same page for ever.
-                Err(error @ (FetchError::TooLarge { .. } | FetchError::Network { .. })) if wanted > 1 => {
+                Err(TailError::Fetch(error @ (FetchError::TooLarge { .. } | FetchError::Network { .. })))
+                    if wanted > 1 =>
+                {
                     self.bearable.store(wanted.div_ceil(2), Ordering::Relaxed);
                     match error {
                         FetchError::TooLarge { .. } => continue,
@@ -237,11 +299,7 @@ impl Source {
                 }
                 other => other?,
             };
-            let page = page.map_err(|e| TailError::Answer(format!("{path}: {e}")))?;
             let got = page.leaf_hashes.len() as u64;
-            if got == 0 {
-                return Err(TailError::Answer(format!("{path}: no entries")));
-            }
             let learned = plan::learn(self.page.load(Ordering::Relaxed), wanted, got, at_cut);
             self.page.store(learned, Ordering::Relaxed);
             at_cut = got < wanted;
@@ -249,8 +307,28 @@ impl Source {
             self.bearable.store(bearable, Ordering::Relaxed);
             next += got;
             decoded.push(page);
+            short_answers += u32::from(at_cut);
+            if short_answers > 1 && range.end.saturating_sub(next) / got > MOST_LEFT {
+                break;
+            }
         }
         Ok(decoded)
+    }
+
+    /// One answer to a request for this range: at least one entry.
+    async fn page_of(&self, asked: Range<u64>, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
+        let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
+        let (watchlist, wanted, start) = (watchlist.clone(), asked.end - asked.start, asked.start);
+        let answer = self.fetch(&path, Caps::ENTRIES).await?;
+        let bytes = answer.wire_bytes();
+        let page = self.fetcher.read(answer, move |body| decode::page(body, start, wanted, &watchlist)).await?;
+        let page = page.map_err(|e| TailError::Answer(format!("{path}: {e}")))?;
+        let got = page.leaf_hashes.len() as u64;
+        if got == 0 {
+            return Err(TailError::Answer(format!("{path}: no entries")));
+        }
+        self.weight.learn(got, bytes);
+        Ok(page)
     }
 
     async fn data_tile(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
@@ -259,6 +337,7 @@ impl Source {
         let answer = self.tile(TileKind::Data, index, tile_width(0, index, head), Caps::ENTRIES).await?;
         let (watchlist, list) = (watchlist.clone(), watchlist.clone());
         let (from, to) = (range.start, range.end);
+        self.weight.learn(to - index * width, answer.wire_bytes());
         let read = move |body: &[u8]| decode::tile(body, index * width, from, to, &watchlist);
         let decoded = self.fetcher.read(answer, read).await?;
         let path = || tile_path(TileKind::Data, index, TILE_WIDTH);
@@ -269,15 +348,16 @@ impl Source {
         {
             decoded.leaf_hashes.truncate((unread - from) as usize);
             decoded.leaf_hashes.extend(&hashes);
-            decoded = compute(move || {
+            let salvaged = self.fetcher.compute(self.urgency, move || {
                 decoded.salvage(&hashes, &list);
                 decoded
-            })
-            .await?;
+            });
+            decoded = salvaged.await.ok_or_else(|| TailError::Answer(format!("{}: decoding ended early", path())))?;
             // The root will fit now, and nobody would read again what is still missing.
             let missing = decoded.malformed.iter().map(|(index, ..)| *index).filter(|index| *index >= unread);
             let last = missing.max().unwrap_or(unread);
-            decoded.lost = Some((unread..last + 1, format!("{} breaks off in entry {unread}", path())));
+            let why = format!("{} breaks off in entry {unread}", path());
+            decoded.lost = Some(Lost { range: unread..last + 1, why, is_hashed: true });
         }
         Ok(decoded)
     }
@@ -353,9 +433,4 @@ impl Source {
         };
         Ok((leaf_input, nodes))
     }
-}
-
-/// Runs a computation on a thread that may block, away from the tasks that wait for sockets.
-async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, TailError> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| TailError::Answer(format!("decoding ended early: {e}")))
 }

@@ -2,20 +2,22 @@
 //!
 //! A response is bounded in bytes on the wire, in bytes after decompression and in time; redirects are not followed;
 //! TLS is verified. A host that asks for less (429, 503, Retry-After) is left alone by every task that reads from it.
-//! Bodies are inflated and read on threads of their own, as many at once as there are cores.
+//! Bodies of entries are inflated and read on threads of their own ([`Readers`]).
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
-use tokio::sync::Semaphore;
 
+use super::buffers::{Buffer, Buffers};
 use super::gate::Gates;
 use super::inflate::{Coding, InflateError, Inflater};
 use super::pace::{Ending, Share, Urgency};
+use super::readers::Readers;
 use super::retry_after;
+use super::room::{Held, Room};
 use crate::clock::{Clock, Span};
 use crate::finding::escape;
 
@@ -132,27 +134,28 @@ pub struct Fetcher {
     gates: Gates,
     share: Share,
     limits: Limits,
-    desks: Arc<Desks>,
-}
-
-/// Where bodies are read: as many at once as there are cores, which also bounds how many are inflated at once.
-#[derive(Debug)]
-struct Desks {
-    free: Arc<Semaphore>,
-    idle: Mutex<Vec<Inflater>>,
+    readers: Arc<Readers>,
+    buffers: Arc<Buffers>,
+    room: Arc<Room>,
 }
 
 /// A successful answer as it came over the wire.
 #[derive(Debug)]
 pub struct Answer {
     url: String,
-    wire: Vec<u8>,
+    wire: Buffer,
     coding: Coding,
     caps: Caps,
     etag: Option<String>,
+    urgency: Urgency,
 }
 
 impl Answer {
+    /// How many bytes came.
+    pub fn wire_bytes(&self) -> usize {
+        self.wire.len()
+    }
+
     /// Inflates and reads it here and now.
     fn read<T>(&self, inflater: &mut Inflater, work: impl FnOnce(&[u8]) -> T) -> Result<T, FetchError> {
         inflater.read(&self.wire, self.coding, self.caps.body_bytes, work).map_err(|error| match error {
@@ -182,7 +185,9 @@ impl Fetcher {
             .read_timeout(QUIET)
             .timeout(WHOLE)
             .tcp_nodelay(true)
-            .pool_max_idle_per_host(8)
+            // As many as one log may have requests under way, or connections would be opened and closed all the time.
+            .pool_max_idle_per_host(48)
+            .pool_idle_timeout(Duration::from_secs(30))
             .build();
         client.map_err(|e| FetchError::Network { url: "HTTP client".into(), reason: causes(&e) })
     }
@@ -191,7 +196,7 @@ impl Fetcher {
     /// none the system chooses. An address reaches hosts of its own family (IPv4 or IPv6) alone.
     ///
     /// # Errors
-    /// As [`Fetcher::new`].
+    /// As [`Fetcher::new`], or when threads cannot be started.
     pub fn from_addresses(contact: &str, clock: Clock, addresses: &[IpAddr]) -> Result<Fetcher, FetchError> {
         let mut wanted: Vec<Option<IpAddr>> = addresses.iter().copied().map(Some).collect();
         if wanted.is_empty() {
@@ -199,10 +204,18 @@ impl Fetcher {
         }
         let clients = wanted.into_iter().map(|address| Ok((Fetcher::client(contact, address)?, address)));
         let sources = Arc::new(Sources::new(clients.collect::<Result<_, FetchError>>()?));
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let desks = Arc::new(Desks { free: Arc::new(Semaphore::new(cores)), idle: Mutex::default() });
-        let share = Share { name: "".into(), cap: None };
-        Ok(Fetcher { sources, clock, gates: Gates::new(), share, limits: Limits::default(), desks })
+        let readers = Readers::start();
+        let readers = readers.map_err(|e| FetchError::Network { url: "threads".into(), reason: e.to_string() })?;
+        Ok(Fetcher {
+            sources,
+            clock,
+            gates: Gates::new(),
+            share: Share { name: "".into(), cap: None },
+            limits: Limits::default(),
+            readers: Arc::new(readers),
+            buffers: Arc::default(),
+            room: Arc::new(Room::new()),
+        })
     }
 
     /// The same client for one log, which takes turns with the other logs of its host.
@@ -226,7 +239,7 @@ impl Fetcher {
     /// # Errors
     /// See [`FetchError`].
     pub async fn get(&self, url: &str, caps: Caps, urgency: Urgency) -> Result<Vec<u8>, FetchError> {
-        self.fetch(url, caps, urgency).await?.read(&mut Inflater::default(), <[u8]>::to_vec)
+        self.fetch(url, caps, urgency, None).await?.read(&mut Inflater::default(), <[u8]>::to_vec)
     }
 
     /// Fetches a small body, unless it is still what this ETag stands for (RFC 9110 13.1.2): then `None`.
@@ -234,7 +247,7 @@ impl Fetcher {
     /// # Errors
     /// See [`FetchError`].
     pub async fn get_changed(&self, url: &str, caps: Caps, etag: Option<&str>) -> Result<Option<Tagged>, FetchError> {
-        let Some(answer) = self.ask(url, caps, Urgency::Head, etag).await? else { return Ok(None) };
+        let Some(answer) = self.ask(url, caps, Urgency::Head, etag, None).await? else { return Ok(None) };
         let body = answer.read(&mut Inflater::default(), <[u8]>::to_vec)?;
         Ok(Some(Tagged { body, etag: answer.etag }))
     }
@@ -248,28 +261,39 @@ impl Fetcher {
         answer: Answer,
         work: impl FnOnce(&[u8]) -> T + Send + 'static,
     ) -> Result<T, FetchError> {
-        let (desks, url) = (Arc::clone(&self.desks), answer.url.clone());
-        // The thread keeps the desk even when nobody waits for it any more.
-        let desk = Arc::clone(&desks.free).acquire_owned().await;
-        let done = tokio::task::spawn_blocking(move || {
-            let idle = desks.idle.lock().unwrap_or_else(|e| e.into_inner()).pop();
-            let mut inflater = idle.unwrap_or_default();
-            let done = answer.read(&mut inflater, work);
-            desks.idle.lock().unwrap_or_else(|e| e.into_inner()).push(inflater);
-            drop(desk);
-            done
-        });
-        done.await.unwrap_or_else(|e| Err(FetchError::Garbled { url, reason: format!("reading it ended early: {e}") }))
+        let (url, urgency) = (answer.url.clone(), answer.urgency);
+        let done = self.readers.run(urgency, move |inflater| answer.read(inflater, work)).await;
+        done.unwrap_or_else(|| Err(FetchError::Garbled { url, reason: "reading it ended early".into() }))
     }
 
-    /// Fetches one URL whole, when it is its turn.
+    /// Computes on a thread that may; `None` when `work` panics.
+    pub async fn compute<T: Send + 'static>(
+        &self,
+        urgency: Urgency,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        self.readers.run(urgency, move |_| work()).await
+    }
+
+    /// Memory for bodies that are under way, shared by all logs.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Fetches one URL whole, when it is its turn. `held` is the room that was taken for its body.
     ///
     /// # Errors
     /// See [`FetchError`].
-    pub async fn fetch(&self, url: &str, caps: Caps, urgency: Urgency) -> Result<Answer, FetchError> {
+    pub async fn fetch(
+        &self,
+        url: &str,
+        caps: Caps,
+        urgency: Urgency,
+        held: Option<&Held>,
+    ) -> Result<Answer, FetchError> {
         // Nothing was asked under a condition, so "not modified" is no answer.
         let odd = || FetchError::Status { url: url.into(), status: 304, excerpt: String::new() };
-        self.ask(url, caps, urgency, None).await?.ok_or_else(odd)
+        self.ask(url, caps, urgency, None, held).await?.ok_or_else(odd)
     }
 
     async fn ask(
@@ -278,6 +302,7 @@ impl Fetcher {
         caps: Caps,
         urgency: Urgency,
         etag: Option<&str>,
+        held: Option<&Held>,
     ) -> Result<Option<Answer>, FetchError> {
         let parsed = Url::parse(url).map_err(|e| FetchError::Garbled { url: url.into(), reason: e.to_string() })?;
         let (client, gate) = self.sources.choose(&host(&parsed), &self.gates);
@@ -287,9 +312,9 @@ impl Fetcher {
             request = request.header(IF_NONE_MATCH, etag);
         }
         let mut ending = Ending::Silent;
-        let answer = self.receive(url, caps, request, &mut ending).await;
+        let answer = self.receive(url, caps, request, held, &mut ending).await;
         turn.end(ending);
-        answer
+        Ok(answer?.map(|answer| Answer { urgency, ..answer }))
     }
 
     async fn receive(
@@ -297,6 +322,7 @@ impl Fetcher {
         url: &str,
         caps: Caps,
         request: reqwest::RequestBuilder,
+        held: Option<&Held>,
         ending: &mut Ending,
     ) -> Result<Option<Answer>, FetchError> {
         let network = |e: reqwest::Error, ending: &mut Ending| {
@@ -322,10 +348,18 @@ impl Fetcher {
         }
         let encoding = response.headers().get(CONTENT_ENCODING).cloned();
         let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_string);
-        let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(4 << 20) as usize);
+        let expected = response.content_length().unwrap_or(0) as usize;
+        if let Some(held) = held {
+            held.grow_to(expected).await;
+        }
+        let mut body = if held.is_some() { self.buffers.take(expected) } else { Buffer::default() };
+        body.reserve_exact(expected.min(4 << 20));
         while let Some(chunk) = response.chunk().await.map_err(|e| network(e, ending))? {
             if body.len() + chunk.len() > caps.wire_bytes {
                 return Err(too_large());
+            }
+            if let Some(held) = held {
+                held.grow_to(body.len() + chunk.len()).await;
             }
             body.extend_from_slice(&chunk);
             if !status.is_success() && body.len() > 4096 {
@@ -343,7 +377,7 @@ impl Fetcher {
                 };
                 let coding = Coding::parse(header).ok_or_else(unknown)?;
                 let etag = etag.filter(|etag| etag.len() <= LONGEST_ETAG);
-                Ok(Some(Answer { url: url.into(), wire: body, coding, caps, etag }))
+                Ok(Some(Answer { url: url.into(), wire: body, coding, caps, etag, urgency: Urgency::Head }))
             }
             s => {
                 let excerpt = escape(&body, 200);

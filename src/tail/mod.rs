@@ -7,26 +7,33 @@
 //! fits. A head that does not fit never stops the reading: the range is read once more, and if it still does not fit,
 //! that is evidence, and the reading goes on.
 
+mod ahead;
+mod buffers;
 mod client;
 pub mod decode;
 mod gate;
 mod http;
 pub mod inflate;
+mod lost;
 mod pace;
 mod plan;
 mod prove;
+mod readers;
+mod reread;
 mod retry_after;
+mod room;
 mod salvage;
 mod start;
+mod window;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
+use ahead::Ahead;
 
 pub use client::LogClient;
 pub use decode::Decoded;
 pub use http::{Answer, Caps, FetchError, Fetcher, Limits, Tagged};
+pub use lost::Lost;
 pub use pace::Urgency;
 pub use prove::Lookup;
 
@@ -38,9 +45,9 @@ use crate::ct::sth::{SignedTreeHead, TreeHeadError};
 use crate::ct::{Hash, to_base64};
 use crate::finding::escape;
 use crate::watch::Watchlist;
+use lost::Stuck;
+use reread::Reread;
 
-/// Requests for entries that are under way at once, per log: what bounds the memory of a log that is read.
-const REQUESTS_AT_ONCE: usize = 4;
 /// How long a smaller tree is taken for a front end that lags behind before it is reported as a rollback.
 const ROLLBACK_TOLERANCE: Span = Span::from_seconds(15 * 60);
 /// How much older than the MMD the newest tree head may be: caches and clock skew.
@@ -113,6 +120,11 @@ pub enum Step {
     },
     /// The log broke a promise; the reading goes on.
     Misbehaved(Misconduct),
+    /// A tree head that cannot be compared, because among the entries are some that the log does not serve.
+    Unproven {
+        /// The head.
+        head: SignedTreeHead,
+    },
     /// A tree head smaller than what was read: a front end that lags, or another tree. It is to be compared with what
     /// is kept of that size.
     Smaller {
@@ -120,8 +132,6 @@ pub enum Step {
         head: SignedTreeHead,
     },
 }
-
-type Request = JoinHandle<Result<Vec<Decoded>, TailError>>;
 
 /// One log, followed from a position.
 #[derive(Debug)]
@@ -139,24 +149,21 @@ pub struct Tail {
     target: Option<SignedTreeHead>,
     /// The size of a head that the log did not sign, while there is more to be read up to it.
     claimed: Option<u64>,
-    /// Requests under way, in order, with the end of each.
-    requests: VecDeque<(u64, Request)>,
-    ready: VecDeque<Decoded>,
-    /// The size at which the range was read again.
-    reread_at: Option<u64>,
+    ahead: Ahead,
+    /// The range did not have the signed root; when it is read again.
+    reread: Option<Reread>,
     smaller_since: Option<Timestamp>,
-    /// The index at which reading failed last, and how often in a row.
-    stuck: (u64, u32),
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        self.cancel();
-    }
+    /// Where reading failed last.
+    stuck: Stuck,
+    /// Up to here the log did not give everything in one answer.
+    narrowed: Option<u64>,
+    /// There are entries in `downloaded` whose hashes nobody knows.
+    has_hole: bool,
 }
 
 impl Tail {
-    /// Follows the log behind `client` from a position.
+    /// Follows the log behind `client` from a position. `has_hole`: there are entries between `verified` and
+    /// `downloaded` that the log did not serve, so that no root can fit.
     pub fn new(
         client: LogClient,
         watchlist: Arc<Watchlist>,
@@ -164,9 +171,11 @@ impl Tail {
         goal: Goal,
         downloaded: CompactRange,
         verified: CompactRange,
+        has_hole: bool,
     ) -> Tail {
         Tail {
             log: client.log().clone(),
+            ahead: Ahead::new(client.clone(), watchlist.clone()),
             client,
             watchlist,
             clock,
@@ -176,11 +185,11 @@ impl Tail {
             unverified: Vec::new(),
             target: None,
             claimed: None,
-            requests: VecDeque::new(),
-            ready: VecDeque::new(),
-            reread_at: None,
+            reread: None,
             smaller_since: None,
-            stuck: (0, 0),
+            stuck: Stuck::default(),
+            narrowed: None,
+            has_hole,
         }
     }
 
@@ -219,10 +228,14 @@ impl Tail {
             return Ok(self.compare(head));
         }
         self.target = Some(head.clone());
-        let decoded = match self.next_decoded(head.tree_size()).await {
+        let read = match self.narrowed.filter(|end| *end > self.downloaded.size()) {
+            Some(end) => self.narrow(end.min(head.tree_size())).await,
+            None => self.ahead.next(self.downloaded.size(), head.tree_size()).await,
+        };
+        let decoded = match read {
             Ok(decoded) => decoded,
             Err(error) => {
-                self.cancel();
+                self.ahead.cancel();
                 self.target = None;
                 self.stumble();
                 self.pass_over(&head, error).await?
@@ -239,13 +252,13 @@ impl Tail {
     /// Reads on towards the size of a head that the log did not sign. Nothing of it is proven, and certificates of ours
     /// may stand there all the same: a list may have the wrong key.
     async fn read_claimed(&mut self, size: u64) -> Result<Step, TailError> {
-        match self.next_decoded(size).await {
+        match self.ahead.next(self.downloaded.size(), size).await {
             Ok(decoded) => {
                 self.claimed = Some(size);
                 Ok(self.append(decoded))
             }
             Err(error) => {
-                self.cancel();
+                self.ahead.cancel();
                 self.stumble();
                 Err(error)
             }
@@ -254,39 +267,11 @@ impl Tail {
 
     fn append(&mut self, decoded: Decoded) -> Step {
         self.downloaded.append(&decoded.leaf_hashes);
+        self.has_hole |= decoded.lost.as_ref().is_some_and(|lost| !lost.is_hashed);
         if self.unverified.len() + decoded.leaf_hashes.len() <= MOST_EVIDENCE {
             self.unverified.extend_from_slice(&decoded.leaf_hashes);
         }
         Step::Entries { decoded, downloaded: self.downloaded.clone() }
-    }
-
-    /// Counts how often in a row reading failed at this place.
-    fn stumble(&mut self) {
-        let at = self.downloaded.size();
-        self.stuck = if self.stuck.0 == at { (at, self.stuck.1 + 1) } else { (at, 1) };
-    }
-
-    /// Entries that a static log refused several times are passed over: their hashes are taken from its hash tiles, so
-    /// that the audit goes on, and what was lost is said. A failure that is not a refusal counts as one when the log
-    /// serves what stands behind. Anything else stays the error it was.
-    async fn pass_over(&mut self, head: &SignedTreeHead, error: TailError) -> Result<Decoded, TailError> {
-        if self.stuck.1 < REFUSALS {
-            return Err(error);
-        }
-        let (at, size) = (self.downloaded.size(), head.tree_size());
-        let Some(range) = self.client.plan(at, size, 1).pop() else { return Err(error) };
-        let lost = match error {
-            TailError::Fetch(FetchError::NotFound { .. }) | TailError::Answer(_) => true,
-            TailError::Fetch(FetchError::Status { status: 429, .. }) => false,
-            _ => match self.client.plan(range.end, size, 1).pop() {
-                Some(behind) => self.client.entries(behind, size, &self.watchlist).await.is_ok(),
-                None => false,
-            },
-        };
-        if !lost {
-            return Err(error);
-        }
-        self.client.without_entries(range, size, error.to_string()).await
     }
 
     /// Asks for a head: one to read up to or to compare with, or a step that says why there is none.
@@ -307,7 +292,7 @@ impl Tail {
                     _ => None,
                 };
                 // A claim to entries that are not there must not be followed without end.
-                let is_tried = self.stuck.0 == self.downloaded.size() && self.stuck.1 >= REFUSALS;
+                let is_tried = self.stuck.at == self.downloaded.size() && self.stuck.times >= REFUSALS;
                 self.claimed = self.claimed.filter(|size| *size > self.downloaded.size() && !is_tried);
                 return Ok(Err(self.unbelievable(error, &body)));
             }
@@ -317,6 +302,10 @@ impl Tail {
         let (size, read) = (head.tree_size(), self.downloaded.size());
         if size >= read {
             self.smaller_since = None;
+            if let Some(detail) = self.beyond_the_end(&head) {
+                self.target = Some(head.clone());
+                return Ok(Err(self.misbehaved(Kind::Fork, detail, head)));
+            }
             // Clock skew is seconds, not hours. But the clock that is wrong may be our own, and real certificates stand
             // behind the head: it is reported, and read up to.
             if head.timestamp() > now.plus(HOUR) {
@@ -342,7 +331,8 @@ impl Tail {
                 Ok(head)
             });
         }
-        let since = *self.smaller_since.get_or_insert(now);
+        // A clock that is put back must not make it wait longer.
+        let since = *self.smaller_since.insert(self.smaller_since.map_or(now, |since| since.min(now)));
         if now.since(since) < ROLLBACK_TOLERANCE {
             return Ok(Err(Step::Smaller { head }));
         }
@@ -350,12 +340,26 @@ impl Tail {
         Ok(Err(self.misbehaved(Kind::Rollback, detail, head)))
     }
 
+    /// What is wrong with a head of a log of which the log list has the last one that it would ever sign.
+    fn beyond_the_end(&self, head: &SignedTreeHead) -> Option<String> {
+        let (end, root) = self.log.final_tree_head.filter(|_| self.log.state == LogState::ReadOnly)?;
+        let size = head.tree_size();
+        let is_other = size > end || size == end && head.root_hash() != root;
+        is_other.then(|| {
+            let (root, signed) = (to_base64(&root), to_base64(&head.root_hash()));
+            format!(
+                "by the log list the final tree head is of size {end} with root {root}; the log signed size {size} \
+                 with root {signed}"
+            )
+        })
+    }
+
     /// Compares the root of what was read with a head of the same size.
     fn compare(&mut self, head: SignedTreeHead) -> Step {
         if self.downloaded.root() == head.root_hash() {
             self.verified = self.downloaded.clone();
             self.unverified.clear();
-            self.reread_at = None;
+            (self.reread, self.has_hole) = (None, false);
             return Step::Sealed { head, verified: self.verified.clone() };
         }
         let size = head.tree_size();
@@ -363,45 +367,18 @@ impl Tail {
             let detail = format!("two signed tree heads of size {size} have different roots");
             return self.misbehaved(Kind::Fork, detail, head);
         }
-        if self.reread_at.is_none() {
-            self.reread_at = Some(size);
+        if self.has_hole {
+            return Step::Unproven { head };
+        }
+        if Reread::is_due(&mut self.reread, size - self.verified.size(), self.clock.now()) {
             self.downloaded = self.verified.clone();
             self.unverified.clear();
+            self.narrowed = None;
             return Step::Reread { head };
         }
         let from = self.verified.size();
         let detail = format!("the entries from {from} on, read twice, do not have the root that the log signed");
         self.misbehaved(Kind::RootMismatch, detail, head)
-    }
-
-    async fn next_decoded(&mut self, size: u64) -> Result<Decoded, TailError> {
-        loop {
-            if let Some(decoded) = self.ready.pop_front() {
-                return Ok(decoded);
-            }
-            let planned = self.requests.back().map_or(self.downloaded.size(), |(end, _)| *end);
-            let free = REQUESTS_AT_ONCE - self.requests.len();
-            for range in self.client.plan(planned, size, free) {
-                let (client, watchlist) = (self.client.clone(), self.watchlist.clone());
-                let end = range.end;
-                let request = tokio::spawn(async move { client.entries(range, size, &watchlist).await });
-                self.requests.push_back((end, request));
-            }
-            let Some((_, request)) = self.requests.front_mut() else {
-                return Err(TailError::Answer("nothing is planned".into()));
-            };
-            // The handle stays in the queue while it is awaited, so that a dropped future loses nothing.
-            let result = request.await;
-            self.requests.pop_front();
-            self.ready = result.map_err(|e| TailError::Answer(format!("reading ended early: {e}")))??.into();
-        }
-    }
-
-    fn cancel(&mut self) {
-        for (_, request) in self.requests.drain(..) {
-            request.abort();
-        }
-        self.ready.clear();
     }
 
     fn misbehaved(&self, kind: Kind, detail: String, head: SignedTreeHead) -> Step {
@@ -415,6 +392,9 @@ impl Tail {
             "leaf_hashes": leaves,
             "computed_size": self.downloaded.size(),
             "computed_root": to_base64(&self.downloaded.root()),
+            "final_tree_head": self.log.final_tree_head.map(|(size, root)| {
+                serde_json::json!({ "tree_size": size, "sha256_root_hash": to_base64(&root) })
+            }),
         });
         Step::Misbehaved(Misconduct { kind, tree_size: head.tree_size(), detail, heads: vec![head], more })
     }

@@ -281,3 +281,117 @@ async fn a_tile_behind_a_server_error_that_stays_is_passed_over() {
 async fn a_tile_of_the_wrong_length_is_reported_and_passed_over() {
     lost(vec![(Api::StaticCt, Fault::TileLength(-56)), (Api::StaticCt, Fault::Empty)]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_is_lost_is_reported_and_passed_over() {
+    lost(vec![(Api::Rfc6962, Fault::Status(500)), (Api::Rfc6962, Fault::Empty)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_new_is_proven_behind_entries_that_are_lost_and_all_of_it_when_they_are_served_again() {
+    let garden = Garden::new(HITS.len());
+    let mut logs = Vec::new();
+    // Hits stand at both ends of what is lost, and before and behind it in the same page.
+    let (first, end) = (300, 303);
+    for fault in [Fault::Status(500), Fault::Html] {
+        let log = start(&garden, Api::Rfc6962).await;
+        log.set(fault, On::Entries(first..end));
+        logs.push(log);
+    }
+    // A static log that has lost the hashes as well.
+    let tiles = start(&garden, Api::StaticCt).await;
+    tiles.set(Fault::Status(404), On::Entries(256..512));
+    tiles.set(Fault::Status(404), On::Hashes(256..512));
+    logs.push(tiles);
+    let logs: Vec<&FaultyLog> = logs.iter().collect();
+    let range = |log: &FaultyLog| if log.api() == Api::Rfc6962 { first..end } else { 256..512 };
+    let mut scene = Scene::start(&garden, &logs);
+    let elsewhere = |scene: &Scene, log: &FaultyLog| {
+        let found = scene.sightings(log);
+        log.planted().iter().filter(|at| !range(log).contains(*at)).all(|at| found.contains(at))
+    };
+    for log in &logs {
+        scene.wait(150, "the charge", |scene| scene.is_charged(log, "lost_entries")).await;
+        scene.wait(30, "the hits behind", |scene| elsewhere(scene, log)).await;
+        assert_eq!(
+            scene.gaps(log),
+            [(range(log).start, range(log).end)],
+            "no more than what is lost: {}",
+            scene.state(log)
+        );
+    }
+    // Killed in the middle, with more to come.
+    scene.kill();
+    logs.iter().for_each(|log| grow(&garden, log, 300));
+    scene.go_on();
+    for log in &logs {
+        scene.wait(60, "the hits of later entries", |scene| elsewhere(scene, log)).await;
+        scene.wait(90, "the proof of later entries", |scene| scene.verified(log) == log.head().size).await;
+        assert_eq!(scene.charges(log).len(), 1, "lost, and nothing else: {}", scene.state(log));
+        assert!(!scene.has_found_all(log) && !scene.is_whole(log), "{}", scene.state(log));
+    }
+    let shown = String::from_utf8(scene.bench.run(&["logs"]).stdout).expect("text");
+    assert!(shown.contains("entry 300 is one of them") && shown.contains("entry 256 is one of them"), "{shown}");
+    // They come back. Here the next time they are asked for is brought forward.
+    scene.kill();
+    logs.iter().for_each(|log| log.clear());
+    scene.bench.books().execute("UPDATE gaps SET next_try_at = 0", []).expect("gaps");
+    scene.go_on();
+    complete(&mut scene, &logs, 60).await;
+    for log in &logs {
+        scene.wait(30, "one position", |scene| scene.is_whole(log)).await;
+        assert_eq!(scene.charges(log).len(), 1, "{}", scene.state(log));
+        assert!(scene.gaps(log).is_empty(), "{}", scene.state(log));
+    }
+    let said = "SELECT count(*) FROM case_findings WHERE rule = 'log.lost_entries' AND finding LIKE '%served again%'";
+    assert_eq!(scene.bench.count(said), 3, "their cases say so");
+    let doubted = "SELECT count(*) FROM sightings WHERE doubted = 1";
+    assert_eq!(scene.bench.count(doubted), 0, "what was seen was confirmed by the second reading");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_down_altogether_has_lost_nothing() {
+    let garden = Garden::new(HITS.len());
+    let mut logs = Vec::new();
+    for api in BOTH {
+        let log = start(&garden, api).await;
+        log.set(Fault::Status(500), On::Entries(256..SIZE + 300));
+        logs.push(log);
+    }
+    let logs: Vec<&FaultyLog> = logs.iter().collect();
+    let mut scene = Scene::start(&garden, &logs);
+    // Long enough for every try that a lost entry would have had.
+    let asked = |log: &FaultyLog| log.requests().iter().filter(|request| request.status == 500).count();
+    for log in &logs {
+        scene.wait(150, "many tries", |_| asked(log) > 16).await;
+        assert!(scene.charges(log).is_empty() && scene.gaps(log).is_empty(), "{}", scene.state(log));
+        assert_eq!(scene.downloaded(log), 256, "{}", scene.state(log));
+        log.clear();
+        grow(&garden, log, 300);
+    }
+    complete(&mut scene, &logs, 60).await;
+    assert!(logs.iter().all(|log| scene.charges(log).is_empty() && scene.gaps(log).is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn single_entries_that_are_lost_cost_no_other_entry_and_few_requests() {
+    let garden = Garden::new(HITS.len());
+    let log = start(&garden, Api::Rfc6962).await;
+    // A hit among them, the one before it, the last of a page, and the last that the log has.
+    let lost = [299, 300, 310, 511, 699];
+    lost.iter().for_each(|at| log.set(Fault::Status(500), On::Entries(*at..at + 1)));
+    let mut scene = Scene::start(&garden, &[&log]);
+    let elsewhere = |scene: &Scene| {
+        let found = scene.sightings(&log);
+        log.planted().iter().filter(|at| !lost.contains(at)).all(|at| found.contains(at))
+    };
+    scene.wait(200, "all that is served", elsewhere).await;
+    // Nothing stands behind the last one yet that would show that it is lost.
+    assert_eq!(scene.gaps(&log), [(299, 301), (310, 311), (511, 512)], "{}", scene.state(&log));
+    let asked = log.requests().iter().filter(|request| request.path.starts_with("ct/v1/get-entries")).count();
+    assert!(asked < 200, "{asked} requests for 700 entries");
+    grow(&garden, &log, 60);
+    scene.wait(120, "the hits behind the last one", elsewhere).await;
+    scene.wait(30, "the last one", |scene| scene.gaps(&log).contains(&(699, 700))).await;
+    assert!(scene.charges(&log).iter().all(|charge| charge.kind == "lost_entries"), "{}", scene.state(&log));
+}

@@ -335,9 +335,11 @@ async fn read_all_the_same(fault: Fault, kind: &str) {
     two_looks(&mut scene, &logs).await;
     logs.iter().for_each(|log| grow(&garden, log, 60));
     scene.wait(40, "later hits", read).await;
-    // Other charges may follow from the first: a head of tomorrow promises what only comes today.
-    let cases = format!("SELECT count(DISTINCT case_number) FROM case_findings WHERE rule = 'log.{kind}'");
-    assert_eq!(scene.bench.count(&cases), 2, "one case for each log, however often it is served");
+    for log in &logs {
+        assert!(scene.charges(log).iter().all(|charge| charge.kind == kind), "{}", scene.state(log));
+    }
+    let cases = "SELECT count(*) FROM cases WHERE about = 'log'";
+    assert_eq!(scene.bench.count(cases), 2, "one case for each log, however often it is served");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -382,4 +384,39 @@ async fn misbehaviour_is_told_by_mail_and_its_evidence_verifies() {
     scene.bench.write("evidence.json", &text.replacen("\"tree_size\":700", "\"tree_size\":701", 9));
     let refused = scene.bench.command(&["evidence", "verify"]).arg(&file).output().expect("the program starts");
     assert!(!refused.status.success(), "evidence that was changed is no evidence");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_readonly_log_that_signs_another_head_than_its_last_is_charged_with_both() {
+    let garden = Garden::new(HITS.len());
+    let mut logs = Vec::new();
+    for api in BOTH {
+        logs.push(start(&garden, api).await);
+        logs.push(start(&garden, api).await);
+    }
+    let last: Vec<Head> = logs.iter().map(|log| log.head()).collect();
+    let readonly = |(number, log): (usize, &FaultyLog)| {
+        // Of every other log the list knows another root than the log has.
+        let root = if number % 2 == 0 { last[number].root } else { [9; 32] };
+        let end = serde_json::json!({ "tree_size": SIZE, "sha256_root_hash": to_base64(&root) });
+        let mut entry = log.list_entry();
+        entry["state"] =
+            serde_json::json!({ "readonly": { "timestamp": "2026-01-01T00:00:00Z", "final_tree_head": end } });
+        entry
+    };
+    let list = log_list(logs.iter().enumerate().map(readonly));
+    // The others go on after their last head.
+    logs.iter().step_by(2).for_each(|log| grow(&garden, log, 60));
+    let mut scene = Scene::on(&garden, &list);
+    for (log, last) in logs.iter().zip(&last) {
+        scene.wait(40, "the charge", |scene| scene.is_charged(log, "fork") && scene.has_found_all(log)).await;
+        let charge = charge(&scene, log, "fork");
+        assert!(is_evidence(&scene, log, "fork", &log.head()), "{}", charge.evidence);
+        assert_eq!(charge.evidence["tree_heads"].as_array().map(Vec::len), Some(1), "{}", charge.evidence);
+        let end = &charge.evidence["more"]["final_tree_head"];
+        assert_eq!(end["tree_size"], SIZE, "{}", charge.evidence);
+        let is_other = log.head().size == SIZE;
+        assert_eq!(end["sha256_root_hash"] == serde_json::json!(to_base64(&last.root)), !is_other);
+        assert_eq!(scene.charges(log).len(), 1, "{}", scene.state(log));
+    }
 }

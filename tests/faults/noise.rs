@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::faulty::plant::Garden;
 use crate::support::faulty::scene::Scene;
-use crate::support::faulty::{Again, Api, Fault, FaultyLog, On};
+use crate::support::faulty::{Again, Api, Fault, FaultyLog, On, log_list};
 use crate::{BOTH, HITS, SIZE, complete, grow, start};
 
 /// Entries of the second tile.
@@ -177,4 +177,59 @@ async fn error_pages_and_other_rubbish_are_noise_and_no_entries() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gzip_body_of_several_members_is_one_body() {
     survive([on_both(1, Fault::Members, SECOND), on_both(1, Fault::Members, On::Heads)].concat()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_catches_up_says_how_far_it_is() {
+    let garden = Garden::new(HITS.len());
+    let log = FaultyLog::start(Api::Rfc6962).await;
+    let size = 18_000;
+    log.append(garden.entries(0, size, &HITS));
+    log.publish();
+    let mut scene = Scene::still(&garden, &log_list([log.list_entry()]));
+    // At four pages of 256 a second it takes more than a quarter of a minute.
+    let config = std::fs::read_to_string(scene.bench.path("ctwarden.toml")).expect("the configuration");
+    let limit = format!("[[logs.override]]\nlog_id = \"{}\"\nrate = \"4/s\"\n", log.log_id());
+    scene.bench.write("ctwarden.toml", &format!("{config}\n{limit}"));
+    scene.go_on();
+    let line = |scene: &Scene| scene.said().lines().find(|line| line.contains("catching up")).map(str::to_string);
+    scene.wait(60, "the line", |scene| line(scene).is_some()).await;
+    let line = line(&scene).expect("it was there");
+    let field = |name: &str| {
+        let found = line.split_once(&format!(" {name}=")).map(|(_, rest)| rest.to_string());
+        found.unwrap_or_else(|| panic!("no {name} in {line}"))
+    };
+    let number = |name: &str| {
+        let text = field(name);
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        text[..end].parse::<f64>().unwrap_or_else(|_| panic!("{name} in {line}"))
+    };
+    let (done, left, rate) = (number("done"), number("left"), number("entries_per_second"));
+    assert!(line.contains(&format!("log=\"{}\"", log.name())), "{line}");
+    assert!(done + left == size as f64 && done > 0.0 && left > 0.0, "{line}");
+    assert!(rate > 0.0 && rate < size as f64, "{line}");
+    // Nothing grows here, so that what is left takes as long as the rate says.
+    let seconds = (left / rate).round();
+    let told = field("time_left");
+    assert!(told.starts_with(|c: char| c.is_ascii_digit()), "{line}");
+    assert!(seconds >= 59.0 || told.contains('s') && !told.starts_with("0s"), "{seconds} s: {line}");
+    complete(&mut scene, &[&log], 60).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_that_lags_behind_its_own_head_is_waited_for() {
+    let garden = Garden::new(HITS.len());
+    let log = start(&garden, Api::Rfc6962).await;
+    // "need tree size: N to get leaves but only got: M": the entries behind 512 are not there yet.
+    log.set(Fault::Status(400), On::Entries(512..SIZE));
+    let mut scene = Scene::start(&garden, &[&log]);
+    let refused = || log.requests().iter().filter(|request| request.status == 400).count();
+    scene.wait(60, "what is there", |scene| scene.downloaded(&log) == 512).await;
+    let before = refused();
+    scene.wait(120, "many tries", |_| refused() > before + 12).await;
+    assert_eq!(scene.downloaded(&log), 512, "{}", scene.state(&log));
+    log.clear();
+    grow(&garden, &log, 100);
+    complete(&mut scene, &[&log], 60).await;
+    assert!(scene.charges(&log).is_empty() && scene.gaps(&log).is_empty(), "{}", scene.state(&log));
 }

@@ -168,3 +168,75 @@ async fn a_clock_that_jumps_loses_no_hit_and_charges_no_log() {
     logs.iter().for_each(|log| grow(&garden, log, 50));
     complete(&mut inside.scene, &logs, 40).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partial_tile_that_a_front_end_does_not_have_yet_is_no_loss_before_a_lag_is_over() {
+    let garden = Garden::new(HITS.len());
+    let log = start(&garden, Api::StaticCt).await;
+    log.set(Fault::NoPartial, On::All);
+    let mut inside = Inside::start(&garden, &[&log]).await;
+    let partial = |log: &FaultyLog| log.requests().iter().filter(|r| r.path == "tile/data/002.p/188").count();
+    inside.scene.wait(90, "many tries", |_| partial(&log) > 7).await;
+    assert!(inside.scene.charges(&log).is_empty(), "{}", inside.scene.state(&log));
+    assert_eq!(inside.scene.downloaded(&log), 512);
+    inside.clock.advance(Span::from_seconds(20 * 60));
+    inside.scene.wait(90, "the charge", |scene| scene.is_charged(&log, "lost_entries")).await;
+    assert_eq!(inside.scene.gaps(&log), [(512, 700)], "{}", inside.scene.state(&log));
+    log.clear();
+    // It is asked for again a minute later.
+    inside.clock.advance(HOUR);
+    complete(&mut inside.scene, &[&log], 60).await;
+    assert_eq!(inside.scene.charges(&log).len(), 1, "{}", inside.scene.state(&log));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_is_repaired_later_is_read_again_without_a_restart_and_its_case_says_so() {
+    let garden = Garden::new(HITS.len());
+    let mut logs = Vec::new();
+    for api in BOTH {
+        let log = start(&garden, api).await;
+        log.set(Fault::Corrupt(400), On::Entries(400..401));
+        logs.push(log);
+    }
+    let logs: Vec<&FaultyLog> = logs.iter().collect();
+    let mut inside = Inside::start(&garden, &logs).await;
+    for log in &logs {
+        inside.scene.wait(40, "the charge", |scene| scene.is_charged(log, "root_mismatch")).await;
+    }
+    let reads = |log: &FaultyLog| {
+        let first = |path: &str| path == "tile/data/000" || path.starts_with("ct/v1/get-entries?start=0&");
+        log.requests().iter().filter(|request| first(&request.path)).count()
+    };
+    inside.two_looks(&logs).await;
+    assert!(logs.iter().all(|log| reads(log) == 2), "not at every look");
+    // A minute later it is read again, to no avail, and after two more minutes it has been repaired.
+    inside.clock.advance(Span::from_seconds(61));
+    for log in &logs {
+        inside.scene.wait(40, "another reading", |_| reads(log) == 3).await;
+    }
+    inside.two_looks(&logs).await;
+    logs.iter().for_each(|log| log.clear());
+    inside.clock.advance(Span::from_seconds(121));
+    complete(&mut inside.scene, &logs, 40).await;
+    assert!(logs.iter().all(|log| reads(log) == 4), "and that was the last time");
+    let said =
+        "SELECT count(*) FROM case_findings WHERE rule = 'log.root_mismatch' AND finding LIKE '%read again, have%'";
+    inside.scene.wait(20, "the cases", |scene| scene.bench.count(said) == 2).await;
+    assert_eq!(inside.scene.bench.count("SELECT count(*) FROM cases WHERE about = 'log'"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_waits_a_day_because_the_clock_was_put_back_by_one() {
+    let garden = Garden::new(HITS.len());
+    let log = start(&garden, Api::StaticCt).await;
+    log.set(Fault::Status(404), On::Entries(256..512));
+    let mut inside = Inside::start(&garden, &[&log]).await;
+    inside.scene.wait(90, "the gap", |scene| scene.gaps(&log) == [(256, 512)]).await;
+    inside.clock.advance(Span::from_days(-1));
+    let jumped = "SELECT count(*) FROM gaps WHERE next_try_at > missed_at - 80000000";
+    inside.scene.wait(60, "what was to be done later", |scene| scene.bench.count(jumped) == 0).await;
+    log.clear();
+    // The gap was to be asked for again after a minute.
+    inside.clock.advance(Span::from_seconds(120));
+    inside.scene.wait(60, "the hits that were lost", |scene| scene.has_found_all(&log)).await;
+}

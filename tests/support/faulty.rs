@@ -116,6 +116,8 @@ pub enum On {
     Heads,
     /// Pages and data tiles that touch these entries.
     Entries(Range<u64>),
+    /// Hash tiles of level 0 that touch these entries.
+    Hashes(Range<u64>),
     /// Issuers.
     Issuers,
     /// Everything.

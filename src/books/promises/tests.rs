@@ -31,7 +31,7 @@ impl Desk {
         let directory = tempfile::tempdir().expect("a directory");
         let books = Books::open(&directory.path().join("books.sqlite")).expect("open");
         let signer = LogSigner::generate();
-        let start = Position { start_index: 0, downloaded: CompactRange::empty(), verified: CompactRange::empty() };
+        let start = Position::proven(CompactRange::empty());
         books.begin_log(signer.log_id(), "log.promise.eus", &start, NOW).await.expect("begin");
         Desk { _directory: directory, books, signer }
     }

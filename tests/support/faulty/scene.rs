@@ -173,6 +173,20 @@ impl Scene {
         self.charges(log).iter().any(|charge| charge.kind == kind)
     }
 
+    /// What the log does not serve, as the books have it: the first entry and the first behind, of each part.
+    pub fn gaps(&self, log: &FaultyLog) -> Vec<(u64, u64)> {
+        let sql =
+            "SELECT start_index, end_index FROM gaps WHERE log_id = ?1 AND filled_at IS NULL ORDER BY start_index";
+        self.rows(log.log_id(), sql, |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    /// Whether the log is read from one place, and from its beginning.
+    pub fn is_whole(&self, log: &FaultyLog) -> bool {
+        let sql = "SELECT start_index = 0 AND NOT EXISTS (SELECT 1 FROM backlogs AS b WHERE b.log_id = logs.log_id)
+                   FROM logs WHERE log_id = ?1";
+        self.rows(log.log_id(), sql, |row| row.get(0)).first().copied().unwrap_or(false)
+    }
+
     /// All entries are read and proven, and every hit was found.
     pub fn is_complete(&self, log: &FaultyLog) -> bool {
         let size = log.head().size;

@@ -84,6 +84,12 @@ impl Asked {
         let here = match on {
             On::Heads => matches!(self, Asked::Sth | Asked::Checkpoint),
             On::Entries(range) => self.entries().is_some_and(|own| own.start < range.end && range.start < own.end),
+            On::Hashes(range) => match self {
+                Asked::HashTile { level: 0, index, width } => {
+                    index * WIDTH < range.end && range.start < index * WIDTH + width
+                }
+                _ => false,
+            },
             On::Issuers => matches!(self, Asked::Issuer(_)),
             On::All => true,
         };
