@@ -14,6 +14,7 @@ mod dates;
 mod delivery;
 mod entries;
 mod listing;
+mod opinions;
 mod promises;
 mod rescan;
 mod statistics;
@@ -31,12 +32,18 @@ pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
 pub use listing::{CaseDetail, CaseLine, LogLine};
+pub use opinions::{Answered, Heard, Opinion, OpinionQueue, PendingOpinion, Questions};
 pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
 pub use rescan::Judged;
 pub use statistics::{Counted, Statistics};
 
 /// Books of format 1, and what makes each format of the one before it.
-const SCHEMA: [&str; 3] = [include_str!("schema.sql"), include_str!("statistics.sql"), include_str!("gaps.sql")];
+const SCHEMA: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("statistics.sql"),
+    include_str!("gaps.sql"),
+    include_str!("opinions.sql"),
+];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.
 const QUEUE_LENGTH: usize = 64;

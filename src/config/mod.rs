@@ -7,6 +7,7 @@
 mod address;
 mod document;
 mod issuer;
+mod judge;
 pub mod keys;
 mod logs;
 mod mail;
@@ -32,6 +33,7 @@ use crate::ct::list_key::ListKey;
 use crate::evidence::caa::issue_value;
 use crate::evidence::{Policy, methods::section};
 use crate::finding::KeyHash;
+use crate::judges;
 
 /// The commented example that `ctwarden config example` prints.
 pub const EXAMPLE: &str = include_str!("example.toml");
@@ -59,6 +61,8 @@ pub struct Config {
     pub watch_all_issuers: bool,
     /// `[lint] public_suffix_list`: a newer list than the embedded one.
     pub public_suffix_list: Option<PathBuf>,
+    /// `[[judge]]`: other linters that are asked beside us; may be empty.
+    pub judges: Vec<judges::Settings>,
     /// `[log]`: what the program says about itself.
     pub log: LogConfig,
 }
@@ -329,6 +333,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         let remedy = "Name a readable list, or remove the key to use the embedded one.";
         document.refuse::<()>("lint.public_suffix_list", reason, remedy);
     }
+    let judges = judge::build(raw.judge, document);
     let level = raw.log.level.and_then(|word| word.parse().ok());
     Some(Config {
         file: file.to_path_buf(),
@@ -341,6 +346,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         web_listen: web_listen?,
         watch_all_issuers: raw.watch.all_issuers?,
         public_suffix_list: suffixes,
+        judges,
         log: LogConfig { format: raw.log.format?, level: level? },
     })
 }

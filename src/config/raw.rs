@@ -5,6 +5,7 @@
 use serde::Deserialize;
 
 use super::{IssuanceSource, LogFormat, MailProfile, MailTls};
+use crate::judges::Format;
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -19,6 +20,7 @@ pub struct RawConfig {
     pub web: RawWeb,
     pub watch: RawWatch,
     pub lint: RawLint,
+    pub judge: Vec<RawJudge>,
     pub log: RawLog,
 }
 
@@ -113,6 +115,19 @@ pub struct RawWatch {
 #[serde(deny_unknown_fields, default)]
 pub struct RawLint {
     pub public_suffix_list: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawJudge {
+    pub name: Option<String>,
+    pub command: Option<Vec<String>>,
+    pub url: Option<String>,
+    pub format: Option<Format>,
+    pub version_command: Option<Vec<String>>,
+    pub timeout: Option<String>,
+    pub at_once: Option<usize>,
+    pub batch: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

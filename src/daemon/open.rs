@@ -9,6 +9,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Config, IssuanceSource, IssuerSource, MailProfile, MailTls, MailTransport};
 use crate::issuance::{Embedded, IssuanceDb};
+use crate::judges::{self, Judge};
 use crate::lint::{SuffixList, Tables};
 use crate::metrics::{Input, Metrics};
 use crate::notify::mail::{Addressing, Profile};
@@ -51,6 +52,19 @@ pub fn tables(config: &Config, metrics: &Metrics) -> Result<Tables, DaemonError>
     metrics.input_loaded(Input::TldTable, tables.tlds.as_of());
     metrics.input_loaded(Input::PublicSuffixList, tables.suffixes.as_of());
     Ok(tables)
+}
+
+/// The other judges.
+///
+/// # Errors
+/// [`DaemonError::Judge`] when one of them could never be asked.
+pub(super) fn judges(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Judge>>, DaemonError> {
+    let open = |settings: &judges::Settings| {
+        metrics.declare_judge(&settings.name, &judges::OUTCOMES);
+        let refused = |e: judges::JudgeError| DaemonError::Judge { name: settings.name.clone(), reason: e.to_string() };
+        Judge::new(settings.clone()).map(Arc::new).map_err(refused)
+    };
+    config.judges.iter().map(open).collect()
 }
 
 /// Where messages go, and to whom.

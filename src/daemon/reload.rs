@@ -103,6 +103,7 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("issuance, the CA's terms", old.issuance.terms != new.issuance.terms),
         ("web.listen", old.web_listen != new.web_listen),
         ("lint.public_suffix_list", old.public_suffix_list != new.public_suffix_list),
+        ("judge", old.judges != new.judges),
         ("log.format", old.log.format != new.log.format),
         ("log.level", old.log.level != new.log.level),
     ];
