@@ -157,6 +157,9 @@ pub struct Notice {
     pub record: Vec<(String, String)>,
     /// Rules that could not be judged, with what was missing.
     pub not_evaluable: Vec<(String, String)>,
+    /// What other judges say beside us, as (judge, fact); also which of them did not answer.
+    #[serde(default)]
+    pub opinions: Vec<(String, String)>,
     /// The subject line of the first message of the case, which later ones repeat so that mail programs thread them.
     pub subject_line: String,
 }

@@ -30,6 +30,7 @@ pub mod watch;
 pub mod books;
 pub mod cache;
 pub mod issuance;
+pub mod judges;
 pub mod metrics;
 pub mod notify;
 pub mod tail;

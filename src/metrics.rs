@@ -34,6 +34,8 @@ const LABEL_LIMIT_BYTES: usize = 160;
 const LATENCY_BUCKETS: [f64; 14] =
     [1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0, 43_200.0, 86_400.0];
 
+/// The label `rule` of findings that are another linter's.
+pub const OTHER_LINTERS: &str = "other_linters";
 const NONE: &[&str] = &[];
 const PROMISE_STATES: [&str; 4] = ["open", "kept", "broken", "unknown_log"];
 const RESULTS: [&str; 3] = ["pass", "fail", "not_evaluable"];
@@ -74,6 +76,10 @@ pub struct Metrics {
     cache_incidents: IntCounter,
     reload_successful: IntGauge,
     reloaded_at: Gauge,
+    judge_requests: IntCounterVec,
+    judge_waiting: IntGaugeVec,
+    judge_oldest: GaugeVec,
+    judge_success: GaugeVec,
     input_timestamp: GaugeVec,
     input_failures: IntCounterVec,
 }
@@ -158,6 +164,10 @@ impl Metrics {
             cache_incidents: b.counter("ctwarden_cache_incidents_total").with_label_values(NONE),
             reload_successful: b.gauge("ctwarden_config_last_reload_successful").with_label_values(NONE),
             reloaded_at: b.time("ctwarden_config_last_reload_success_timestamp_seconds").with_label_values(NONE),
+            judge_requests: b.counter("ctwarden_judge_requests_total"),
+            judge_waiting: b.gauge("ctwarden_judge_opinions_waiting"),
+            judge_oldest: b.time("ctwarden_judge_opinions_oldest_timestamp_seconds"),
+            judge_success: b.time("ctwarden_judge_last_answer_timestamp_seconds"),
             input_timestamp: b.time("ctwarden_input_timestamp_seconds"),
             input_failures: b.counter("ctwarden_input_refresh_failures_total"),
             registry,
@@ -245,6 +255,15 @@ impl Metrics {
             self.hits.with_label_values(&[&*label(issuer), kind.word()]);
         }
     }
+    /// Exports all series of another judge at 0, for outcomes in the words of its room.
+    pub fn declare_judge(&self, judge: &str, outcomes: &[&str]) {
+        let judge = &*label(judge);
+        outcomes.iter().for_each(|outcome| drop(self.judge_requests.with_label_values(&[judge, *outcome])));
+        self.judge_waiting.with_label_values(&[judge]);
+        self.judge_oldest.with_label_values(&[judge]);
+        self.judge_success.with_label_values(&[judge]);
+        Severity::ALL.iter().for_each(|s| drop(self.findings.with_label_values(&[OTHER_LINTERS, s.word()])));
+    }
     /// Exports verdicts and findings of all rules at 0.
     pub fn declare_rules(&self, rules: &[&RuleInfo]) {
         for rule in rules {
@@ -312,11 +331,25 @@ impl Metrics {
         self.pending.set(whole(count));
         self.pending_oldest.set(oldest.map_or(0.0, Timestamp::seconds_f64));
     }
+    /// A question to another judge ended; `outcome` is a word that was declared.
+    pub fn judge_asked(&self, judge: &str, outcome: &str) {
+        self.judge_requests.with_label_values(&[&*label(judge), outcome]).inc();
+    }
+    /// Another judge answered.
+    pub fn judge_answered(&self, judge: &str, now: Timestamp) {
+        self.judge_success.with_label_values(&[&*label(judge)]).set(now.seconds_f64());
+    }
+    /// How many certificates another judge has still to judge, and when it was first to judge the oldest of them.
+    pub fn judge_queue(&self, judge: &str, waiting: u64, oldest: Option<Timestamp>) {
+        let judge = &*label(judge);
+        self.judge_waiting.with_label_values(&[judge]).set(whole(waiting));
+        self.judge_oldest.with_label_values(&[judge]).set(oldest.map_or(0.0, Timestamp::seconds_f64));
+    }
     /// The verdict of a rule; `rule` is an identifier of the rule table.
     pub fn rule_evaluated(&self, rule: &str, verdict: &Verdict) {
         self.evaluations.with_label_values(&[&*label(rule), verdict.word()]).inc();
     }
-    /// A finding that was new to its case; `rule` is an identifier of the rule table.
+    /// A finding that was new to its case; `rule` is an identifier of the rule table, or [`OTHER_LINTERS`].
     pub fn finding(&self, rule: &str, severity: Severity) {
         self.findings.with_label_values(&[&*label(rule), severity.word()]).inc();
     }

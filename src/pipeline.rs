@@ -1,13 +1,15 @@
-//! The walk, and nothing else: three loops, each ending in a durable door, and a fourth that audits promises.
+//! The walk, and nothing else: three loops, each ending in a durable door, and two more beside them.
 //!
 //! [`follow()`] (one per log) turns bytes into hits and ends in door 1; [`examine()`] turns hits and the CA's record into
 //! findings and ends in door 2; [`deliver()`] turns the outbox into messages and ends in door 3. A crash anywhere repeats
-//! work and loses nothing. [`audit_promises()`] holds the logs to the SCTs that door 2 has written down.
+//! work and loses nothing. [`audit_promises()`] holds the logs to the SCTs that door 2 has written down, and
+//! [`hear_opinions()`] (one per judge) asks other linters the questions that door 2 has written down.
 
 mod counting;
 mod deliver;
 mod examine;
 mod follow;
+mod opinions;
 mod promises;
 mod rates;
 mod reading;
@@ -23,6 +25,7 @@ use crate::clock::{Clock, Span};
 use crate::ct::log_list::Log;
 use crate::evidence;
 use crate::issuance::IssuanceDb;
+use crate::judges::Judge;
 use crate::lint::Tables;
 use crate::metrics::Metrics;
 use crate::notify::{Notifier, mail::Addressing};
@@ -32,6 +35,7 @@ use crate::watch::Watchlist;
 pub use deliver::{deliver, deliver_due};
 pub use examine::{Grounds, examine, examine_due};
 pub use follow::{FollowEnd, Until, follow};
+pub use opinions::{hear_opinions, hear_opinions_due};
 pub use promises::{audit_promises, audit_promises_due};
 pub use rescan::{Difference, Rescan, Side, Tally};
 
@@ -54,6 +58,8 @@ pub struct Walk {
     pub grace: Span,
     /// The CA's own terms.
     pub terms: Arc<evidence::Policy>,
+    /// Other linters that are asked after us.
+    pub judges: Arc<Vec<Arc<Judge>>>,
     /// Where messages go.
     pub notifier: Arc<Notifier>,
     /// To whom, one per recipient.
@@ -66,6 +72,8 @@ pub struct Walk {
     pub hits_waiting: Arc<Notify>,
     /// Rung by door 2: there are messages to send.
     pub mail_waiting: Arc<Notify>,
+    /// Rung by door 2: there are questions to other judges.
+    pub questions_waiting: Arc<Notify>,
 }
 
 impl Walk {

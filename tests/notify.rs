@@ -75,6 +75,7 @@ fn barakaldo() -> Notice {
             ("approval".into(), "validate op3 2026-11-21 09:01Z".into()),
         ],
         not_evaluable: vec![("dcv.exists".into(), "no table of confirmations".into())],
+        opinions: vec![("pkilint 0.13.3".into(), "name.internal: also pkilint cabf.internal_domain_name".into())],
         subject_line: format!(
             "[error 24h] CASE-2026-0042: name.internal {name} | Example CA G2 | due 2026-11-22 09:14Z"
         ),
@@ -125,6 +126,7 @@ CT    navigli2026h2 index 123456 (precertificate): logged 2026-11-21T09:12:31Z, 
 DB    order 8812 channel=manual account=77 names=www.barakaldo.eus
       approval validate op3 2026-11-21 09:01Z
 SKIP  not judged: dcv.exists (no table of confirmations)
+ALSO  other linters: pkilint 0.13.3: name.internal: also pkilint cabf.internal_domain_name
 DO    1 check, then revoke serial 04ab with reason 4 superseded; on the CRL before 2026-11-22 09:14Z
       2 read all of it: ctwarden cases show CASE-2026-0042
 LINK  https://crt.sh/?sha256=7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a
@@ -244,6 +246,7 @@ fn hostile(text: &str) -> Notice {
         .collect();
     notice.record = (0..200).map(|_| (long.clone(), long.clone())).collect();
     notice.not_evaluable = notice.record.clone();
+    notice.opinions = notice.record.clone();
     notice.sightings = vec![Sighting { log: long.clone(), ..notice.sightings[0].clone() }; 50];
     let facts = notice.certificate.as_mut().expect("a certificate");
     (facts.issuer, facts.serial, facts.subject) = (long.clone(), long.clone(), long.clone());

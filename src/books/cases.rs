@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::{Books, BooksError, Counted};
+use super::{Books, BooksError, Counted, Questions};
 use crate::case::{self, CaseNumber, CaseState, CertificateFacts, Change, EntryKind, Notice, Sighting};
 use crate::clock::Timestamp;
 use crate::finding::{CaseKey, Finding, KeyHash, Serial};
@@ -67,6 +67,8 @@ pub struct Examination {
     pub not_evaluable: Vec<(String, String)>,
     /// What logs have promised with its SCTs.
     pub promises: Vec<Promise>,
+    /// What other judges are to be asked; `None`: nothing.
+    pub questions: Option<Questions>,
     /// What is counted over many certificates, with this one in it.
     pub counted: Counted,
     /// When it must be examined again; `None`: when something new is seen.
@@ -144,20 +146,8 @@ impl Books {
 /// The forms in which hits were seen, some of each kind: a log can make up any number of precertificates that differ in
 /// their signature, and they must not crowd out the certificate.
 pub(super) fn load_forms(connection: &Connection, hits: &mut [PendingHit]) -> rusqlite::Result<()> {
-    let mut forms = connection.prepare_cached(
-        "SELECT kind, form, der FROM
-           (SELECT s.kind, c.form, c.der,
-                   row_number() OVER (PARTITION BY s.kind ORDER BY c.form, min(s.seen_at), c.sha256) AS place
-            FROM sightings AS s JOIN certificates AS c ON c.sha256 = s.certificate_sha256
-            WHERE s.hit_id = ?1 GROUP BY s.kind, c.sha256)
-         WHERE place <= ?2 ORDER BY kind, form",
-    )?;
     for hit in hits {
-        let rows = forms.query_map(params![hit.hit_id, FORMS_EXAMINED], |row| {
-            let form = if row.get::<_, String>(1)? == "tbs" { Form::Tbs } else { Form::Certificate };
-            Ok((entry_kind(&row.get::<_, String>(0)?), form, row.get(2)?))
-        })?;
-        hit.ders = rows.collect::<rusqlite::Result<_>>()?;
+        hit.ders = ders(connection, hit.hit_id)?;
     }
     Ok(())
 }
@@ -176,6 +166,25 @@ pub(super) fn pending(row: &Row<'_>) -> rusqlite::Result<PendingHit> {
         version: row.get(10)?,
         ders: Vec::new(),
     })
+}
+
+/// The forms in which a hit was seen.
+pub(super) fn ders(connection: &Connection, hit_id: i64) -> rusqlite::Result<Vec<(EntryKind, Form, Vec<u8>)>> {
+    let mut statement = connection.prepare_cached(
+        // Some of each kind: a log can make up any number of precertificates that differ in their signature, and they
+        // must not crowd out the certificate.
+        "SELECT kind, form, der FROM
+           (SELECT s.kind, c.form, c.der,
+                   row_number() OVER (PARTITION BY s.kind ORDER BY c.form, min(s.seen_at), c.sha256) AS place
+            FROM sightings AS s JOIN certificates AS c ON c.sha256 = s.certificate_sha256
+            WHERE s.hit_id = ?1 GROUP BY s.kind, c.sha256)
+         WHERE place <= ?2 ORDER BY kind, form",
+    )?;
+    let rows = statement.query_map(params![hit_id, FORMS_EXAMINED], |row| {
+        let form = if row.get::<_, String>(1)? == "tbs" { Form::Tbs } else { Form::Certificate };
+        Ok((entry_kind(&row.get::<_, String>(0)?), form, row.get(2)?))
+    })?;
+    rows.collect()
 }
 
 pub(super) fn entry_kind(word: &str) -> EntryKind {
@@ -202,13 +211,41 @@ fn commit_one(
         ])?;
     super::promises::insert(transaction, examination.hit_id, &examination.promises, now)?;
     super::statistics::write(transaction, examination)?;
-    let known = load(transaction, About::Certificate, &examination.key)?;
-    let Some(change) = case::fold(known.as_ref(), &examination.findings) else { return Ok(None) };
-    let sightings = sightings(transaction, &examination.key)?;
-    let whom = (About::Certificate, &examination.key, examination.certificate.issuer.as_str());
+    if let Some(questions) = &examination.questions {
+        super::opinions::ask(transaction, examination.hit_id, examination.version, questions, now)?;
+    }
+    let told = Told {
+        key: &examination.key,
+        certificate: &examination.certificate,
+        record: examination.record.clone(),
+        not_evaluable: examination.not_evaluable.clone(),
+    };
+    fold_and_tell(transaction, told, &examination.findings, recipients, now)
+}
+
+/// What a message about a certificate says besides its findings.
+pub(super) struct Told<'a> {
+    pub key: &'a CaseKey,
+    pub certificate: &'a CertificateFacts,
+    pub record: Vec<(String, String)>,
+    pub not_evaluable: Vec<(String, String)>,
+}
+
+/// Folds findings into the case of a certificate, and writes the event and its messages when they are news.
+pub(super) fn fold_and_tell(
+    transaction: &Transaction<'_>,
+    told: Told<'_>,
+    findings: &[Finding],
+    recipients: &[(String, String)],
+    now: Timestamp,
+) -> rusqlite::Result<Option<Opened>> {
+    let known = load(transaction, About::Certificate, told.key)?;
+    let Some(change) = case::fold(known.as_ref(), findings) else { return Ok(None) };
+    let sightings = sightings(transaction, told.key)?;
+    let whom = (About::Certificate, told.key, told.certificate.issuer.as_str());
     let (number, aware_at, subject_line) = write_case(transaction, whom, known.as_ref(), &change, now)?;
     let offending: HashSet<&str> = change.all_findings.iter().map(|f| f.subject.as_str()).collect();
-    let mut certificate = examination.certificate.clone();
+    let mut certificate = told.certificate.clone();
     for san in &mut certificate.sans {
         san.offending = san.text.split_once(' ').is_some_and(|(_, name)| offending.contains(name));
     }
@@ -226,8 +263,9 @@ fn commit_one(
         findings: change.all_findings,
         certificate: Some(certificate),
         sightings,
-        record: examination.record.clone(),
-        not_evaluable: examination.not_evaluable.clone(),
+        record: told.record,
+        not_evaluable: told.not_evaluable,
+        opinions: super::opinions::lines(transaction, told.key)?,
         subject_line,
     };
     write_event(transaction, number, &notice, recipients, now)?;

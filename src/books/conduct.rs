@@ -146,6 +146,7 @@ fn add_to_case(
             ("tree size".to_string(), tree_size.to_string()),
         ],
         not_evaluable: Vec::new(),
+        opinions: Vec::new(),
         subject_line,
     };
     write_event(transaction, number, &notice, recipients, now)?;

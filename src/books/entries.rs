@@ -311,6 +311,13 @@ fn withdraw(transaction: &Transaction<'_>, seal: &Seal) -> rusqlite::Result<()> 
                  AND NOT EXISTS (SELECT 1 FROM sightings AS s WHERE s.hit_id = hits.hit_id)",
             )?
             .execute(params![hit_id])?;
+        // Nobody is asked about what was in no log.
+        transaction
+            .prepare_cached(
+                "DELETE FROM opinions WHERE hit_id = ?1 AND next_try_at IS NOT NULL
+                 AND NOT EXISTS (SELECT 1 FROM sightings AS s WHERE s.hit_id = opinions.hit_id)",
+            )?
+            .execute(params![hit_id])?;
     }
     Ok(())
 }

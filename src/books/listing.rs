@@ -75,7 +75,7 @@ pub struct CaseLine {
 /// A case in full.
 #[derive(Clone, Debug)]
 pub struct CaseDetail {
-    /// The newest event's notice, with the sightings as they are now.
+    /// The newest event's notice, with the sightings and the opinions of other judges as they are now.
     pub notice: Notice,
     /// Its line in the list.
     pub line: CaseLine,
@@ -197,6 +197,7 @@ impl Books {
                 })?;
             let key = CaseKey { issuer_key_hash: line.issuer_key_hash, serial: Serial(serial) };
             notice.sightings = sightings(connection, &key)?;
+            notice.opinions = super::opinions::lines(connection, &key)?;
             let promises = super::promises::of_certificate(connection, &key)?;
             Ok(Some(CaseDetail { notice, line, promises }))
         })

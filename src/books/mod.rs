@@ -14,6 +14,7 @@ mod dates;
 mod delivery;
 mod entries;
 mod listing;
+mod opinions;
 mod promises;
 mod rescan;
 mod statistics;
@@ -32,15 +33,17 @@ pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
 pub use listing::{CaseDetail, CaseLine, LogLine};
+pub use opinions::{Answered, Heard, Opinion, OpinionQueue, PendingOpinion, Questions};
 pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
 pub use rescan::Judged;
 pub use statistics::{Counted, Statistics};
 
 /// Books of format 1, and what makes each format of the one before it.
-const SCHEMA: [&str; 4] = [
+const SCHEMA: [&str; 5] = [
     include_str!("schema.sql"),
     include_str!("statistics.sql"),
     include_str!("gaps.sql"),
+    include_str!("opinions.sql"),
     include_str!("tld_history.sql"),
 ];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;

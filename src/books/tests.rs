@@ -72,6 +72,7 @@ fn examination(hit: &PendingHit, rules: &[&'static str]) -> Examination {
         },
         record: vec![],
         not_evaluable: vec![],
+        questions: None,
         promises: vec![],
         counted: Default::default(),
         examine_again_at: None,

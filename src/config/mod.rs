@@ -8,6 +8,7 @@ mod address;
 mod document;
 mod inputs;
 mod issuer;
+mod judge;
 pub mod keys;
 mod logs;
 mod mail;
@@ -34,6 +35,7 @@ use crate::ct::list_key::ListKey;
 use crate::evidence::caa::issue_value;
 use crate::evidence::{Policy, methods::section};
 use crate::finding::KeyHash;
+use crate::judges;
 
 /// The commented example that `ctwarden config example` prints.
 pub const EXAMPLE: &str = include_str!("example.toml");
@@ -61,6 +63,8 @@ pub struct Config {
     pub watch_all_issuers: bool,
     /// `[lint]`: where newer lists than the embedded ones come from.
     pub inputs: InputsConfig,
+    /// `[[judge]]`: other linters that are asked beside us; may be empty.
+    pub judges: Vec<judges::Settings>,
     /// `[log]`: what the program says about itself.
     pub log: LogConfig,
 }
@@ -339,6 +343,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         }
     });
     let inputs = inputs::build(raw.lint, document);
+    let judges = judge::build(raw.judge, document);
     let level = raw.log.level.and_then(|word| word.parse().ok());
     Some(Config {
         file: file.to_path_buf(),
@@ -351,6 +356,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         web_listen: web_listen?,
         watch_all_issuers: raw.watch.all_issuers?,
         inputs: inputs?,
+        judges,
         log: LogConfig { format: raw.log.format?, level: level? },
     })
 }

@@ -5,6 +5,7 @@
 use serde::Deserialize;
 
 use super::{IssuanceSource, LogFormat, MailProfile, MailTls};
+use crate::judges::Format;
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +21,7 @@ pub struct RawConfig {
     pub web: RawWeb,
     pub watch: RawWatch,
     pub lint: RawLint,
+    pub judge: Vec<RawJudge>,
     pub log: RawLog,
 }
 
@@ -137,6 +139,19 @@ pub struct RawLint {
     pub tld_list: Option<String>,
     pub refresh: Option<String>,
     pub public_suffix_list: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawJudge {
+    pub name: Option<String>,
+    pub command: Option<Vec<String>>,
+    pub url: Option<String>,
+    pub format: Option<Format>,
+    pub version_command: Option<Vec<String>>,
+    pub timeout: Option<String>,
+    pub at_once: Option<usize>,
+    pub batch: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

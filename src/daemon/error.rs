@@ -33,6 +33,14 @@ pub enum DaemonError {
         /// What is wrong.
         reason: String,
     },
+    /// Another judge.
+    #[error("judge {name:?}: {reason}")]
+    Judge {
+        /// Its configured name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The web address.
     #[error("[web] listen {address}: {reason}; stop what uses the address, or choose another")]
     Listen {

@@ -32,8 +32,8 @@ pub use error::DaemonError;
 use follows::{Assignment, Follows};
 use inputs::Inputs;
 use lists::{ListRead, ListReader};
-use open::watchlist;
 pub use open::{grounds, notifier};
+use open::{judges, watchlist};
 use reload::Answer;
 
 /// How long a run that is to end waits, after everything is read, for messages that cannot be delivered.
@@ -87,7 +87,9 @@ impl Daemon {
             metrics.cache_incident();
             tracing::warn!(incident, "cache");
         }
+        let judges = judges(&config, &metrics)?;
         let walk = Walk {
+            judges: Arc::new(judges),
             books,
             cache,
             issuance: Arc::new(issuance),
@@ -102,6 +104,7 @@ impl Daemon {
             clock,
             hits_waiting: Arc::new(Notify::new()),
             mail_waiting: Arc::new(Notify::new()),
+            questions_waiting: Arc::new(Notify::new()),
         };
         let readiness = Readiness::waiting("the logs are being taken up");
         let walk = Arc::new(walk);
@@ -187,6 +190,9 @@ impl Work {
         self.loops.spawn(pipeline::examine(self.walk.clone()));
         self.loops.spawn(pipeline::deliver(self.walk.clone()));
         self.loops.spawn(pipeline::audit_promises(self.walk.clone(), self.fetcher.clone()));
+        for judge in self.walk.judges.iter() {
+            self.loops.spawn(pipeline::hear_opinions(self.walk.clone(), judge.clone()));
+        }
     }
 
     /// Until the books cannot be used, or everything is done.
@@ -342,7 +348,11 @@ async fn finish(walk: &Walk) -> Result<Option<String>, DaemonError> {
         let planned = walk.books.next_examination().await?;
         let queue = walk.books.queue_state().await?;
         let now = walk.clock.now();
-        if planned.is_none() && queue.length == 0 {
+        let mut unasked = 0;
+        for judge in walk.judges.iter() {
+            unasked += walk.books.opinion_queue(&judge.settings.name).await?.unasked;
+        }
+        if planned.is_none() && queue.length == 0 && unasked == 0 {
             return Ok(None);
         }
         if let Some(planned) = planned.filter(|planned| planned.since(now).seconds() > 5 && !told) {
@@ -350,6 +360,11 @@ async fn finish(walk: &Walk) -> Result<Option<String>, DaemonError> {
             tracing::info!(until = %planned, "waiting for certificates that the issuance record may still learn of");
         }
         let end = *deadline.get_or_insert(now.plus(walk.grace).plus(LAST_MESSAGES));
+        if now > end && planned.is_none() && queue.length == 0 {
+            // Their opinions are none of our own work; the next run asks again.
+            tracing::warn!(certificates = unasked, "other judges were not asked about all certificates");
+            return Ok(None);
+        }
         if now > end {
             return Ok(Some(format!(
                 "{} messages wait in the outbox and {} examinations are due",

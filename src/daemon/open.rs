@@ -10,6 +10,8 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Config, IssuanceSource, IssuerSource, MailProfile, MailTls, MailTransport};
 use crate::issuance::{Embedded, IssuanceDb};
+use crate::judges::{self, Judge};
+use crate::metrics::Metrics;
 use crate::notify::mail::{Addressing, Profile};
 use crate::notify::{Folder, Notifier, Smtp, SmtpSettings, Tls};
 use crate::pipeline::Grounds;
@@ -34,6 +36,19 @@ pub(super) fn watchlist(config: &Config) -> Result<Watchlist, DaemonError> {
         }
     });
     Ok(Watchlist::new(issuers.collect::<Result<_, _>>()?, config.watch_all_issuers))
+}
+
+/// The other judges.
+///
+/// # Errors
+/// [`DaemonError::Judge`] when one of them could never be asked.
+pub(super) fn judges(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Judge>>, DaemonError> {
+    let open = |settings: &judges::Settings| {
+        metrics.declare_judge(&settings.name, &judges::OUTCOMES);
+        let refused = |e: judges::JudgeError| DaemonError::Judge { name: settings.name.clone(), reason: e.to_string() };
+        Judge::new(settings.clone()).map(Arc::new).map_err(refused)
+    };
+    config.judges.iter().map(open).collect()
 }
 
 /// Where messages go, and to whom.

@@ -109,6 +109,7 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("lint.tld_list", old.inputs.tld_list != new.inputs.tld_list),
         ("lint.public_suffix_list", old.inputs.public_suffix_list != new.inputs.public_suffix_list),
         ("lint.refresh", old.inputs.refresh != new.inputs.refresh),
+        ("judge", old.judges != new.judges),
         ("log.format", old.log.format != new.log.format),
         ("log.level", old.log.level != new.log.level),
     ];

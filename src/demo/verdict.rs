@@ -191,6 +191,7 @@ pub(super) mod tests {
             }],
             record: vec![("order".into(), "ORD-000001 channel=web".into())],
             not_evaluable: vec![("caa.exists".into(), "no CAA table".into())],
+            opinions: vec![],
             subject_line: "[error 24h] CASE-2026-0001: name.internal".into(),
         }
     }

@@ -26,6 +26,7 @@ fn declared() -> Metrics {
     metrics.log_info("log.example/2026h2", "Op", "rfc6962", "usable");
     metrics.declare_issuer("Example CA G2");
     metrics.declare_rules(&[&RULE]);
+    metrics.declare_judge("pkilint", &["answered", "garbled"]);
     metrics
 }
 

@@ -91,12 +91,14 @@ fn json_within(notice: &Notice, limits: Limits) -> Value {
         })),
         "record": pairs(&notice.record, "label", "text"),
         "not_evaluable": pairs(&notice.not_evaluable, "rule", "missing"),
+        "opinions": pairs(&notice.opinions, "judge", "fact"),
         "omitted": {
             "findings": limits.omitted(notice.findings.len()),
             "sans": limits.omitted(notice.certificate.as_ref().map_or(0, |c| c.sans.len())),
             "sightings": limits.omitted(notice.sightings.len()),
             "record": limits.omitted(notice.record.len()),
             "not_evaluable": limits.omitted(notice.not_evaluable.len()),
+            "opinions": limits.omitted(notice.opinions.len()),
         },
     })
 }

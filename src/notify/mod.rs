@@ -149,6 +149,7 @@ pub fn test_notice(now: Timestamp) -> Notice {
         sightings: Vec::new(),
         record: Vec::new(),
         not_evaluable: Vec::new(),
+        opinions: Vec::new(),
         subject_line: format!("[test] ctwarden: test message of {}", now.minute()),
     }
 }

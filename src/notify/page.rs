@@ -18,9 +18,12 @@ const SANS_SHOWN: usize = 100;
 /// Sightings told.
 const SIGHTINGS_SHOWN: usize = 3;
 /// Lines of the CA's record.
-const RECORD_SHOWN: usize = 7;
+const RECORD_SHOWN: usize = 6;
 /// Rules that could not be judged.
 const NOT_EVALUABLE_SHOWN: usize = 5;
+
+/// Facts about what other judges say.
+const OPINIONS_SHOWN: usize = 6;
 
 /// Longest name, in characters: a DNS name has at most 253 (RFC 1035 2.3.4), and its kind stands before it.
 const NAME_LIMIT: usize = 275;
@@ -91,6 +94,7 @@ pub(super) fn lay_out(notice: &Notice) -> Page {
         add("CT", plain(sightings(&notice.sightings)));
         add("DB", plain(record(notice)));
         add("SKIP", plain(not_evaluable(notice)));
+        add("ALSO", plain(opinions(notice)));
         add("DO", plain(actions(notice, &case)));
         add("LINK", plain(crt_sh.iter().cloned().collect()));
     }
@@ -242,6 +246,14 @@ fn not_evaluable(notice: &Notice) -> Vec<String> {
     let shown = all.iter().take(NOT_EVALUABLE_SHOWN).map(rule);
     let text = shown.chain(more(all.len(), NOT_EVALUABLE_SHOWN, "rules")).collect::<Vec<_>>().join("; ");
     if text.is_empty() { Vec::new() } else { vec![format!("not judged: {text}")] }
+}
+
+fn opinions(notice: &Notice) -> Vec<String> {
+    let fact = |(judge, fact): &(String, String)| format!("{}: {}", clean(judge, HEX_LIMIT), clean(fact, NAME_LIMIT));
+    let shown = notice.opinions.iter().take(OPINIONS_SHOWN).map(fact);
+    let rest = more(notice.opinions.len(), OPINIONS_SHOWN, "facts");
+    let text = shown.chain(rest).collect::<Vec<_>>().join("; ");
+    if text.is_empty() { Vec::new() } else { vec![format!("other linters: {text}")] }
 }
 
 fn actions(notice: &Notice, case: &str) -> Vec<String> {

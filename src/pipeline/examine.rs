@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use super::Walk;
 use super::counting::Counting;
-use crate::books::{BooksError, Examination, Opened, PendingHit};
+use crate::books::{BooksError, Examination, Opened, PendingHit, Questions};
 use crate::case::EntryKind;
 use crate::clock::{Span, Timestamp};
 use crate::evidence;
 use crate::exam::{self, Examinee, Policy};
 use crate::finding::{KeyHash, RuleInfo, Severity, Verdict};
 use crate::issuance::Query;
+use crate::judges::opinion::Said;
 use crate::lint::Tables;
-use crate::metrics::SctFailure;
+use crate::metrics::{OTHER_LINTERS, SctFailure};
 use crate::promise::{self, KnownLogs, Promise};
 use crate::record::Lookup;
 use crate::watch::{Form, Standing, Watchlist};
@@ -61,10 +62,13 @@ pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
         let lookups = walk.issuance.find(&queries).await;
         count_answers(walk, &lookups, now);
         let grounds = walk.grounds();
+        let judges: Vec<String> = walk.judges.iter().map(|judge| judge.settings.name.clone()).collect();
         let mut counting = Counting::begin(walk, &hits).await?;
         let judged = tokio::task::spawn_blocking(move || {
-            let judged =
-                hits.into_iter().zip(lookups).map(|(hit, lookup)| judge(&grounds, &mut counting, hit, &lookup, now));
+            let judged = hits
+                .into_iter()
+                .zip(lookups)
+                .map(|(hit, lookup)| judge(&grounds, &mut counting, &judges, hit, &lookup, now));
             let (mut examinations, verdicts): (Vec<Examination>, Vec<_>) = judged.unzip();
             counting.finish(&mut examinations);
             (examinations, verdicts)
@@ -82,6 +86,9 @@ pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
         let opened = walk.storage(opened)?;
         for (rule, verdict) in verdicts.iter().flatten() {
             walk.metrics.rule_evaluated(rule.id, verdict);
+        }
+        if !walk.judges.is_empty() {
+            walk.questions_waiting.notify_waiters();
         }
         opened.iter().for_each(|event| report(walk, event));
         if !opened.is_empty() {
@@ -167,6 +174,7 @@ pub(super) fn sort_forms(hit: &mut PendingHit) {
 fn judge(
     grounds: &Grounds,
     counting: &mut Counting,
+    judges: &[String],
     hit: PendingHit,
     lookup: &Lookup,
     now: Timestamp,
@@ -177,11 +185,16 @@ fn judge(
     let (more, counted) = counting.take(&hit, &grounds.tables.suffixes, issued);
     verdicts.extend(more);
     let (mut findings, not_evaluable) = exam::outcome(&verdicts);
+    let ours = hit.standing == Standing::Ours;
+    let questions = certificate.as_ref().filter(|c| ours && !c.is_ca() && !c.is_tbs_only()).and_then(|certificate| {
+        let issued = exam::issued(certificate, lookup, logged_at(&hit));
+        let said = || Questions { judges: judges.to_vec(), said: Said::new(&findings, issued) };
+        (!judges.is_empty()).then(said)
+    });
     if !exam::opens_a_case(&verdicts) {
         findings.clear();
     }
     // The record counts for certificates of ours alone; nobody else's can be in it.
-    let ours = hit.standing == Standing::Ours;
     let grace_ends = logged_at(&hit).plus(grounds.grace);
     let examine_again_at = match lookup {
         Lookup::Unavailable { .. } if ours => Some(now.plus(DATABASE_RETRY)),
@@ -197,6 +210,7 @@ fn judge(
         record: if ours { exam::record_lines(lookup) } else { Vec::new() },
         not_evaluable,
         promises,
+        questions,
         counted,
         examine_again_at,
         version: hit.version,
@@ -219,13 +233,20 @@ fn promises(hit: &PendingHit, logs: &KnownLogs, now: Timestamp) -> Vec<Promise> 
 }
 
 fn report(walk: &Walk, opened: &Opened) {
+    walk.metrics.detected_after(opened.notice.event_at.since(opened.first_logged_at));
+    announce(walk, opened);
+}
+
+/// Counts and says what is news about a case.
+pub(super) fn announce(walk: &Walk, opened: &Opened) {
     for finding in &opened.new_findings {
-        walk.metrics.finding(&finding.rule, finding.severity);
+        // The identifiers of other linters are no closed set.
+        let rule = if finding.rule.contains(':') { OTHER_LINTERS } else { &finding.rule };
+        walk.metrics.finding(rule, finding.severity);
         if let Some(log) = promise::unsigned_log(finding) {
             walk.metrics.sct_failure(log, SctFailure::Signature);
         }
     }
-    walk.metrics.detected_after(opened.notice.event_at.since(opened.first_logged_at));
     let lead = opened.notice.findings.first();
     tracing::warn!(
         case = opened.notice.case,

@@ -87,6 +87,7 @@ impl Desk {
             },
             record: vec![],
             not_evaluable: vec![],
+            questions: None,
             promises,
             counted: Default::default(),
             examine_again_at: Some(NOW),

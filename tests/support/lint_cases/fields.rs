@@ -143,7 +143,7 @@ pub fn alternative_names() -> Vec<Case> {
             "san.der",
             "fail-two-extensions-second-internal",
             summer().extension(&[0x55, 0x1d, 17], false, &tlv(0x30, &tlv(0x82, b"x.corp"))),
-            &["name.internal error x.corp", "san.der error subjectAltName"],
+            &["name.internal error x.corp", "san.critical error subjectAltName", "san.der error subjectAltName"],
         ),
         case("san.der", "fail-constructed-name", summer().general_name(0xa2, b"x"), &["san.der error dNSName x"]),
         case(
