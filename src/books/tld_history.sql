@@ -1,4 +1,4 @@
--- Format 4. Which top-level domain stood in which lists of IANA's: our own history, which cannot be fetched again. A day
+-- Format 5. Which top-level domain stood in which lists of IANA's: our own history, which cannot be fetched again. A day
 -- is the day of a list.
 CREATE TABLE tld_history (
   tld        TEXT NOT NULL,
