@@ -35,6 +35,8 @@ pub struct PendingHit {
     pub ders: Vec<(EntryKind, Form, Vec<u8>)>,
     /// How many different TBSCertificates carry this issuer key and serial.
     pub siblings: u64,
+    /// Some of the bytes of the others among them; not when its issuer's key is unknown.
+    pub others: Vec<(Form, Vec<u8>)>,
     /// Whether this hit was never examined before.
     pub first_examination: bool,
     /// What there was to examine when it was taken up; goes back with the result.
@@ -102,10 +104,20 @@ impl Books {
                     WHERE s.hit_id = ?1 GROUP BY s.kind, c.sha256)
                  WHERE place <= ?2 ORDER BY kind, form",
             )?;
+            let mut others = connection.prepare_cached(
+                "SELECT DISTINCT c.form, c.der FROM hits AS h JOIN sightings AS s ON s.hit_id = h.hit_id
+                   JOIN certificates AS c ON c.sha256 = s.certificate_sha256
+                 WHERE h.issuer_key_hash = ?1 AND h.serial = ?2 AND h.hit_id <> ?3 AND NOT s.doubted
+                 ORDER BY h.hit_id LIMIT ?4",
+            )?;
             for hit in &mut hits {
+                if hit.siblings > 1 && hit.key.issuer_key_hash != KeyHash::default() {
+                    let key = params![hit.key.issuer_key_hash.0, hit.key.serial.0, hit.hit_id, FORMS_EXAMINED];
+                    let rows = others.query_map(key, |row| Ok((form(&row.get::<_, String>(0)?), row.get(1)?)))?;
+                    hit.others = rows.collect::<rusqlite::Result<_>>()?;
+                }
                 let rows = ders.query_map(params![hit.hit_id, FORMS_EXAMINED], |row| {
-                    let form = if row.get::<_, String>(1)? == "tbs" { Form::Tbs } else { Form::Certificate };
-                    Ok((entry_kind(&row.get::<_, String>(0)?), form, row.get(2)?))
+                    Ok((entry_kind(&row.get::<_, String>(0)?), form(&row.get::<_, String>(1)?), row.get(2)?))
                 })?;
                 hit.ders = rows.collect::<rusqlite::Result<_>>()?;
             }
@@ -164,11 +176,16 @@ fn pending(row: &Row<'_>) -> rusqlite::Result<PendingHit> {
         first_examination: row.get::<_, i64>(9)? == 0,
         version: row.get(10)?,
         ders: Vec::new(),
+        others: Vec::new(),
     })
 }
 
 pub(super) fn entry_kind(word: &str) -> EntryKind {
     if word == EntryKind::Certificate.word() { EntryKind::Certificate } else { EntryKind::Precertificate }
+}
+
+fn form(word: &str) -> Form {
+    if word == "tbs" { Form::Tbs } else { Form::Certificate }
 }
 
 fn commit_one(

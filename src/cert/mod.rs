@@ -109,7 +109,11 @@ impl Certificate {
     }
     /// The content octets of serialNumber.
     pub fn serial(&self) -> Serial {
-        Serial(self.at(&self.fields.serial).to_vec())
+        Serial(self.serial_octets().to_vec())
+    }
+    /// The same, borrowed.
+    pub fn serial_octets(&self) -> &[u8] {
+        self.at(&self.fields.serial)
     }
     /// The issuer Name, full TLV.
     pub fn issuer_der(&self) -> &[u8] {

@@ -8,8 +8,11 @@ mod attributes;
 #[cfg(test)]
 #[path = "../../tests/support/certgen.rs"]
 pub(crate) mod certgen;
+pub mod ends;
 mod factors;
 pub mod ip_registry;
+pub mod issuer;
+pub mod pair;
 pub mod policy;
 mod rules;
 pub mod suffix;
@@ -21,7 +24,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::cert::{Certificate, DnsName, GeneralName, oid};
-use crate::clock::{HOUR, Timestamp};
+use crate::clock::Timestamp;
 use crate::finding::{Finding, Issued, RevocationClock, RuleInfo, Severity, Verdict, escape};
 pub use rules::RULES;
 pub use suffix::SuffixList;
@@ -141,29 +144,11 @@ pub fn unparsable(error: &dyn std::fmt::Display) -> Finding {
 }
 
 fn judge(rule: &Rule, cert: &Certificate, issued: Issued, tables: &Tables) -> Verdict {
-    // A certificate whose notBefore lies after its log entry gives an interval that is the wrong way round.
-    let (first, last) = (issued.earliest.min(issued.latest), issued.earliest.max(issued.latest));
     let at = |moment| Subject { cert, tables, moment };
-    let early = guarded(rule, &at(first));
-    if first == last {
-        return Verdict::from_findings(early.into_iter().map(|f| certain(rule, &at(first), &at(last), f)).collect());
-    }
-    let late = guarded(rule, &at(last));
-    let mut found = Vec::new();
-    for finding in &late {
-        found.push(match early.iter().find(|other| other.subject == finding.subject) {
-            Some(other) => {
-                let mut finding = finding.clone();
-                finding.severity = finding.severity.max(other.severity);
-                certain(rule, &at(first), &at(last), finding)
-            }
-            None => uncertain(rule, &at(first), &at(last), finding.clone(), true),
-        });
-    }
-    for finding in early.into_iter().filter(|f| late.iter().all(|other| other.subject != f.subject)) {
-        found.push(uncertain(rule, &at(first), &at(last), finding, false));
-    }
-    Verdict::from_findings(found)
+    let last = ends::ordered(issued).1;
+    let steps =
+        |finding: &Finding| catch_unwind(AssertUnwindSafe(|| (rule.dates)(&at(last), finding))).unwrap_or_default();
+    ends::judge(&rule.info, issued, |moment| guarded(rule, &at(moment)), steps)
 }
 
 /// What the rule finds at one moment; a panic of the rule is a finding of its own and the other rules still run.
@@ -191,50 +176,6 @@ fn distinct_subjects(rule: &Rule, mut found: Vec<Finding>) -> Vec<Finding> {
         found.push(rule.info.finding("all other names", format!("breaks the rule in {more} more places")));
     }
     found
-}
-
-/// All dates on which the answer may change.
-fn dates(rule: &Rule, subject: &Subject<'_>, finding: &Finding) -> Vec<Timestamp> {
-    let table = catch_unwind(AssertUnwindSafe(|| (rule.dates)(subject, finding))).unwrap_or_default();
-    let mut all: Vec<Timestamp> = rule.info.since.into_iter().chain(rule.info.until).chain(table).collect();
-    all.sort();
-    all.dedup();
-    all
-}
-
-/// A finding that holds at both ends; near a date it says so, because notBefore and signing may differ by 48 hours
-/// (BR 7.1.2.7) and the other side of the date would be judged otherwise.
-fn certain(rule: &Rule, first: &Subject<'_>, last: &Subject<'_>, mut finding: Finding) -> Finding {
-    let near = |date: &Timestamp| {
-        let distance = |moment: Timestamp| moment.since(*date).millis().unsigned_abs();
-        distance(first.moment).min(distance(last.moment)) <= 48 * HOUR.millis().unsigned_abs()
-    };
-    if let Some(date) = dates(rule, last, &finding).iter().find(|date| near(date)) {
-        finding.detail.push_str(&format!("; issued within 48 h of {}, a date of this rule", date.day()));
-    }
-    finding
-}
-
-/// A finding that holds at one end only.
-fn uncertain(rule: &Rule, first: &Subject<'_>, last: &Subject<'_>, mut finding: Finding, late: bool) -> Finding {
-    finding.severity = finding.severity.max(Severity::Review);
-    let deciding = dates(rule, last, &finding).into_iter().filter(|d| first.moment < *d && *d <= last.moment);
-    let days: Vec<String> = deciding.map(Timestamp::day).collect();
-    let side = if late { "on or after" } else { "before" };
-    finding.detail.push_str(&match days.as_slice() {
-        [] => format!("; only if issued {} rather than {}", at_end(first, last, late), at_end(first, last, !late)),
-        days => format!(
-            "; only if issued {side} {}: issuance is known to lie between {} and {}",
-            days.join(" or "),
-            first.moment,
-            last.moment
-        ),
-    });
-    finding
-}
-
-fn at_end(first: &Subject<'_>, last: &Subject<'_>, late: bool) -> Timestamp {
-    if late { last.moment } else { first.moment }
 }
 
 /// A name for judging its right end: without `*.` and without one root dot, which have rules of their own.

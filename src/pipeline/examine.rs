@@ -115,6 +115,7 @@ fn judge(walk: &Walk, hit: PendingHit, lookup: &Lookup, now: Timestamp) -> (Exam
         ders: &ders,
         first_logged_at,
         siblings: issuer_known.then_some(hit.siblings),
+        others: &hit.others,
         lookup,
     };
     let logs = walk.known_logs();

@@ -2,16 +2,17 @@
 
 mod alg_outer_inner;
 mod alg_sha1;
-mod alg_sig;
+pub(super) mod alg_sig;
 mod alg_spki;
 pub(super) mod cert_is_ca;
 mod cert_unique_id;
 pub(super) mod cert_unparsable;
 mod cert_version;
 mod cn_from_san;
+mod cn_present;
 mod ev_ip;
 mod ext_aia;
-mod ext_aki;
+pub(super) mod ext_aki;
 mod ext_bc;
 mod ext_cp;
 mod ext_crldp;
@@ -54,6 +55,7 @@ mod san_dup;
 mod san_present;
 mod san_types;
 mod serial_range;
+mod subj_country;
 mod subj_dup;
 mod subj_dv;
 mod subj_enc;
@@ -108,6 +110,7 @@ pub static RULES: &[&Rule] = &[
     &san_critical::RULE,
     &san_dup::RULE,
     &cn_from_san::RULE,
+    &cn_present::RULE,
     &val_max::RULE,
     &val_should::RULE,
     &val_form::RULE,
@@ -146,5 +149,6 @@ pub static RULES: &[&Rule] = &[
     &subj_dup::RULE,
     &subj_enc::RULE,
     &subj_len::RULE,
+    &subj_country::RULE,
     &subj_meta::RULE,
 ];

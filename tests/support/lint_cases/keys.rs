@@ -143,6 +143,7 @@ pub fn algorithms() -> Vec<Case> {
     };
     let ecdsa_with_null = tlv(0x30, &[&ECDSA_SHA256[2..], null].concat());
     let on_2020 = |day: &str| on(day, "2021-08-01");
+    let ca_on = |day: &str| Spec::new(day, "2036-01-01").no_san().no_eku().ca().algorithms(&sha1, &sha1);
     let on_2016 = |day: &str| on(day, "2017-01-01").algorithms(&sha1, &sha1);
     vec![
         case(K, "pass-rsa", summer().spki(key(RSA_ALGORITHM)), &[]),
@@ -160,6 +161,8 @@ pub fn algorithms() -> Vec<Case> {
         case(S, "fail-ecdsa-with-null", signed(&ecdsa_with_null), &[sig]),
         case(S, "pass-2020-08-19", on_2020(&eve("2020-08-20")).algorithms(&pkcs1(4, null), &pkcs1(4, null)), &[]),
         case(S, "fail-2020-08-20", on_2020("2020-08-20").algorithms(&pkcs1(4, null), &pkcs1(4, null)), &[sig]),
+        case(SHA1, "pass-ca-2026-09-14", ca_on(&eve("2026-09-15")), &[]),
+        case(SHA1, "fail-ca-2026-09-15", ca_on("2026-09-15"), &[old_hash]),
         case(SHA1, "pass-sha256", signed(&pkcs1(11, null)), &[]),
         case(SHA1, "fail-rsa", signed(&sha1), &[old_hash]),
         case(SHA1, "fail-ecdsa", signed(&tlv(0x30, &tlv(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1]))), &[old_hash]),
