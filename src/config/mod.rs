@@ -58,6 +58,10 @@ pub struct Config {
     pub watch_all_issuers: bool,
     /// `[lint] public_suffix_list`: a newer list than the embedded one.
     pub public_suffix_list: Option<PathBuf>,
+    /// `[lint] weak_keys`: lists of keys that everybody knows.
+    pub weak_keys: Vec<PathBuf>,
+    /// `[lint] compromised_keys`: lists of keys that the CA knows to be compromised.
+    pub compromised_keys: Vec<PathBuf>,
     /// `[log]`: what the program says about itself.
     pub log: LogConfig,
 }
@@ -306,6 +310,8 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
             document.refuse("web.listen", reason, "Write numbers, for instance 127.0.0.1:8640 or [::1]:8640.")
         }
     });
+    let weak_keys = key_lists("lint.weak_keys", raw.lint.weak_keys, document);
+    let compromised_keys = key_lists("lint.compromised_keys", raw.lint.compromised_keys, document);
     let suffixes = raw.lint.public_suffix_list.map(|text| document.path(&text));
     if let Some(Err(reason)) = suffixes.as_deref().map(|path| read_file(path, SUFFIX_LIST_LIMIT_BYTES)) {
         let remedy = "Name a readable list, or remove the key to use the embedded one.";
@@ -323,6 +329,8 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         web_listen: web_listen?,
         watch_all_issuers: raw.watch.all_issuers?,
         public_suffix_list: suffixes,
+        weak_keys,
+        compromised_keys,
         log: LogConfig { format: raw.log.format?, level: level? },
     })
 }
@@ -352,6 +360,18 @@ fn terms(raw: &RawIssuance, document: &mut Document<'_>) -> Policy {
         shared_account_kinds: words(&raw.shared_accounts),
         ..Policy::default()
     }
+}
+
+/// Lists of keys that can be opened; their lines are read when the daemon takes them up.
+fn key_lists(key: &str, names: Option<Vec<String>>, document: &mut Document<'_>) -> Vec<PathBuf> {
+    let paths: Vec<PathBuf> = names.iter().flatten().map(|name| document.path(name)).collect();
+    for path in &paths {
+        if let Err(error) = std::fs::File::open(path) {
+            let reason = format!("{} cannot be read ({})", path.display(), plain(&error));
+            document.refuse::<()>(key, reason, "Name readable files with one hash per line.");
+        }
+    }
+    paths
 }
 
 /// A directory that exists or can still be made.

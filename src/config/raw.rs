@@ -109,6 +109,8 @@ pub struct RawWatch {
 #[serde(deny_unknown_fields, default)]
 pub struct RawLint {
     pub public_suffix_list: Option<String>,
+    pub weak_keys: Option<Vec<String>>,
+    pub compromised_keys: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -53,6 +53,16 @@ pub enum DaemonError {
         /// What is wrong.
         reason: String,
     },
+    /// A list of keys.
+    #[error("list of keys {path}{line}: {reason}", path = path.display(), line = line.map_or(String::new(), |n| format!(": line {n}")))]
+    KeyList {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1; `None` for the file itself.
+        line: Option<usize>,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// HTTP cannot be used at all.
     #[error("the HTTP client cannot be set up: {0}; install the system's CA certificates (package ca-certificates)")]
     Http(FetchError),

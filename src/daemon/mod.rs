@@ -2,6 +2,7 @@
 
 mod error;
 mod follows;
+pub mod key_lists;
 mod lists;
 mod open;
 pub mod reload;
@@ -20,6 +21,7 @@ use crate::config::{self, Config, IssuanceSource};
 use crate::ct::log_list::Log;
 use crate::exam;
 use crate::issuance::{Embedded, IssuanceDb};
+use crate::lint::{KeyLists, Tables};
 use crate::metrics::{Input, Metrics};
 use crate::pipeline::{self, Until, Walk};
 use crate::promise::KnownLogs;
@@ -253,10 +255,20 @@ impl Work {
             Ok(new) => new,
             Err(problems) => return Ok(Err(problems.to_string())),
         };
-        let (applied, restart) = (reload::applied(&self.config, &new), reload::needs_restart(&self.config, &new));
+        let (mut applied, restart) = (reload::applied(&self.config, &new), reload::needs_restart(&self.config, &new));
         let new = reload::in_force(&self.config, new);
+        // The lists of keys are read again even when their names are the same ones; it may take a second.
+        let (weak, compromised) = (new.weak_keys.clone(), new.compromised_keys.clone());
+        let keys = match tokio::task::spawn_blocking(move || key_lists::read(&weak, &compromised)).await {
+            Ok(Ok(keys)) => keys,
+            Ok(Err(error)) => return Ok(Err(error.to_string())),
+            Err(error) => return Ok(Err(format!("the lists of keys could not be read: {error}"))),
+        };
+        if keys != *self.walk.tables.keys && !applied.iter().any(|section| section == "lint") {
+            applied.push("lint".to_string());
+        }
         let others = applied.iter().any(|section| section != "logs");
-        let renewed = if others { self.renewed(&new).map(Some) } else { Ok(None) };
+        let renewed = if others { self.renewed(&new, keys).map(Some) } else { Ok(None) };
         let renewed = match renewed {
             Ok(renewed) => renewed,
             Err(error) => return Ok(Err(error.to_string())),
@@ -282,12 +294,14 @@ impl Work {
         Ok(Ok((applied, restart)))
     }
 
-    /// The walk with other issuers, another notifier and other recipients.
-    fn renewed(&self, new: &Config) -> Result<Walk, DaemonError> {
+    /// The walk with other issuers, other lists of keys, another notifier and other recipients.
+    fn renewed(&self, new: &Config, keys: KeyLists) -> Result<Walk, DaemonError> {
         let watchlist = Arc::new(watchlist(new)?);
         let (notifier, recipients) = notifier(new)?;
         watchlist.issuers().iter().for_each(|issuer| self.walk.metrics.declare_issuer(&issuer.name));
-        Ok(Walk { watchlist, notifier: Arc::new(notifier), recipients, ..Walk::clone(&self.walk) })
+        self.walk.metrics.key_lists_loaded(keys.weak_count(), keys.compromised_count(), keys.as_of());
+        let tables = Arc::new(Tables { keys: Arc::new(keys), ..Tables::clone(&self.walk.tables) });
+        Ok(Walk { watchlist, tables, notifier: Arc::new(notifier), recipients, ..Walk::clone(&self.walk) })
     }
 }
 

@@ -1,8 +1,9 @@
 //! What the configuration names, opened.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::DaemonError;
+use super::{DaemonError, key_lists};
 use crate::config::{Config, IssuerSource, MailProfile, MailTls, MailTransport};
 use crate::lint::{SuffixList, Tables};
 use crate::metrics::{Input, Metrics};
@@ -32,7 +33,7 @@ pub(super) fn watchlist(config: &Config) -> Result<Watchlist, DaemonError> {
 /// The tables that the rules rest on: embedded, or the file that the configuration names.
 ///
 /// # Errors
-/// [`DaemonError::SuffixList`].
+/// [`DaemonError::SuffixList`], [`DaemonError::KeyList`].
 pub fn tables(config: &Config, metrics: &Metrics) -> Result<Tables, DaemonError> {
     let mut tables = Tables::embedded();
     if let Some(path) = &config.public_suffix_list {
@@ -40,6 +41,8 @@ pub fn tables(config: &Config, metrics: &Metrics) -> Result<Tables, DaemonError>
         let bytes = std::fs::read(path).map_err(|e| refused(e.to_string()))?;
         tables.suffixes = SuffixList::from_bytes(&bytes).map_err(|e| refused(e.to_string()))?;
     }
+    tables.keys = Arc::new(key_lists::read(&config.weak_keys, &config.compromised_keys)?);
+    metrics.key_lists_loaded(tables.keys.weak_count(), tables.keys.compromised_count(), tables.keys.as_of());
     metrics.input_loaded(Input::TldTable, tables.tlds.as_of());
     metrics.input_loaded(Input::PublicSuffixList, tables.suffixes.as_of());
     Ok(tables)

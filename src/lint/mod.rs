@@ -12,6 +12,7 @@ pub mod ends;
 mod factors;
 pub mod ip_registry;
 pub mod issuer;
+pub mod key_list;
 pub mod pair;
 pub mod policy;
 mod rules;
@@ -22,10 +23,12 @@ pub mod tld;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::cert::{Certificate, DnsName, GeneralName, oid};
 use crate::clock::Timestamp;
 use crate::finding::{Finding, Issued, RevocationClock, RuleInfo, Severity, Verdict, escape};
+pub use key_list::KeyLists;
 pub use rules::RULES;
 pub use suffix::SuffixList;
 pub use tld::TldTable;
@@ -44,12 +47,14 @@ pub struct Tables {
     pub tlds: TldTable,
     /// Registry-controlled suffixes.
     pub suffixes: SuffixList,
+    /// Keys that must not be certified; shared, since there may be millions.
+    pub keys: Arc<KeyLists>,
 }
 
 impl Tables {
-    /// The tables that are built in.
+    /// The tables that are built in; no key is listed in them.
     pub fn embedded() -> Tables {
-        Tables { tlds: TldTable::embedded(), suffixes: SuffixList::Embedded }
+        Tables { tlds: TldTable::embedded(), suffixes: SuffixList::Embedded, keys: Arc::default() }
     }
 }
 

@@ -25,11 +25,13 @@ mod ext_ski;
 mod ip_length;
 mod ip_reserved;
 mod ip_unroutable;
+mod key_compromised;
 mod key_ec;
 mod key_rsa_div8;
 mod key_rsa_exp;
 mod key_rsa_should;
 mod key_rsa_size;
+mod key_weak_debian;
 mod key_weak_fermat100;
 mod key_weak_roca;
 mod name_ascii;
@@ -123,8 +125,10 @@ pub static RULES: &[&Rule] = &[
     &key_rsa_exp::RULE,
     &key_rsa_should::RULE,
     &key_ec::RULE,
+    &key_weak_debian::RULE,
     &key_weak_roca::RULE,
     &key_weak_fermat100::RULE,
+    &key_compromised::RULE,
     &alg_spki::RULE,
     &alg_sig::RULE,
     &alg_sha1::RULE,

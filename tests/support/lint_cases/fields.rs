@@ -31,6 +31,24 @@ pub fn addresses() -> Vec<Case> {
                 "ip.reserved review 64:ff9b::1",
             ],
         ),
+        case(
+            R,
+            "review-other-globally-reachable",
+            mixed
+                .clone()
+                .ip("192.31.196.1")
+                .ip("192.52.193.1")
+                .ip("192.175.48.1")
+                .ip("2620:4f:8000::1")
+                .ip("2001:20::1"),
+            &[
+                "ip.reserved review 192.175.48.1",
+                "ip.reserved review 192.31.196.1",
+                "ip.reserved review 192.52.193.1",
+                "ip.reserved review 2001:20::1",
+                "ip.reserved review 2620:4f:8000::1",
+            ],
+        ),
         case(R, "pass-ends-by-2015-11-01", Spec::new("2014-01-01", "2015-11-01").ip("192.168.0.1"), &[]),
         case(
             R,
