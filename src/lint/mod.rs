@@ -137,6 +137,11 @@ pub fn is_ca_rule() -> &'static RuleInfo {
     &rules::cert_is_ca::RULE.info
 }
 
+/// The rule about the poison of a precertificate.
+pub fn poison_rule() -> &'static RuleInfo {
+    &rules::pre_poison::RULE.info
+}
+
 /// The rule about bytes that cannot be read.
 pub fn unparsable_rule() -> &'static RuleInfo {
     &rules::cert_unparsable::RULE.info

@@ -50,7 +50,7 @@ mod name_underscore;
 mod onion_ev;
 mod onion_form;
 mod pre_no_sct;
-mod pre_poison;
+pub(super) mod pre_poison;
 mod san_critical;
 mod san_der;
 mod san_dup;
