@@ -16,6 +16,7 @@ pub mod key_list;
 pub mod pair;
 pub mod policy;
 mod rules;
+mod subject;
 pub mod suffix;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,8 @@ use crate::clock::Timestamp;
 use crate::finding::{Finding, Issued, RevocationClock, RuleInfo, Severity, Verdict, escape};
 pub use key_list::KeyLists;
 pub use rules::RULES;
+use subject::Decoded;
+pub use subject::Subject;
 pub use suffix::SuffixList;
 pub use tld::TldTable;
 
@@ -37,8 +40,6 @@ pub use tld::TldTable;
 const MAX_FINDINGS: usize = 200;
 /// Most defects that one finding lists.
 const MAX_LISTED: usize = 8;
-/// id-kp-OCSPSigning, 1.3.6.1.5.5.7.3.9.
-const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
 
 /// The dated facts that rules read.
 #[derive(Clone, Debug)]
@@ -55,36 +56,6 @@ impl Tables {
     /// The tables that are built in; no key is listed in them.
     pub fn embedded() -> Tables {
         Tables { tlds: TldTable::embedded(), suffixes: SuffixList::Embedded, keys: Arc::default() }
-    }
-}
-
-/// What a rule judges: a certificate as issued at a moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
-    /// The certificate or precertificate.
-    pub cert: &'a Certificate,
-    /// The dated facts.
-    pub tables: &'a Tables,
-    /// The moment of issuance that is assumed.
-    pub moment: Timestamp,
-}
-
-impl Subject<'_> {
-    /// Whether the profile of BR 7.1.2.7 (Subscriber Certificate) applies: not to a CA certificate (7.1.2.1 to
-    /// 7.1.2.6) nor to an OCSP Responder Certificate (7.1.2.8). Whoever names a server in the subjectAltName is
-    /// judged as a subscriber even when cA says TRUE: that defect must not hide the others.
-    pub fn is_subscriber(&self) -> bool {
-        let responder = || self.cert.extended_key_usages().is_some_and(|u| u.len() == 1 && u[0] == OCSP_SIGNING);
-        !self.cert.identifiers().is_empty() || !(self.cert.is_ca() || responder())
-    }
-    /// Length of the validity in seconds, both ends included (RFC 5280 4.1.2.5, BR 6.3.2).
-    pub fn inclusive_seconds(&self) -> Option<i64> {
-        let (start, end) = (self.cert.not_before()?.seconds(), self.cert.not_after()?.seconds());
-        Some(end.saturating_sub(start).saturating_add(1))
-    }
-    /// The well-formed dNSNames.
-    pub fn dns_names(&self) -> Vec<DnsName> {
-        self.cert.dns_names()
     }
 }
 
@@ -117,7 +88,8 @@ fn no_dates(_: &Subject<'_>, _: &Finding) -> Vec<Timestamp> {
 
 /// Judges a certificate by all rules, in the order of [`RULES`].
 pub fn run(cert: &Certificate, issued: Issued, tables: &Tables) -> Vec<(&'static RuleInfo, Verdict)> {
-    RULES.iter().map(|rule| (&rule.info, judge(rule, cert, issued, tables))).collect()
+    let decoded = Decoded::new(cert);
+    RULES.iter().map(|rule| (&rule.info, judge(rule, &decoded, issued, tables))).collect()
 }
 
 /// All findings of [`run`], worst first.
@@ -153,8 +125,8 @@ pub fn unparsable(error: &dyn std::fmt::Display) -> Finding {
     rules::cert_unparsable::RULE.info.finding("certificate", escape(error.to_string().as_bytes(), 500))
 }
 
-fn judge(rule: &Rule, cert: &Certificate, issued: Issued, tables: &Tables) -> Verdict {
-    let at = |moment| Subject { cert, tables, moment };
+fn judge<'a>(rule: &Rule, decoded: &'a Decoded<'a>, issued: Issued, tables: &'a Tables) -> Verdict {
+    let at = |moment| Subject { cert: decoded.cert, decoded, tables, moment };
     let last = ends::ordered(issued).1;
     let steps =
         |finding: &Finding| catch_unwind(AssertUnwindSafe(|| (rule.dates)(&at(last), finding))).unwrap_or_default();
@@ -207,13 +179,6 @@ fn is_ip_literal(name: &[u8]) -> bool {
 /// Whether the certificate has an extension of this OID that is marked critical.
 fn is_critical(cert: &Certificate, oid: &[u8]) -> bool {
     cert.extension(oid).any(|extension| extension.critical)
-}
-
-/// The dNSNames once each, as found.
-fn distinct(mut names: Vec<DnsName>) -> Vec<DnsName> {
-    names.sort();
-    names.dedup();
-    names
 }
 
 /// One finding that lists all that is wrong with one thing; none when nothing is.

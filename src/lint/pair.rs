@@ -70,9 +70,12 @@ pub fn delegated(issued: Issued) -> (&'static RuleInfo, Verdict) {
     (&SIGNING_CA, ends::judge(&SIGNING_CA, issued, find, |_| Vec::new()))
 }
 
+/// Where a field stands in a certificate.
+type Field = fn(&Certificate) -> &[u8];
+
 /// The fields in which two TBSCertificates differ that are not the same; never empty.
 fn differences(pre: &Certificate, fin: &Certificate) -> Vec<String> {
-    let fields: [(&str, fn(&Certificate) -> &[u8]); 5] = [
+    let fields: [(&str, Field); 5] = [
         ("the signature algorithm", Certificate::inner_algorithm),
         (ISSUER, Certificate::issuer_der),
         ("the subject", Certificate::subject_der),

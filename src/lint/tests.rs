@@ -109,7 +109,9 @@ fn a_rule_that_panics_is_a_critical_finding_of_its_own() {
     };
     let cert = parsed(&Spec::summer("a.com"));
     let at = Issued { earliest: date(2026, 6, 1), latest: date(2026, 6, 9) };
-    let Verdict::Fail(found) = judge(&BROKEN, &cert, at, &Tables::embedded()) else { panic!("it passed") };
+    let Verdict::Fail(found) = judge(&BROKEN, &Decoded::new(&cert), at, &Tables::embedded()) else {
+        panic!("it passed")
+    };
     assert_eq!((found.len(), found[0].severity, found[0].rule.as_ref()), (1, Severity::Critical, "test.broken"));
 }
 

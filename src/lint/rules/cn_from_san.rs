@@ -31,13 +31,13 @@ const EXACT: Timestamp = date(2021, 8, 25);
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let exact = subject.moment >= EXACT;
-    let names = subject.cert.common_names();
-    let identifiers = subject.cert.identifiers();
+    let names = subject.common_names();
+    let identifiers = subject.identifiers();
     let mut found = Vec::new();
     if exact && names.len() > 1 {
         found.push(RULE.info.finding("commonName", format!("there are {} commonNames, one is allowed", names.len())));
     }
-    for name in &names {
+    for name in names {
         let Some(text) = name.text() else {
             found.push(RULE.info.finding(name.shown(), "its octets are not of the string type that it claims"));
             continue;

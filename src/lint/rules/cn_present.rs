@@ -23,9 +23,5 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    if subject.cert.common_names().is_empty() {
-        Vec::new()
-    } else {
-        vec![RULE.info.finding("commonName", "is present")]
-    }
+    if subject.common_names().is_empty() { Vec::new() } else { vec![RULE.info.finding("commonName", "is present")] }
 }

@@ -61,7 +61,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
         if !is_shortest(&extension.value) {
             wrong.push("is encoded with trailing zero bits".to_string());
         }
-        let (permitted, discouraged) = match subject.cert.public_key() {
+        let (permitted, discouraged) = match subject.public_key() {
             PublicKey::Rsa { .. } => {
                 if bits & RSA.0 == 0 {
                     wrong.push("asserts nothing that an RSA key may do".to_string());

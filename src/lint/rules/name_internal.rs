@@ -6,7 +6,7 @@ use crate::cert::DnsName;
 use crate::clock::{Timestamp, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape};
 use crate::lint::tld::TldState;
-use crate::lint::{Rule, Scope, Subject, distinct, is_ip_literal, without_edges};
+use crate::lint::{Rule, Scope, Subject, is_ip_literal, without_edges};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -34,9 +34,9 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if !in_force(subject) {
         return Vec::new();
     }
-    let names = distinct(subject.dns_names()).into_iter();
+    let names = subject.dns_names().iter();
     names
-        .filter_map(|name| Some(RULE.info.finding(name.text(), why_internal(subject, &name)?)))
+        .filter_map(|name| Some(RULE.info.finding(name.text(), why_internal(subject, name)?)))
         .map(|f| dated(subject, f))
         .collect()
 }

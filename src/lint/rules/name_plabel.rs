@@ -4,7 +4,7 @@
 
 use crate::clock::{Timestamp, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape, rfc};
-use crate::lint::{Rule, Scope, Subject, distinct, warning};
+use crate::lint::{Rule, Scope, Subject, warning};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -27,7 +27,7 @@ pub static RULE: Rule = Rule {
 const P_LABELS: Timestamp = date(2021, 10, 1);
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = distinct(subject.dns_names()).into_iter();
+    let names = subject.dns_names().iter();
     let found = names.filter_map(|name| {
         let label = name.labels().find(|label| is_xn(label) && !is_plabel(label))?;
         let detail = format!("its label `{}` is not valid Punycode output", escape(label, 63));

@@ -48,7 +48,7 @@ const NONE: &str = "XX";
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    for attribute in subject.cert.subject_attributes() {
+    for attribute in subject.attributes() {
         let is_jurisdiction = attribute.oid == kind::JURISDICTION_C;
         if !(is_jurisdiction || attribute.oid == kind::C) {
             continue;

@@ -31,10 +31,10 @@ const PROFILE: Timestamp = date(2023, 9, 15);
 const NAMED: [&[u8]; 7] = [kind::O, kind::GN, kind::SN, kind::STREET, kind::L, kind::ST, kind::POSTAL_CODE];
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    if validation(subject.cert) != Some(Validation::Domain) {
+    if validation(subject) != Some(Validation::Domain) {
         return Vec::new();
     }
-    let attributes = subject.cert.subject_attributes();
+    let attributes = subject.attributes();
     let profile = subject.moment >= PROFILE;
     let forbidden = |oid: &[u8]| match profile {
         true => !matches!(oid, kind::C | kind::CN | kind::OU),
