@@ -248,10 +248,10 @@ fn every_fixture_has_the_findings_it_names() {
         let policy = Policy { watchlist: &watchlist, tables: &tables, terms: &terms, logs: &logs, grace };
         let mut verdicts = examine(&examinee, policy, AT.plus(Span::from_days(1)));
         // The monitor knows whose signature it is before it examines; `ctwarden lint --issuer` asks.
-        if let (Some(Issuer { certificate: Some(issuer), .. }), Some(certificate)) = (&issuer, &first) {
-            if name.starts_with("cert.signature") {
-                verdicts.push(lint::issuer::signature(certificate, issuer));
-            }
+        if let (Some(Issuer { certificate: Some(issuer), .. }), Some(certificate)) = (&issuer, &first)
+            && name.starts_with("cert.signature")
+        {
+            verdicts.push(lint::issuer::signature(certificate, issuer));
         }
         let (found, _) = outcome(&verdicts);
         let found = found.iter().filter(|finding| RULES.contains(&finding.rule.as_ref()));

@@ -43,13 +43,15 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    fn add(&mut self, path: &Path, error: &dyn std::fmt::Display) {
-        if self.named.len() >= MAX_NAMED {
+    /// Notes it and passes it over.
+    fn pass(&mut self, path: &Path, error: &dyn std::fmt::Display) -> Result<(), Gone> {
+        if self.named.len() < MAX_NAMED {
+            let remedy = "give files or folders of PEM or DER certificates that this user may read";
+            self.named.push(format!("cannot read {}: {error}; {remedy}", shown(path)));
+        } else {
             self.more += 1;
-            return;
         }
-        let remedy = "give files or folders of PEM or DER certificates that this user may read";
-        self.named.push(format!("cannot read {}: {error}; {remedy}", shown(path)));
+        Ok(())
     }
 }
 
@@ -86,33 +88,33 @@ fn enter(
     // A link is followed when it was named, or when it leads to a file.
     let about = match fs::metadata(path) {
         Ok(about) => about,
-        Err(error) => return Ok(unreadable.add(path, &error)),
+        Err(error) => return unreadable.pass(path, &error),
     };
     if about.is_file() {
         return match File::open(path) {
             Ok(mut file) => stream(path, &mut file, unreadable, take),
-            Err(error) => Ok(unreadable.add(path, &error)),
+            Err(error) => unreadable.pass(path, &error),
         };
     }
     if !about.is_dir() {
-        return Ok(unreadable.add(path, &"it is neither a file nor a folder"));
+        return unreadable.pass(path, &"it is neither a file nor a folder");
     }
     if depth > 0 && fs::symlink_metadata(path).is_ok_and(|link| link.is_symlink()) {
         return Ok(());
     }
     if depth >= MAX_DEPTH {
-        return Ok(unreadable.add(path, &format!("it lies {MAX_DEPTH} folders deep")));
+        return unreadable.pass(path, &format!("it lies {MAX_DEPTH} folders deep"));
     }
     let mut entries = match fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(error) => return Ok(unreadable.add(path, &error)),
+        Err(error) => return unreadable.pass(path, &error),
     };
     loop {
         let mut names = Vec::new();
         for entry in entries.by_ref().take(SORTED) {
             match entry {
                 Ok(entry) => names.push(entry.file_name()),
-                Err(error) => unreadable.add(path, &error),
+                Err(error) => unreadable.pass(path, &error)?,
             }
         }
         if names.is_empty() {
@@ -147,7 +149,7 @@ fn stream(
             Ok(0) => return give(splitter.finish()),
             Ok(length) => give(splitter.push(&piece[..length]))?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Ok(unreadable.add(path, &error)),
+            Err(error) => return unreadable.pass(path, &error),
         }
     }
 }
