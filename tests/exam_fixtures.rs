@@ -112,7 +112,7 @@ fn about_two() -> Vec<(&'static str, Value)> {
             value["siblings"] = json!(1);
             value
         }),
-        ("pre.match.subject.fail", pair(&summer, &summer.clone().attr(6, "ES"), &differs)),
+        ("pre.match.fail", pair(&summer, &summer.clone().attr(6, "ES"), &differs)),
         ("pre.match.extension.fail", pair(&summer, &summer.clone().without(certgen::CRL_DP), &differs)),
         ("pre.match.order.fail", pair(&summer, &swapped, &differs)),
         (

@@ -108,7 +108,7 @@ pub enum Command {
         #[allow(missing_docs)]
         reading: Reading,
     },
-    /// Judge certificates in files, in folders and from standard input by the rules that need no record
+    /// Judge certificates in files and folders by the rules that need no record
     Lint {
         #[command(flatten)]
         #[allow(missing_docs)]
