@@ -32,6 +32,11 @@ impl Timestamp {
     pub const fn from_millis(millis: i64) -> Timestamp {
         Timestamp(millis)
     }
+    /// From the time that the system gives a file; saturates.
+    pub fn from_system(time: std::time::SystemTime) -> Timestamp {
+        let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
     /// From seconds since the Unix epoch; saturates.
     pub const fn from_seconds(seconds: i64) -> Timestamp {
         Timestamp(seconds.saturating_mul(1000))

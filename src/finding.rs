@@ -113,6 +113,8 @@ pub enum Document {
     Evg,
     /// Mozilla Root Store Policy.
     Mrsp,
+    /// Chrome Root Program Policy.
+    Chrome,
     /// An RFC by number.
     Rfc(u16),
     /// The CA's own CP or CPS; a finding cites the section that the profile names.
@@ -146,6 +148,7 @@ impl fmt::Display for Citation {
             Document::Br => write!(f, "BR {}", self.section),
             Document::Evg => write!(f, "EVG {}", self.section),
             Document::Mrsp => write!(f, "MRSP {}", self.section),
+            Document::Chrome => write!(f, "Chrome Root Program Policy {}", self.section),
             Document::Rfc(number) => write!(f, "RFC {number} {}", self.section),
             Document::OwnPolicy => write!(f, "CP/CPS {}", self.section),
             Document::Monitor => write!(f, "ctwarden {}", self.section),
@@ -225,6 +228,14 @@ pub enum Needs {
     Certificate,
     /// The time of logging or of an SCT as well.
     LogTime,
+    /// The certificate of its issuer as well.
+    Issuer,
+    /// The precertificate, with the certificate that follows it or the one that signed it.
+    Pair,
+    /// The issuer's key and the keys of the logs as well.
+    LogKeys,
+    /// A list of keys that the CA feeds.
+    KeyList,
     /// The CA's issuance record.
     Record,
 }
@@ -235,6 +246,10 @@ impl Needs {
         match self {
             Needs::Certificate => "certificate",
             Needs::LogTime => "certificate, log time",
+            Needs::Issuer => "certificate, issuer certificate",
+            Needs::Pair => "precertificate with its certificate or signer",
+            Needs::LogKeys => "certificate, issuer key, log keys",
+            Needs::KeyList => "certificate, key list",
             Needs::Record => "issuance record",
         }
     }

@@ -82,6 +82,8 @@ pub struct Metrics {
     judge_success: GaugeVec,
     input_timestamp: GaugeVec,
     input_failures: IntCounterVec,
+    listed_keys: IntGaugeVec,
+    listed_keys_at: Gauge,
 }
 
 /// Makes the metrics of [`TABLE`] and registers them. That every row fits the table's own rules is tested, so the
@@ -170,6 +172,8 @@ impl Metrics {
             judge_success: b.time("ctwarden_judge_last_answer_timestamp_seconds"),
             input_timestamp: b.time("ctwarden_input_timestamp_seconds"),
             input_failures: b.counter("ctwarden_input_refresh_failures_total"),
+            listed_keys: b.gauge("ctwarden_listed_keys"),
+            listed_keys_at: b.time("ctwarden_listed_keys_timestamp_seconds").with_label_values(NONE),
             registry,
         };
         for severity in Severity::ALL {
@@ -183,6 +187,7 @@ impl Metrics {
                 .iter()
                 .for_each(|d| drop(metrics.notifications.with_label_values(&[channel.word(), d.word()])));
         }
+        metrics.key_lists_loaded(0, 0, None);
         // It was read once when there are metrics.
         metrics.reload_successful.set(1);
         for input in Input::ALL {
@@ -396,6 +401,13 @@ impl Metrics {
     /// An input was loaded; `as_of` is the date it states of itself, otherwise the time it was read.
     pub fn input_loaded(&self, input: Input, as_of: Timestamp) {
         self.input_timestamp.with_label_values(&[input.word()]).set(as_of.seconds_f64());
+    }
+    /// The lists of keys were read: how many keys each kind has, and when the newest file was changed.
+    pub fn key_lists_loaded(&self, weak: usize, compromised: usize, as_of: Option<Timestamp>) {
+        for (list, count) in [("weak", weak), ("compromised", compromised)] {
+            self.listed_keys.with_label_values(&[list]).set(count as i64);
+        }
+        self.listed_keys_at.set(as_of.map_or(0.0, Timestamp::seconds_f64));
     }
     /// An input could not be refreshed.
     pub fn input_refresh_failed(&self, input: Input) {

@@ -26,7 +26,7 @@ use crate::ct::log_list::Log;
 use crate::evidence;
 use crate::issuance::IssuanceDb;
 use crate::judges::Judge;
-use crate::lint::Tables;
+use crate::lint::{KeyLists, Tables};
 use crate::metrics::Metrics;
 use crate::notify::{Notifier, mail::Addressing};
 use crate::promise::KnownLogs;
@@ -92,9 +92,17 @@ impl Walk {
         self.tables.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes newer tables over: what is examined from now on is judged by them.
+    /// Takes newer tables over, and keeps the lists of keys: what is examined from now on is judged by them.
     pub fn learn_tables(&self, tables: Tables) {
-        *self.tables.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tables);
+        let mut held = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let keys = held.keys.clone();
+        *held = Arc::new(Tables { keys, ..tables });
+    }
+
+    /// Takes newer lists of keys over.
+    pub fn learn_keys(&self, keys: KeyLists) {
+        let mut held = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        *held = Arc::new(Tables { keys: Arc::new(keys), ..Tables::clone(&held) });
     }
 
     /// What examinations rest on from now on.

@@ -28,7 +28,7 @@ static BELONGS: RuleInfo = RuleInfo {
     clock: RevocationClock::FiveDays(12),
     since: Some(date(2023, 9, 15)),
     until: None,
-    needs: Needs::LogTime,
+    needs: Needs::LogKeys,
 };
 
 /// The source of the evidence that names the log whose signature an SCT lacks.

@@ -18,6 +18,8 @@ use crate::clock::Timestamp;
 use crate::ct::leaf::LeafEntry;
 use crate::finding::{CaseKey, KeyHash, Serial, escape};
 
+/// The remark on a precertificate that a Precertificate Signing CA signed.
+pub const DELEGATED: &str = "a Precertificate Signing CA signed the precertificate";
 /// Identifier octet of a BOOLEAN.
 const BOOLEAN: u8 = 1;
 
@@ -284,7 +286,7 @@ impl Watchlist {
         let believed = precertificate.filter(|pre| pre.core_sha256() == leaf.core_sha256());
         let remark = match (&believed, &candidate.precertificate) {
             (Some(_), _) => "",
-            (None, Some(_)) if delegated => "",
+            (None, Some(_)) if delegated => DELEGATED,
             (None, None) => "the log sent no precertificate for this entry",
             (None, Some(_)) => "the precertificate that the log sent does not belong to this entry",
         };

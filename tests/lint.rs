@@ -163,11 +163,150 @@ fn usage_is_2_and_an_unreadable_file_is_3_after_the_others_were_judged() {
     }
     assert_eq!(lint(&[], &[]).status.code(), Some(2));
     let absent = files.0.path().join("absent");
-    let done = lint(&["--format", "json"], &[&absent, files.0.path(), &file]);
+    let done = lint(&["--format", "json"], &[&absent, Path::new("/dev/null"), &file]);
     assert_eq!(done.status.code(), Some(3));
     let (out, err) = (text(&done.stdout), text(&done.stderr));
     assert_eq!(out.lines().count(), 1, "{out}");
     assert!(out.contains("name.internal"), "{out}");
-    assert!(err.contains("absent: No such file or directory") && err.contains("Is a directory"), "{err}");
+    assert!(err.contains("absent: No such file or directory"), "{err}");
+    assert!(err.contains("/dev/null: it is neither a file nor a folder"), "{err}");
     assert!(!err.contains("backtrace"), "{err}");
+}
+
+/// The files and rules of each line of the output.
+fn lines(done: &Output) -> Vec<(String, Vec<String>)> {
+    let rules = |object: &serde_json::Value| -> Vec<String> {
+        let findings = object["findings"].as_array().expect("a list").iter();
+        findings.map(|f| f["rule"].as_str().expect("a rule").to_string()).collect()
+    };
+    let out = text(&done.stdout);
+    let objects = out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    objects.map(|object| (object["file"].as_str().expect("a name").to_string(), rules(&object))).collect()
+}
+
+#[test]
+fn a_folder_is_judged_with_all_that_is_in_it_in_the_order_of_its_names() {
+    let files = Files::new();
+    let folder = files.0.path().join("folder");
+    std::fs::create_dir_all(folder.join("b/deeper")).expect("folders");
+    let good = Spec::summer("www.barakaldo.eus").der();
+    for (name, content) in [
+        ("c.der", Spec::summer("x.corp").der()),
+        ("a.pem", pem(&good).into_bytes()),
+        ("b/deeper/d.der", Spec::summer("y.corp").der()),
+        ("b/empty", Vec::new()),
+    ] {
+        std::fs::write(folder.join(name), content).expect("write");
+    }
+    // A loop of links has no end; a link to a file is followed.
+    std::os::unix::fs::symlink(&folder, folder.join("b/loop")).expect("a link");
+    std::os::unix::fs::symlink(folder.join("c.der"), folder.join("e.der")).expect("a link");
+    let done = lint(&["--format", "json"], &[&folder]);
+    assert_eq!((done.status.code(), text(&done.stderr).as_str()), (Some(1), ""));
+    let found = lines(&done);
+    let names: Vec<&str> =
+        found.iter().map(|(file, _)| file.strip_prefix(folder.to_str().expect("text")).expect("within")).collect();
+    assert_eq!(names, ["/a.pem", "/b/deeper/d.der", "/b/empty", "/c.der", "/e.der"]);
+    let rules: Vec<&str> = found.iter().map(|(_, rules)| rules.first().map_or("", String::as_str)).collect();
+    assert_eq!(rules, ["", "name.internal", "cert.unparsable", "name.internal", "name.internal"]);
+}
+
+#[test]
+fn many_certificates_of_standard_input_come_out_in_their_order() {
+    let ders: Vec<Vec<u8>> = (0..1500).map(|n| Spec::summer(&format!("x{n}.corp")).der()).collect();
+    let input: String = ders.iter().map(|der| pem(der)).collect();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ctwarden"));
+    command.args(["lint", "--format", "json", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("start the program");
+    let mut stdin = child.stdin.take().expect("piped");
+    let writing = std::thread::spawn(move || std::io::Write::write_all(&mut stdin, input.as_bytes()));
+    let done = child.wait_with_output().expect("ends");
+    writing.join().expect("no panic").expect("written");
+    assert_eq!(done.status.code(), Some(1));
+    let out = text(&done.stdout);
+    assert_eq!(out.lines().count(), ders.len());
+    for (index, (given, der)) in out.lines().zip(&ders).enumerate() {
+        let start = line(Path::new("-"), index, der, "", "null");
+        assert!(given.starts_with(&start[..start.find("]").expect("findings")]), "{given}");
+        assert!(given.contains(&format!("\"x{index}.corp\"")), "{given}");
+    }
+}
+
+#[test]
+fn a_pair_is_compared_byte_for_byte() {
+    let files = Files::new();
+    let spec = Spec::summer("www.barakaldo.eus");
+    let pre = files.write("pre.der", &spec.clone().poison().der());
+    let scts = |spec: Spec| spec.extension(certgen::SCT_LIST, false, &certgen::sct_list());
+    let fin = files.write("fin.der", &scts(spec.clone()).der());
+    let other =
+        files.write("other.der", &scts(spec.without(certgen::CRL_DP).with(certgen::CRL_DP, false, &[0x30, 0])).der());
+    let pair = |before: &Path, after: &Path| {
+        lint(&["--format", "json", "--pair", before.to_str().expect("text"), after.to_str().expect("text")], &[])
+    };
+    let same = pair(&pre, &fin);
+    assert_eq!((same.status.code(), lines(&same).len()), (Some(0), 2), "{}", text(&same.stdout));
+    let differs = pair(&pre, &other);
+    assert_eq!(differs.status.code(), Some(1));
+    assert!(text(&differs.stdout).contains("differs from its precertificate in the extension 2.5.29.31"));
+    let swapped = lines(&pair(&fin, &pre));
+    assert_eq!(
+        (swapped[0].1.as_slice(), swapped[1].1.as_slice()),
+        (&["pre.poison".to_string()][..], &["pre.match".to_string()][..])
+    );
+    let several = files.write("two.pem", (pem(&[0x30, 0]) + &pem(&[0x30, 0])).as_bytes());
+    let refused = pair(&pre, &several);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(text(&refused.stderr).contains("holds more than one certificate"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn an_issuer_and_its_logs_are_held_against_the_certificate() {
+    let files = Files::new();
+    let read = |name: &str| {
+        let path = format!("{}/tests/fixtures/hits/sct.belongs.{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string(path).expect("a fixture")).expect("JSON")
+    };
+    let bytes = |value: &serde_json::Value| ctwarden::ct::from_base64(value.as_str().expect("text")).expect("base64");
+    let pass = read("pass");
+    let list = serde_json::json!({ "operators": [{ "name": "Fixture", "logs": pass["logs"] }] });
+    let list = files.write("list.json", list.to_string().as_bytes());
+    let stranger = files.write("stranger.der", &Spec::new("2020-01-01", "2040-01-01").no_san().ca().der());
+    for (name, rule) in [("pass", None), ("fail", Some("sct.belongs"))] {
+        let fixture = read(name);
+        let cert = files.write("cert.der", &bytes(&fixture["certificate"]));
+        let issuer = files.write("issuer.pem", pem(&bytes(&fixture["issuers"][0])).as_bytes());
+        let judge = |options: &[&Path]| {
+            let options: Vec<&str> = options.iter().map(|path| path.to_str().expect("text")).collect();
+            lint(&[&["--format", "json"], &options[..]].concat(), &[&cert])
+        };
+        let with_logs = lines(&judge(&[Path::new("--issuer"), &issuer, Path::new("--log-list"), &list]));
+        let serious: Vec<&String> = with_logs[0].1.iter().filter(|rule| *rule != "cn.present").collect();
+        assert_eq!(serious, rule.iter().collect::<Vec<_>>(), "{name}");
+        let by_stranger = lines(&judge(&[Path::new("--issuer"), &stranger]));
+        for rule in ["cert.signature", "cert.issuer_bytes"] {
+            assert!(by_stranger[0].1.iter().any(|found| found == rule), "{by_stranger:?}");
+        }
+    }
+    let cert = files.write("cert.der", &bytes(&pass["certificate"]));
+    assert_eq!(lint(&["--log-list", list.to_str().expect("text")], &[&cert]).status.code(), Some(2));
+    let broken = lint(&["--issuer", list.to_str().expect("text")], &[&cert]);
+    assert_eq!((broken.status.code(), text(&broken.stdout).as_str()), (Some(3), ""));
+    assert!(text(&broken.stderr).contains("list.json: neither PEM nor DER"), "{}", text(&broken.stderr));
+}
+
+#[test]
+fn lists_of_keys_can_be_given() {
+    let files = Files::new();
+    let cert = files.write("cert.der", &Spec::summer("www.barakaldo.eus").der());
+    let hash = ctwarden::cert::Certificate::parse(&std::fs::read(&cert).expect("read")).expect("parsed").spki_sha256();
+    let weak = files.write("weak", hash.to_string().as_bytes());
+    let own = files.write("own", format!("{hash} found in a firmware image\n").as_bytes());
+    let (weak, own) = (weak.to_str().expect("text"), own.to_str().expect("text"));
+    let done = lint(&["--weak-keys", weak, "--compromised-keys", own], &[&cert]);
+    let out = text(&done.stdout);
+    assert!(out.contains("key.weak.debian") && out.contains("found in a firmware image"), "{out}");
+    let refused = lint(&["--compromised-keys", weak], &[&cert]);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(text(&refused.stderr).contains("weak: line 1: gives no reason"), "{}", text(&refused.stderr));
 }

@@ -313,6 +313,32 @@ async fn a_reload_puts_in_force_what_it_can_and_names_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_of_keys_are_read_again_at_a_reload() {
+    let ca = Ca::generate(Clock::System.now()).expect("a CA");
+    let log = log(Api::StaticCt).await;
+    log.publish();
+    let bench = bench(&[&log], &issuer("Tests CA", &ca));
+    let lists = "[lint]\nweak_keys = [\"weak.txt\"]\ncompromised_keys = [\"own.txt\"]\n[issuance]";
+    edit(&bench, "[issuance]", lists);
+    bench.write("weak.txt", "# as openssl-blacklist has them\n00005890bc78bcbee3ca\n00005c9c49fd31e889a3\n");
+    bench.write("own.txt", "");
+    let daemon = Daemon::start(&bench).await;
+    daemon.wait_for("ctwarden_listed_keys{list=\"weak\"}", 2).await;
+    bench.write("own.txt", &format!("{} reported by its owner\n", "ab".repeat(32)));
+    let done = bench.run_beside(&["config", "reload"]).await;
+    assert_eq!((done.status.code(), printed(&done).as_str()), (Some(0), "in force: lint\n"), "{}", said(&done));
+    daemon.wait_for("ctwarden_listed_keys{list=\"compromised\"}", 1).await;
+    // A list of which a line cannot be used is refused, and the old ones stay.
+    bench.write("weak.txt", "00005890bc78bcbee3ca\nModulus=00\n");
+    let refused = bench.run_beside(&["config", "reload"]).await;
+    assert_eq!(refused.status.code(), Some(2), "{}", printed(&refused));
+    assert!(printed(&refused).contains("weak.txt: line 2: does not begin with hexadecimal"), "{}", printed(&refused));
+    daemon.wait_for("ctwarden_listed_keys{list=\"weak\"}", 2).await;
+    drop(daemon);
+    log.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_moves_is_read_on_at_its_new_place() {
     let now = Clock::System.now();
     let ca = Ca::generate(now).expect("a CA");

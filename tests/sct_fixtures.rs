@@ -58,6 +58,7 @@ fn found(rule: &str, fixture: &Value) -> BTreeSet<String> {
         remark: &hit.remark,
         ders: &ders,
         first_logged_at: logged_at,
+        others: &[],
         siblings: Some(fixture["siblings"].as_u64().expect("a number")),
         lookup: &Lookup::NoSource,
     };

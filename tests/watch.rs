@@ -125,7 +125,8 @@ fn a_precertificate_by_a_precertificate_signing_certificate_belongs_to_its_leaf(
     *pre_certificate = signer.precertificate(&leaf(7, "a.eus"));
     entry.chain = vec![signer.der(), ours.der()];
     let found = hit(&list, &entry).expect("ours");
-    assert_eq!((found.standing, found.form, found.remark.as_str()), (Standing::Ours, Form::Tbs, ""));
+    let said = found.remark.as_str();
+    assert_eq!((found.standing, found.form, said), (Standing::Ours, Form::Tbs, ctwarden::watch::DELEGATED));
     // A signing certificate that did not sign it excuses nothing.
     entry.chain = vec![ours.precert_signer().der(), ours.der()];
     assert!(hit(&list, &entry).expect("ours").remark.contains("does not belong"));

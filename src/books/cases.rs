@@ -44,6 +44,8 @@ pub struct PendingHit {
     pub ders: Vec<(EntryKind, Form, Vec<u8>)>,
     /// How many different TBSCertificates carry this issuer key and serial.
     pub siblings: u64,
+    /// Some of the bytes of the others among them; not when its issuer's key is unknown.
+    pub others: Vec<(Form, Vec<u8>)>,
     /// Whether this hit was never examined before.
     pub first_examination: bool,
     /// What there was to examine when it was taken up; goes back with the result.
@@ -148,8 +150,24 @@ impl Books {
 pub(super) fn load_forms(connection: &Connection, hits: &mut [PendingHit]) -> rusqlite::Result<()> {
     for hit in hits {
         hit.ders = ders(connection, hit.hit_id)?;
+        if hit.siblings > 1 && hit.key.issuer_key_hash != KeyHash::default() {
+            hit.others = others(connection, hit)?;
+        }
     }
     Ok(())
+}
+
+/// What else was seen under the issuer key and serial of a hit, a few forms at most.
+fn others(connection: &Connection, hit: &PendingHit) -> rusqlite::Result<Vec<(Form, Vec<u8>)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT c.form, c.der FROM hits AS h JOIN sightings AS s ON s.hit_id = h.hit_id
+           JOIN certificates AS c ON c.sha256 = s.certificate_sha256
+         WHERE h.issuer_key_hash = ?1 AND h.serial = ?2 AND h.hit_id <> ?3 AND NOT s.doubted
+         ORDER BY h.hit_id LIMIT ?4",
+    )?;
+    let key = params![hit.key.issuer_key_hash.0, hit.key.serial.0, hit.hit_id, FORMS_EXAMINED];
+    let rows = statement.query_map(key, |row| Ok((form(&row.get::<_, String>(0)?), row.get(1)?)))?;
+    rows.collect()
 }
 
 pub(super) fn pending(row: &Row<'_>) -> rusqlite::Result<PendingHit> {
@@ -165,6 +183,7 @@ pub(super) fn pending(row: &Row<'_>) -> rusqlite::Result<PendingHit> {
         first_examination: row.get::<_, i64>(9)? == 0,
         version: row.get(10)?,
         ders: Vec::new(),
+        others: Vec::new(),
     })
 }
 
@@ -181,14 +200,17 @@ pub(super) fn ders(connection: &Connection, hit_id: i64) -> rusqlite::Result<Vec
          WHERE place <= ?2 ORDER BY kind, form",
     )?;
     let rows = statement.query_map(params![hit_id, FORMS_EXAMINED], |row| {
-        let form = if row.get::<_, String>(1)? == "tbs" { Form::Tbs } else { Form::Certificate };
-        Ok((entry_kind(&row.get::<_, String>(0)?), form, row.get(2)?))
+        Ok((entry_kind(&row.get::<_, String>(0)?), form(&row.get::<_, String>(1)?), row.get(2)?))
     })?;
     rows.collect()
 }
 
 pub(super) fn entry_kind(word: &str) -> EntryKind {
     if word == EntryKind::Certificate.word() { EntryKind::Certificate } else { EntryKind::Precertificate }
+}
+
+fn form(word: &str) -> Form {
+    if word == "tbs" { Form::Tbs } else { Form::Certificate }
 }
 
 fn commit_one(

@@ -258,28 +258,31 @@ impl Fields {
         let id = reader.next().ok()?;
         let mut value = reader.next().ok()?;
         let mut critical = false;
-        let name = dotted(id.content);
+        let name = || dotted(id.content);
         if value.is(tag::BOOLEAN, false) {
             critical = value.content.iter().any(|b| *b != 0);
             // X.690 11.5: "The encoding of a set value or sequence value shall not include an encoding for any
             // component value which is equal to its default value."
             if !critical {
-                self.note(format!("extension {name} encodes the default critical FALSE"));
+                self.note(format!("extension {} encodes the default critical FALSE", name()));
             }
             value = reader.next().ok()?;
         }
         if !element.is_sequence() || !id.is(tag::OID, false) || !value.is(tag::OCTET_STRING, false) {
-            self.note(format!("extension {name} is not SEQUENCE {{ OID, BOOLEAN, OCTET STRING }}"));
+            self.note(format!("extension {} is not SEQUENCE {{ OID, BOOLEAN, OCTET STRING }}", name()));
         }
         if !reader.is_empty() {
-            self.note(format!("octets follow the value of extension {name}"));
+            self.note(format!("octets follow the value of extension {}", name()));
         }
         // The subjectAltName has a rule of its own; of the others, those of X.509 itself are known to hold DER.
         if id.content.starts_with(&[0x55, 0x1d]) && id.content != oid::SUBJECT_ALT_NAME {
-            self.note_all(encoding_defects(value.content, &format!("extension {name}")));
+            // Nearly all are well formed: the place is only named where one is not.
+            if !encoding_defects(value.content, "").is_empty() {
+                self.note_all(encoding_defects(value.content, &format!("extension {}", name())));
+            }
             let mut inner = Reader::new(value.content);
             if inner.next().is_err() || !inner.is_empty() {
-                self.note(format!("the value of extension {name} is not one element"));
+                self.note(format!("the value of extension {} is not one element", name()));
             }
         }
         Some(Extension { oid: id.content.to_vec(), critical, value: value.content.to_vec() })

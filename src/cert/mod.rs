@@ -23,7 +23,7 @@ use crate::clock::Timestamp;
 use crate::finding::{KeyHash, Serial};
 use der::{Reader, encode, single, tag};
 use fields::Fields;
-pub use fields::ParseError;
+pub use fields::{MAX_CERTIFICATE_BYTES, ParseError};
 pub use key::PublicKey;
 pub use name::{Attribute, CommonName, DnsName, GeneralName, Identifier};
 
@@ -109,7 +109,11 @@ impl Certificate {
     }
     /// The content octets of serialNumber.
     pub fn serial(&self) -> Serial {
-        Serial(self.at(&self.fields.serial).to_vec())
+        Serial(self.serial_octets().to_vec())
+    }
+    /// The same, borrowed.
+    pub fn serial_octets(&self) -> &[u8] {
+        self.at(&self.fields.serial)
     }
     /// The issuer Name, full TLV.
     pub fn issuer_der(&self) -> &[u8] {
@@ -186,7 +190,8 @@ impl Certificate {
     pub fn general_name_defects(&self) -> Vec<String> {
         self.read_names().1
     }
-    fn read_names(&self) -> (Vec<GeneralName>, Vec<String>) {
+    /// Both of these at once.
+    pub fn read_names(&self) -> (Vec<GeneralName>, Vec<String>) {
         let (mut names, mut defects) = (Vec::new(), Vec::new());
         let mut extensions = 0;
         for extension in self.extension(oid::SUBJECT_ALT_NAME) {

@@ -4,48 +4,112 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
 
+use crate::cert::MAX_CERTIFICATE_BYTES;
 use crate::cert::der::single;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
+/// Longest block: the largest certificate in base64 with its line ends, in octets.
+const MAX_BLOCK: usize = 32 << 20;
+
+/// A certificate, or why there is none in its place.
+pub type Block = Result<Vec<u8>, String>;
 
 /// The DER of every certificate in a file, in order; a block that cannot be decoded is an error in its place. Blocks
 /// of other things (keys, requests) are passed over; a file with no certificate at all is one error.
-pub fn certificates(bytes: &[u8]) -> Vec<Result<Vec<u8>, String>> {
-    let mut found = Vec::new();
-    let mut rest = bytes;
-    let mut blocks = 0;
-    while let Some(at) = memmem::find(rest, BEGIN) {
-        blocks += 1;
-        rest = &rest[at + BEGIN.len()..];
-        let Some(label_end) = memmem::find(rest, DASHES) else {
-            found.push(Err(format!("PEM block {blocks}: its BEGIN line has no end")));
-            break;
-        };
-        let label = rest[..label_end].to_vec();
-        rest = &rest[label_end + DASHES.len()..];
-        // The body ends at END, or where another block begins because END is missing.
-        let end = memmem::find(rest, b"-----END ");
-        let next = memmem::find(rest, BEGIN);
-        let whole = end.is_some_and(|end| next.is_none_or(|next| end < next));
-        let body = &rest[..if whole { end } else { next }.unwrap_or(rest.len())];
-        rest = &rest[body.len()..];
-        if !matches!(label.as_slice(), b"CERTIFICATE" | b"X509 CERTIFICATE" | b"TRUSTED CERTIFICATE") {
-            continue;
-        }
-        found.push(if whole {
-            decode(body, &label).map_err(|error| format!("PEM block {blocks}: {error}"))
-        } else {
-            Err(format!("PEM block {blocks}: its END line is missing"))
-        });
-    }
-    match (blocks, bytes) {
-        (0, [0x30, ..]) => found.push(Ok(bytes.to_vec())),
-        (0, _) => found.push(Err("neither PEM nor DER: no BEGIN line and not a SEQUENCE".to_string())),
-        _ if found.is_empty() => found.push(Err(format!("no certificate in its {blocks} PEM blocks"))),
-        _ => {}
-    }
+pub fn certificates(bytes: &[u8]) -> Vec<Block> {
+    let mut splitter = Splitter::default();
+    let mut found = splitter.push(bytes);
+    found.extend(splitter.finish());
     found
+}
+
+/// Finds the certificates of a stream that comes piece by piece; keeps one block at most.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    pending: Vec<u8>,
+    first: Option<u8>,
+    blocks: usize,
+    any: bool,
+}
+
+impl Splitter {
+    /// The next piece; answers with the certificates that are complete with it.
+    pub fn push(&mut self, piece: &[u8]) -> Vec<Block> {
+        self.first = self.first.or(piece.first().copied());
+        self.pending.extend_from_slice(piece);
+        let found = self.scan(false);
+        if self.may_be_der() {
+            self.pending.truncate(MAX_CERTIFICATE_BYTES + 1);
+        }
+        found
+    }
+
+    /// The end of the stream; what is left of it.
+    pub fn finish(mut self) -> Vec<Block> {
+        let mut found = self.scan(true);
+        match (self.blocks, self.first) {
+            (0, Some(0x30)) => found.push(Ok(self.pending)),
+            (0, _) => found.push(Err("neither PEM nor DER: no BEGIN line and not a SEQUENCE".to_string())),
+            (blocks, _) if !self.any => found.push(Err(format!("no certificate in its {blocks} PEM blocks"))),
+            _ => {}
+        }
+        found
+    }
+
+    fn may_be_der(&self) -> bool {
+        self.blocks == 0 && self.first == Some(0x30)
+    }
+
+    /// The blocks that are complete; at the end of the stream all.
+    fn scan(&mut self, last: bool) -> Vec<Block> {
+        let mut found = Vec::new();
+        let mut at = 0;
+        while let Some(begin) = memmem::find(&self.pending[at..], BEGIN) {
+            let start = at + begin + BEGIN.len();
+            let Some(label_end) = memmem::find(&self.pending[start..], DASHES) else {
+                if !last && self.pending.len() - start <= MAX_BLOCK {
+                    at += begin;
+                    break;
+                }
+                self.blocks += 1;
+                found.push(Err(format!("PEM block {}: its BEGIN line has no end", self.blocks)));
+                at = self.pending.len();
+                break;
+            };
+            let label = &self.pending[start..start + label_end];
+            let body = &self.pending[start + label_end + DASHES.len()..];
+            // The body ends at END, or where another block begins because END is missing.
+            let (end, next) = (memmem::find(body, END), memmem::find(body, BEGIN));
+            let whole = end.is_some_and(|end| next.is_none_or(|next| end < next));
+            let length = match if whole { end } else { next } {
+                None if !last && body.len() <= MAX_BLOCK => {
+                    at += begin;
+                    break;
+                }
+                length => length.unwrap_or(body.len()),
+            };
+            self.blocks += 1;
+            if matches!(label, b"CERTIFICATE" | b"X509 CERTIFICATE" | b"TRUSTED CERTIFICATE") {
+                found.push(match whole {
+                    true => {
+                        decode(&body[..length], label).map_err(|error| format!("PEM block {}: {error}", self.blocks))
+                    }
+                    false => Err(format!("PEM block {}: its END line is missing", self.blocks)),
+                });
+            }
+            at = start + label_end + DASHES.len() + length;
+        }
+        self.any |= !found.is_empty();
+        if !self.may_be_der() {
+            // What is left may be the beginning of a block; text between blocks is not kept.
+            let waiting = self.pending[at..].starts_with(BEGIN);
+            let keep = if waiting { at } else { at.max(self.pending.len().saturating_sub(BEGIN.len())) };
+            self.pending.drain(..keep);
+        }
+        found
+    }
 }
 
 fn decode(body: &[u8], label: &[u8]) -> Result<Vec<u8>, String> {
@@ -105,6 +169,25 @@ mod tests {
         assert!(certificates(b"")[0].is_err());
         assert!(certificates(b"-----BEGIN X-----\n-----END X-----")[0].is_err());
         assert!(certificates(b"-----BEGIN CERTIFICATE")[0].is_err());
+    }
+
+    #[test]
+    fn a_stream_in_pieces_is_read_like_the_whole() {
+        let one = encode(&[0x30, 1, 7]);
+        let broken = "-----BEGIN CERTIFICATE-----\nMAEH\n";
+        let other = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        for text in
+            [format!("text\n{one}{other}{broken}{one}-----"), other.to_string(), "\x30\x01\x07".to_string(), "x".into()]
+        {
+            for size in [1, 7, 30, 1000] {
+                let mut splitter = Splitter::default();
+                let mut found: Vec<Block> =
+                    text.as_bytes().chunks(size).flat_map(|piece| splitter.push(piece)).collect();
+                assert!(text.starts_with('0') || splitter.pending.len() <= one.len() + broken.len());
+                found.extend(splitter.finish());
+                assert_eq!(found, certificates(text.as_bytes()), "{size}: {text}");
+            }
+        }
     }
 
     proptest! {

@@ -1,24 +1,71 @@
-//! `ctwarden lint FILE...`: the rules on certificates in files.
+//! `ctwarden lint`: the rules on certificates in files, in folders and from standard input.
+
+mod input;
+mod judge;
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+use std::time::Duration;
 
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::cert::{Certificate, pem};
 use crate::cli::format::Format;
-use crate::clock::{Clock, Timestamp};
-use crate::finding::{Finding, FindingReport, Issued, Severity, escape};
-use crate::lint::{Tables, findings, unparsable};
+use crate::clock::Timestamp;
+use crate::ct::log_list;
+use crate::daemon::key_lists;
+use crate::finding::{Finding, FindingReport, Severity};
+use crate::lint::Tables;
+use crate::promise::KnownLogs;
+use input::{Gone, Item, Unreadable, shown};
+use judge::{Bench, Report, today};
 
-/// Largest file that is read, in octets.
-const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Certificates that are judged together, at most.
+const BATCH: usize = 512;
+/// Octets of certificates that are judged together; a larger certificate is judged alone.
+const BATCH_BYTES: usize = 4 << 20;
+/// Batches that wait while one is judged.
+const AHEAD: usize = 2;
+/// Fewest certificates for which another thread is worth its start.
+const PER_THREAD: usize = 8;
+
+/// What `ctwarden lint` is told.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Question {
+    /// PEM (several certificates per file) or DER; folders with all that is in them; - for standard input
+    #[arg(required_unless_present = "pair", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Time of issuance, RFC 3339 or YYYY-MM-DD [default: notBefore]
+    #[arg(long, value_name = "TIME", value_parser = super::parse_time)]
+    pub issued_at: Option<Timestamp>,
+    /// A precertificate and its certificate: compare them byte for byte
+    #[arg(long, num_args = 2, value_names = ["PRE", "FINAL"])]
+    pub pair: Option<Vec<PathBuf>>,
+    /// Certificates of issuers: judge name, key identifier and signature
+    #[arg(long, value_name = "FILE")]
+    pub issuer: Option<PathBuf>,
+    /// A log list (v3 JSON): verify embedded SCTs
+    #[arg(long, value_name = "FILE", requires = "issuer")]
+    pub log_list: Option<PathBuf>,
+    /// A list of weak keys, as in [lint] weak_keys; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub weak_keys: Vec<PathBuf>,
+    /// A list of compromised keys, as in [lint] compromised_keys; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub compromised_keys: Vec<PathBuf>,
+}
 
 /// Why `ctwarden lint` ends with exit code 3.
 #[derive(Debug, thiserror::Error)]
 pub enum LintError {
+    /// Something that all certificates are held against cannot be used; none was judged.
+    #[error("{0}")]
+    Given(String),
     /// Files that cannot be read; all others were judged and printed.
     #[error("{}", .0.join("\n"))]
     Files(Vec<String>),
@@ -27,80 +74,162 @@ pub enum LintError {
     Output(#[from] io::Error),
 }
 
-/// What is said about one certificate of a file.
-struct Report {
-    index: usize,
-    sha256: Option<String>,
-    title: String,
-    findings: Vec<Finding>,
-    error: Option<String>,
+/// Judges every certificate and prints what was found, in input order. True when there was any finding (exit code 1).
+pub fn lint(question: &Question, format: Format, out: &mut dyn Write) -> Result<bool, LintError> {
+    let bench = bench(question)?;
+    let mut any = false;
+    let mut failed = Vec::new();
+    if let Some([before, after]) = question.pair.as_deref() {
+        match (one(before), one(after)) {
+            (Ok(before), Ok(after)) => {
+                let (first, second) = bench.judge_pair(&before, &after);
+                for (item, report) in [(&before, &first), (&after, &second)] {
+                    any |= !report.findings.is_empty();
+                    print(item, report, format, out)?;
+                }
+            }
+            (before, after) => failed.extend([before.err(), after.err()].into_iter().flatten()),
+        }
+    }
+    let (found, unreadable) = all(question, &bench, format, out)?;
+    out.flush()?;
+    failed.extend(unreadable.named);
+    if unreadable.more > 0 {
+        failed.push(format!("and {} more could not be read", unreadable.more));
+    }
+    if failed.is_empty() { Ok(any | found) } else { Err(LintError::Files(failed)) }
 }
 
-/// Judges every certificate of every file and prints what was found, in input order. `issued_at` is taken as time of
-/// issuance of all of them; without it, each one's notBefore. True when there was any finding (exit code 1).
-pub fn lint(
-    files: &[PathBuf],
-    issued_at: Option<Timestamp>,
+/// Judges all files, while one thread reads ahead: memory holds a few batches, however many files there are.
+fn all(
+    question: &Question,
+    bench: &Bench,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(bool, Unreadable), LintError> {
+    let (send, batches) = sync_channel::<Vec<Item>>(AHEAD);
+    thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let (mut unreadable, mut batch, mut octets) = (Unreadable::default(), Vec::new(), 0);
+            let mut take = |item: Item| {
+                octets += item.block.as_ref().map_or(0, Vec::len);
+                batch.push(item);
+                if batch.len() < BATCH && octets < BATCH_BYTES {
+                    return Ok(());
+                }
+                octets = 0;
+                send.send(std::mem::take(&mut batch)).map_err(|_| Gone)
+            };
+            // When nobody takes them there is nothing more to do.
+            if input::read(&question.files, &mut unreadable, &mut take).is_ok() && !batch.is_empty() {
+                let _ = send.send(batch);
+            }
+            unreadable
+        });
+        // The channel closes with this, so that the reader ends when the output cannot be written.
+        let printed = print_all(batches, bench, format, out);
+        let unreadable = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((printed?, unreadable))
+    })
+}
+
+fn print_all(
+    batches: Receiver<Vec<Item>>,
+    bench: &Bench,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<bool, LintError> {
-    let tables = Tables::embedded();
-    let mut any = false;
-    let mut unreadable = Vec::new();
-    for path in files {
-        match read(path) {
-            Ok(bytes) => {
-                for (index, block) in pem::certificates(&bytes).into_iter().enumerate() {
-                    let report = judge(index, block, issued_at, &tables);
-                    any |= !report.findings.is_empty();
-                    match format {
-                        Format::Text => print_text(path, &report, out)?,
-                        Format::Json => print_json(path, &report, out)?,
-                    }
-                }
-            }
-            Err(error) => unreadable.push(error),
-        }
+    let progress = progress();
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let (mut any, mut with_findings) = (false, 0);
+    for batch in batches {
+        let reports = reports(bench, &batch, threads);
+        let found = reports.iter().filter(|report| !report.findings.is_empty()).count();
+        any |= found > 0;
+        with_findings += found;
+        progress
+            .suspend(|| batch.iter().zip(&reports).try_for_each(|(item, report)| print(item, report, format, out)))?;
+        progress.inc(batch.len() as u64);
+        progress.set_message(format!("{with_findings} with findings"));
     }
-    out.flush()?;
-    if unreadable.is_empty() { Ok(any) } else { Err(LintError::Files(unreadable)) }
+    progress.finish_and_clear();
+    Ok(any)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: io::Error| {
-        format!("cannot read {}: {error}; give files of PEM or DER certificates that this user may read", shown(path))
+/// The reports of a batch, in its order, made on all cores.
+fn reports(bench: &Bench, batch: &[Item], threads: usize) -> Vec<Report> {
+    let share = batch.len().div_ceil(threads).max(PER_THREAD);
+    if batch.len() <= share {
+        return batch.iter().map(|item| bench.judge(item)).collect();
+    }
+    thread::scope(|scope| {
+        let judge = |part: &'_ [Item]| part.iter().map(|item| bench.judge(item)).collect::<Vec<_>>();
+        let parts: Vec<_> = batch.chunks(share).map(|part| scope.spawn(move || judge(part))).collect();
+        let done = parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        done.flatten().collect()
+    })
+}
+
+/// Shown where standard error is a terminal.
+fn progress() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} certificates judged, {per_sec}, {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// What certificates are held against.
+fn bench(question: &Question) -> Result<Bench, LintError> {
+    let given = |path: &Path, reason: String| LintError::Given(format!("cannot use {}: {reason}", shown(path)));
+    let keys = key_lists::read(&question.weak_keys, &question.compromised_keys);
+    let keys = keys.map_err(|error| LintError::Given(error.to_string()))?;
+    let tables = Tables { keys: keys.into(), ..Tables::embedded() };
+    let mut issuers = Vec::new();
+    if let Some(path) = &question.issuer {
+        let bytes = std::fs::read(path).map_err(|e| given(path, format!("{e}; give the issuer's certificate")))?;
+        for block in pem::certificates(&bytes) {
+            let issuer = block.and_then(|der| Certificate::parse(&der).map_err(|error| error.to_string()));
+            issuers.push(issuer.map_err(|error| given(path, error))?);
+        }
+    }
+    let logs = match &question.log_list {
+        None => None,
+        Some(path) => {
+            let bytes = std::fs::read(path).map_err(|e| given(path, format!("{e}; give a log list, v3 JSON")))?;
+            let list = log_list::parse(&bytes).map_err(|e| given(path, format!("{e}; give a log list, v3 JSON")))?;
+            Some(KnownLogs::new(list.logs.into_iter().map(Into::into)))
+        }
     };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    let length = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if length as u64 > MAX_FILE_BYTES {
-        return Err(format!("{} has more than {} MiB: split it", shown(path), MAX_FILE_BYTES >> 20));
-    }
-    Ok(bytes)
+    Ok(Bench { tables, issued_at: question.issued_at, issuers, logs, now: today() })
 }
 
-fn judge(index: usize, block: Result<Vec<u8>, String>, issued_at: Option<Timestamp>, tables: &Tables) -> Report {
-    let sha256 = block.as_ref().ok().map(|der| hex::encode(<sha2::Sha256 as sha2::Digest>::digest(der)));
-    let read = block.and_then(|der| Certificate::parse(&der).map_err(|error| error.to_string()));
-    match read {
-        Ok(cert) => {
-            // Without a readable notBefore nothing says when it was issued; the rules of today are the best guess.
-            let moment = issued_at.or(cert.not_before()).unwrap_or_else(|| Clock::System.now());
-            let findings = findings(&cert, Issued::at(moment), tables);
-            let error = findings.iter().find(|f| f.rule == "cert.unparsable").map(|f| f.detail.clone());
-            let title = format!("serial {} subject \"{}\" issued {moment}", cert.serial(), cert.subject_text());
-            Report { index, sha256, title, findings, error }
-        }
-        Err(error) => {
-            let finding = unparsable(&error);
-            let title = "unreadable".to_string();
-            Report { index, sha256, title, error: Some(finding.detail.clone()), findings: vec![finding] }
-        }
+/// The first certificate of a file.
+fn one(path: &Path) -> Result<Item, String> {
+    let (mut unreadable, mut first) = (Unreadable::default(), None);
+    let mut take = |item: Item| if first.replace(item).is_none() { Ok(()) } else { Err(Gone) };
+    let more = input::read(&[path.to_path_buf()], &mut unreadable, &mut take).is_err();
+    match (first, unreadable.named.pop()) {
+        (_, Some(error)) => Err(error),
+        _ if more => Err(format!("{} holds more than one certificate; --pair takes one of each", shown(path))),
+        (Some(item), None) => Ok(item),
+        (None, None) => Err(format!("{} holds no certificate; --pair takes one of each", shown(path))),
     }
 }
 
-fn print_text(path: &Path, report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}[{}]: {}", shown(path), report.index, report.title)?;
+fn print(item: &Item, report: &Report, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Text => print_text(item, report, out),
+        Format::Json => print_json(item, report, out),
+    }
+}
+
+fn print_text(item: &Item, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}[{}]: {}", shown(&item.file), item.index, report.title)?;
     if report.findings.is_empty() {
         writeln!(out, "  no findings")?;
     }
@@ -123,20 +252,16 @@ struct Object<'a> {
     error: Option<&'a str>,
 }
 
-fn print_json(path: &Path, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn print_json(item: &Item, report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let object = Object {
-        file: path.to_string_lossy(),
-        index: report.index,
+        file: item.file.to_string_lossy(),
+        index: item.index,
         sha256: report.sha256.as_deref(),
         findings: report.findings.iter().map(Finding::report).collect(),
         error: report.error.as_deref(),
     };
     let object = serde_json::to_string(&object)?;
     writeln!(out, "{object}")
-}
-
-fn shown(path: &Path) -> String {
-    escape(path.to_string_lossy().as_bytes(), 1000)
 }
 
 #[cfg(test)]
@@ -147,7 +272,8 @@ mod tests {
 
     fn run(files: &[PathBuf], at: Option<Timestamp>, format: Format) -> (Result<bool, LintError>, String) {
         let mut out = Vec::new();
-        let result = lint(files, at, format, &mut out);
+        let question = Question { files: files.to_vec(), issued_at: at, ..Question::default() };
+        let result = lint(&question, format, &mut out);
         (result, String::from_utf8(out).expect("text"))
     }
 

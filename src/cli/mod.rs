@@ -109,14 +109,11 @@ pub enum Command {
         #[allow(missing_docs)]
         reading: Reading,
     },
-    /// Judge certificates in files by the rules that need nothing else
+    /// Judge certificates in files and folders by the rules that need no record
     Lint {
-        /// PEM (several certificates per file) or DER
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// Time of issuance, RFC 3339 or YYYY-MM-DD [default: notBefore]
-        #[arg(long, value_name = "TIME", value_parser = parse_time)]
-        issued_at: Option<Timestamp>,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        question: lint::Question,
         #[command(flatten)]
         #[allow(missing_docs)]
         output: Output,
@@ -318,7 +315,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
                 Some(CasesCommand::Show { id }) => books::show(&config, &id, format, out),
             }
         }
-        Command::Lint { files, issued_at, output } => match lint::lint(&files, issued_at, output.format, out) {
+        Command::Lint { question, output } => match lint::lint(&question, output.format, out) {
             Ok(true) => Ok(Exit::Findings),
             Ok(false) => Ok(Exit::Nothing),
             Err(lint::LintError::Output(error)) => Err(CliError::Output(error)),
@@ -408,8 +405,8 @@ mod tests {
         let demo = parse("ctwarden demo --for 60s").unwrap();
         assert!(matches!(demo, Command::Demo { limit: Some(limit) } if limit == Span::from_seconds(60)));
         let lint = parse("ctwarden lint a.pem b.der --issued-at 2026-03-15").unwrap();
-        assert!(matches!(lint, Command::Lint { files, issued_at: Some(at), .. }
-            if files.len() == 2 && at == crate::clock::date(2026, 3, 15)));
+        assert!(matches!(lint, Command::Lint { question, .. }
+            if question.files.len() == 2 && question.issued_at == Some(crate::clock::date(2026, 3, 15))));
         for bad in
             ["ctwarden demo --for soon", "ctwarden lint", "ctwarden lint a --issued-at now", "ctwarden", "ctwarden x"]
         {

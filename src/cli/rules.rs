@@ -51,13 +51,13 @@ fn in_force(info: &RuleInfo) -> String {
 fn print_markdown(table: &[&RuleInfo], out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
-        "| rule | what it demands | severity | clock | section | in force | needs |\n|---|---|---|---|---|---|---|"
+        "| rule | severity | section | in force | clock | what a pass proves | needs |\n|---|---|---|---|---|---|---|"
     )?;
     for info in table {
         let clock = info.clock.item().map_or("none".to_string(), |item| format!("{} ({item})", info.clock.word()));
         let (severity, section, needs) = (info.severity.word(), info.citation, info.needs.word());
         let what = info.summary.replace('|', "\\|");
-        writeln!(out, "| `{}` | {what} | {severity} | {clock} | {section} | {} | {needs} |", info.id, in_force(info))?;
+        writeln!(out, "| `{}` | {severity} | {section} | {} | {clock} | {what} | {needs} |", info.id, in_force(info))?;
     }
     Ok(())
 }
@@ -109,17 +109,20 @@ mod tests {
     /// `CTWARDEN_WRITE_FIXTURES=1 cargo test --lib cli::rules` writes the file again.
     #[test]
     fn the_table_in_the_repository_is_the_one_of_the_program() {
-        const HEAD: &str = "# The rules on the certificate alone\n\nPrinted by the program. The clock is the time to \
-                            revocation and the item of BR 4.9.1.1 it comes from; a finding may be milder than its rule.\n\n";
-        let table: Vec<&RuleInfo> = RULES.iter().map(|rule| &rule.info).collect();
+        const HEAD: &str = "# All rules\n\nAs `ctwarden rules --format markdown` prints them. In force is the day of issuance from \
+                            which a rule binds; the days on which a limit changes within a rule stand in its file. The clock is the \
+                            time to revocation and the item of BR 4.9.1.1 it comes from; a finding may be milder than its rule.\n\n";
+        let table = crate::exam::rules();
         let mut out = HEAD.as_bytes().to_vec();
         rules(&table, TableFormat::Markdown, &mut out).expect("memory");
         let text = String::from_utf8(out).expect("text");
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lint/RULES.md");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/RULES.md");
         if std::env::var_os("CTWARDEN_WRITE_FIXTURES").is_some() {
             std::fs::write(path, &text).expect("written");
         }
-        let kept = std::fs::read_to_string(path).expect("src/lint/RULES.md");
-        assert!(kept == text, "src/lint/RULES.md is not what the program prints: write it again");
+        let kept = std::fs::read_to_string(path).expect("src/RULES.md");
+        let linked = include_str!("../../README.md").contains("](src/RULES.md)");
+        assert!(linked, "README.md does not lead to the table of rules");
+        assert!(kept == text, "src/RULES.md is not what the program prints: write it again");
     }
 }

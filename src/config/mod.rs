@@ -65,6 +65,10 @@ pub struct Config {
     pub inputs: InputsConfig,
     /// `[[judge]]`: other linters that are asked beside us; may be empty.
     pub judges: Vec<judges::Settings>,
+    /// `[lint] weak_keys`: lists of keys that everybody knows.
+    pub weak_keys: Vec<PathBuf>,
+    /// `[lint] compromised_keys`: lists of keys that the CA knows to be compromised.
+    pub compromised_keys: Vec<PathBuf>,
     /// `[log]`: what the program says about itself.
     pub log: LogConfig,
 }
@@ -342,7 +346,11 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
             document.refuse("web.listen", reason, "Write numbers, for instance 127.0.0.1:8640 or [::1]:8640.")
         }
     });
-    let inputs = inputs::build(raw.lint, document);
+    let mut lint = raw.lint;
+    let (weak_keys, compromised_keys) = (lint.weak_keys.take(), lint.compromised_keys.take());
+    let inputs = inputs::build(lint, document);
+    let weak_keys = key_lists("lint.weak_keys", weak_keys, document);
+    let compromised_keys = key_lists("lint.compromised_keys", compromised_keys, document);
     let judges = judge::build(raw.judge, document);
     let level = raw.log.level.and_then(|word| word.parse().ok());
     Some(Config {
@@ -357,6 +365,8 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         watch_all_issuers: raw.watch.all_issuers?,
         inputs: inputs?,
         judges,
+        weak_keys,
+        compromised_keys,
         log: LogConfig { format: raw.log.format?, level: level? },
     })
 }
@@ -386,6 +396,18 @@ fn terms(raw: &RawIssuance, document: &mut Document<'_>) -> Policy {
         shared_account_kinds: words(&raw.shared_accounts),
         ..Policy::default()
     }
+}
+
+/// Lists of keys that can be opened; their lines are read when the daemon takes them up.
+fn key_lists(key: &str, names: Option<Vec<String>>, document: &mut Document<'_>) -> Vec<PathBuf> {
+    let paths: Vec<PathBuf> = names.iter().flatten().map(|name| document.path(name)).collect();
+    for path in &paths {
+        if let Err(error) = std::fs::File::open(path) {
+            let reason = format!("{} cannot be read ({})", path.display(), plain(&error));
+            document.refuse::<()>(key, reason, "Name readable files with one hash per line.");
+        }
+    }
+    paths
 }
 
 /// A directory that exists or can still be made.

@@ -139,6 +139,8 @@ pub struct RawLint {
     pub tld_list: Option<String>,
     pub refresh: Option<String>,
     pub public_suffix_list: Option<String>,
+    pub weak_keys: Option<Vec<String>>,
+    pub compromised_keys: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -282,6 +282,8 @@ fn each_problem_is_told_once_and_alone() {
         ("[mail]", "[mail]\nfrom = \"a b\"", "mail.from: \"a b\" is not an e-mail address. "),
         ("[mail]\nfolder = \"mail\"", "", "mail: is missing. Nobody would be told; write [mail]"),
         ("[data]", "[lint]\npublic_suffix_list = \"none\"\n[data]", "lint.public_suffix_list: none cannot be read"),
+        ("[data]", "[lint]\nweak_keys = [\"none\"]\n[data]", "lint.weak_keys: "),
+        ("[data]", "[lint]\ncompromised_keys = [\"none\"]\n[data]", "lint.compromised_keys: "),
         ("[data]", "[books]\nurl = \"sqlite://directory\"\n[data]", "books.url: directory is a directory. "),
         ("[data]", "[logs.override]\norigin = 'x'\n[data]", "logs.override: is a section, not a repeated section. "),
         ("[[issuer]]", "refresh = \"0s\"\n[[issuer]]", "logs.refresh: \"0s\" is not between one second and 365 days"),
@@ -411,6 +413,8 @@ fn the_example_works_when_the_named_values_are_filled_in() {
     place.write("smtp-password", b"x");
     place.write("smtp-ca.pem", &std::fs::read(place.path("issuer.pem")).unwrap());
     place.write("forbidden-names.txt", b"# names of others\nbank.example # one of them\n\n");
+    place.write("debian-weak-keys.txt", b"#\n");
+    place.write("compromised-keys.txt", b"#\n");
     let whole: String = EXAMPLE.lines().fold(String::new(), |text, line| {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         let key =

@@ -1,5 +1,7 @@
 //! Why the daemon did not start, or stopped.
 
+use std::path::PathBuf;
+
 use crate::books::BooksError;
 use crate::issuance::IssuanceError;
 use crate::notify::SetupError;
@@ -47,6 +49,16 @@ pub enum DaemonError {
         /// The address.
         address: std::net::SocketAddr,
         /// What the system said.
+        reason: String,
+    },
+    /// A list of keys.
+    #[error("list of keys {path}{line}: {reason}", path = path.display(), line = line.map_or(String::new(), |n| format!(": line {n}")))]
+    KeyList {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1; `None` for the file itself.
+        line: Option<usize>,
+        /// What is wrong with it, and what to do.
         reason: String,
     },
     /// HTTP cannot be used at all.

@@ -132,7 +132,8 @@ impl Inputs {
 
     /// What the rules rest on now.
     pub fn tables(&self) -> Tables {
-        Tables { tlds: self.embedded.with(self.registry.as_ref(), &self.history), suffixes: self.suffixes.clone() }
+        let tlds = self.embedded.with(self.registry.as_ref(), &self.history);
+        Tables { tlds, suffixes: self.suffixes.clone(), ..Tables::embedded() }
     }
 
     /// Reads each list when it is due, for ever.

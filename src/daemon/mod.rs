@@ -3,6 +3,7 @@
 mod error;
 mod follows;
 mod inputs;
+pub mod key_lists;
 mod lists;
 mod open;
 pub mod reload;
@@ -22,6 +23,7 @@ use crate::ct::key::LogId;
 use crate::ct::log_list::Log;
 use crate::exam;
 use crate::issuance::{Embedded, IssuanceDb};
+use crate::lint::Tables;
 use crate::metrics::{Input, Metrics};
 use crate::pipeline::{self, Until, Walk};
 use crate::promise::KnownLogs;
@@ -82,6 +84,9 @@ impl Daemon {
         report(&config, &metrics, &read, clock.now());
         let (known, chosen) = (read.known, read.chosen);
         let inputs = Inputs::open(&config.inputs, &fetcher, &cache, &books, &metrics, clock.now()).await?;
+        let keys = key_lists::read(&config.weak_keys, &config.compromised_keys)?;
+        metrics.key_lists_loaded(keys.weak_count(), keys.compromised_count(), keys.as_of());
+        let tables = Tables { keys: Arc::new(keys), ..inputs.tables() };
         books.name_logs(names(&known)).await?;
         for incident in cache.take_incidents() {
             metrics.cache_incident();
@@ -95,7 +100,7 @@ impl Daemon {
             issuance: Arc::new(issuance),
             watchlist,
             logs: Arc::new(RwLock::new(Arc::new(KnownLogs::new(known)))),
-            tables: Arc::new(RwLock::new(Arc::new(inputs.tables()))),
+            tables: Arc::new(RwLock::new(Arc::new(tables))),
             grace: config.issuance.grace,
             terms: Arc::new(config.issuance.terms.clone()),
             notifier: Arc::new(notifier),
@@ -273,9 +278,19 @@ impl Work {
             Ok(new) => new,
             Err(problems) => return Ok(Err(problems.to_string())),
         };
-        let (applied, restart) = (reload::applied(&self.config, &new), reload::needs_restart(&self.config, &new));
+        let (mut applied, restart) = (reload::applied(&self.config, &new), reload::needs_restart(&self.config, &new));
         let new = reload::in_force(&self.config, new);
-        let others = applied.iter().any(|section| section != "logs");
+        // The lists of keys are read again even when their names are the same ones; it may take a second.
+        let (weak, compromised) = (new.weak_keys.clone(), new.compromised_keys.clone());
+        let keys = match tokio::task::spawn_blocking(move || key_lists::read(&weak, &compromised)).await {
+            Ok(Ok(keys)) => keys,
+            Ok(Err(error)) => return Ok(Err(error.to_string())),
+            Err(error) => return Ok(Err(format!("the lists of keys could not be read: {error}"))),
+        };
+        if keys != *self.walk.newest_tables().keys && !applied.iter().any(|section| section == "lint") {
+            applied.push("lint".to_string());
+        }
+        let others = applied.iter().any(|section| !["logs", "lint"].contains(&section.as_str()));
         let renewed = if others { self.renewed(&new).map(Some) } else { Ok(None) };
         let renewed = match renewed {
             Ok(renewed) => renewed,
@@ -292,6 +307,8 @@ impl Work {
             self.list = other;
         }
         self.config = new;
+        self.walk.metrics.key_lists_loaded(keys.weak_count(), keys.compromised_count(), keys.as_of());
+        self.walk.learn_keys(keys);
         if let Some(walk) = renewed {
             self.walk = Arc::new(walk);
             self.start_loops();

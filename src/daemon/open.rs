@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::DaemonError;
 use super::inputs;
 use super::lists::ListReader;
+use super::{DaemonError, key_lists};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Config, IssuanceSource, IssuerSource, MailProfile, MailTls, MailTransport};
 use crate::issuance::{Embedded, IssuanceDb};
 use crate::judges::{self, Judge};
+use crate::lint::Tables;
 use crate::metrics::Metrics;
 use crate::notify::mail::{Addressing, Profile};
 use crate::notify::{Folder, Notifier, Smtp, SmtpSettings, Tls};
@@ -108,9 +109,10 @@ pub async fn grounds(config: &Config, clock: Clock) -> Result<(Grounds, Issuance
         IssuanceSource::Embedded => IssuanceDb::Embedded(Embedded::open(&config.data_directory)?),
         IssuanceSource::None => IssuanceDb::None,
     };
+    let keys = key_lists::read(&config.weak_keys, &config.compromised_keys)?;
     let grounds = Grounds {
         watchlist: Arc::new(watchlist(config)?),
-        tables: Arc::new(tables),
+        tables: Arc::new(Tables { keys: Arc::new(keys), ..tables }),
         terms: Arc::new(config.issuance.terms.clone()),
         logs: Arc::new(KnownLogs::new(known)),
         grace: config.issuance.grace,

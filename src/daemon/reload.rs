@@ -131,6 +131,7 @@ pub(super) fn applied(old: &Config, new: &Config) -> Vec<String> {
         ("issuer", old.issuers != new.issuers),
         ("watch", old.watch_all_issuers != new.watch_all_issuers),
         ("mail", old.mail != new.mail),
+        ("lint", (&old.weak_keys, &old.compromised_keys) != (&new.weak_keys, &new.compromised_keys)),
     ];
     differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| key.to_string()).collect()
 }
@@ -140,7 +141,15 @@ pub(super) fn in_force(old: &Config, new: Config) -> Config {
     let mut logs = new.logs;
     logs.contact.clone_from(&old.logs.contact);
     logs.source_addresses.clone_from(&old.logs.source_addresses);
-    Config { logs, issuers: new.issuers, watch_all_issuers: new.watch_all_issuers, mail: new.mail, ..old.clone() }
+    Config {
+        logs,
+        issuers: new.issuers,
+        watch_all_issuers: new.watch_all_issuers,
+        mail: new.mail,
+        weak_keys: new.weak_keys,
+        compromised_keys: new.compromised_keys,
+        ..old.clone()
+    }
 }
 
 /// How long until the log list is read again: a tenth more or less, so that not all monitors come at once.

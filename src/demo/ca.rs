@@ -94,8 +94,8 @@ impl Ca {
         let mut serial: [u8; 16] = rand::random();
         serial[0] = serial[0] & 0x7f | 0x40;
         params.serial_number = Some(SerialNumber::from_slice(&serial));
+        // BR 7.1.2.7.2: a commonName is NOT RECOMMENDED, and nothing else is known of the subject.
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, first);
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -181,9 +181,9 @@ mod tests {
         assert!(rest.is_empty());
         assert_eq!(cert.raw_serial(), draft.serial.0);
         assert_eq!(cert.validity().not_after.timestamp() - cert.validity().not_before.timestamp() + 1, 90 * 86_400);
-        assert_eq!(cert.subject().to_string(), "CN=www.demo-shop.eus");
+        assert_eq!(cert.subject().to_string(), "");
         let san = cert.subject_alternative_name().expect("one SAN").expect("a SAN");
-        assert!(!san.critical);
+        assert!(san.critical, "as it is where the subject is empty");
         let names = [GeneralName::DNSName("www.demo-shop.eus"), GeneralName::DNSName("demo-shop.com")];
         assert_eq!(san.value.general_names, names);
         let eku = cert.extended_key_usage().expect("one EKU").expect("an EKU");

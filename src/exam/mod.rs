@@ -18,7 +18,7 @@ use crate::finding::{
 use crate::lint::{self, Tables};
 use crate::promise::{self, KnownLogs};
 use crate::record::{Lookup, Presented};
-use crate::watch::{Form, Standing, Watchlist};
+use crate::watch::{self, Form, Standing, Watchlist};
 
 pub use facts::{certificate_facts, record_lines};
 pub use statistics::{KEY_REUSE, KeyUse, SERIAL_ENTROPY, SerialStatistics};
@@ -42,7 +42,7 @@ static SERIAL_UNIQUE: RuleInfo = RuleInfo {
     clock: RevocationClock::FiveDays(12),
     since: None,
     until: None,
-    needs: Needs::Certificate,
+    needs: Needs::Pair,
 };
 
 static ENTRY_MATCH: RuleInfo = RuleInfo {
@@ -62,6 +62,7 @@ static RULES: &[&RuleInfo] = &[&IMPOSTER, &SERIAL_UNIQUE, &ENTRY_MATCH, &SERIAL_
 /// Every rule of the product, in the order of the table that `ctwarden rules` prints.
 pub fn rules() -> Vec<&'static RuleInfo> {
     let lint = lint::RULES.iter().copied().chain(lint::profile::RULES).map(|rule| &rule.info);
+    let lint = lint.chain(lint::issuer::RULES.iter().copied()).chain(lint::pair::RULES.iter().copied());
     lint.chain(crosscheck::RULES.iter().copied())
         .chain(evidence::RULES.iter().copied())
         .chain(RULES.iter().copied())
@@ -86,6 +87,8 @@ pub struct Examinee<'a> {
     /// How many different TBSCertificates, less poison and SCT list, carry its issuer key and serial, itself included;
     /// `None` when its issuer's key is not known.
     pub siblings: Option<u64>,
+    /// Some of the certificates and precertificates among these others.
+    pub others: &'a [(Form, Vec<u8>)],
     /// What the CA's record says.
     pub lookup: &'a Lookup,
 }
@@ -124,8 +127,16 @@ pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> V
         verdicts.push((lint::is_ca_rule(), inventory(certificate, policy.watchlist)));
     }
     let issued = issued(certificate, examinee.lookup, examinee.first_logged_at);
+    let issuer = policy.watchlist.by_key(&examinee.issuer_key_hash).and_then(|issuer| issuer.certificate.as_ref());
+    if examinee.remark == watch::DELEGATED {
+        verdicts.push(lint::pair::delegated(issued));
+    }
+    verdicts.extend(pairs(&read, examinee.others, issued));
     for certificate in read.iter().flatten() {
         verdicts.extend(lint::run(certificate, issued, policy.tables));
+        if let Some(issuer) = issuer.filter(|_| examinee.standing == Standing::Ours) {
+            verdicts.extend(lint::issuer::run(certificate, issuer, issued));
+        }
         if examinee.standing == Standing::Ours {
             let profile = policy.terms.profiles.get(&examinee.issuer_key_hash);
             let judged = profile.map(|profile| lint::profile::run(certificate, issued, policy.tables, profile));
@@ -241,8 +252,26 @@ fn serial_unique(
     Verdict::Fail(vec![SERIAL_UNIQUE.finding(subject, detail)])
 }
 
+/// Every certificate against every precertificate of its serial number.
+fn pairs(
+    read: &[Result<Certificate, ParseError>],
+    others: &[(Form, Vec<u8>)],
+    issued: Issued,
+) -> Vec<(&'static RuleInfo, Verdict)> {
+    let others = others.iter().filter_map(|(form, der)| parse(*form, der).ok());
+    let all: Vec<Certificate> = read.iter().flatten().cloned().chain(others).collect();
+    // A TBSCertificate alone is what a log keeps of a precertificate.
+    let (finals, precertificates): (Vec<_>, Vec<_>) =
+        all.iter().partition(|form| !form.is_precertificate() && !form.is_tbs_only());
+    let pairs = finals.iter().flat_map(|fin| precertificates.iter().map(move |pre| (pre, fin)));
+    pairs.map(|(pre, fin)| lint::pair::matches(pre, fin, issued)).collect()
+}
+
 fn entry(examinee: &Examinee<'_>) -> Verdict {
-    if examinee.remark.is_empty() || examinee.ders.iter().any(|(form, _)| *form == Form::Certificate) {
+    if examinee.remark.is_empty()
+        || examinee.remark == watch::DELEGATED
+        || examinee.ders.iter().any(|(form, _)| *form == Form::Certificate)
+    {
         return Verdict::Pass;
     }
     let mut finding = ENTRY_MATCH.finding("precertificate", examinee.remark);

@@ -8,11 +8,16 @@ mod attributes;
 #[cfg(test)]
 #[path = "../../tests/support/certgen.rs"]
 pub(crate) mod certgen;
+pub mod ends;
 mod factors;
 pub mod ip_registry;
+pub mod issuer;
+pub mod key_list;
+pub mod pair;
 pub mod policy;
 pub mod profile;
 mod rules;
+mod subject;
 pub mod suffix;
 #[cfg(test)]
 mod tests;
@@ -20,11 +25,15 @@ pub mod tld;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::cert::{Certificate, DnsName, GeneralName, oid};
-use crate::clock::{HOUR, Timestamp};
+use crate::clock::Timestamp;
 use crate::finding::{Finding, Issued, RevocationClock, RuleInfo, Severity, Verdict, escape};
+pub use key_list::KeyLists;
 pub use rules::RULES;
+use subject::Decoded;
+pub use subject::Subject;
 pub use suffix::SuffixList;
 pub use tld::TldTable;
 
@@ -32,8 +41,6 @@ pub use tld::TldTable;
 const MAX_FINDINGS: usize = 200;
 /// Most defects that one finding lists.
 const MAX_LISTED: usize = 8;
-/// id-kp-OCSPSigning, 1.3.6.1.5.5.7.3.9.
-const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
 
 /// The dated facts that rules read.
 #[derive(Clone, Debug)]
@@ -42,44 +49,14 @@ pub struct Tables {
     pub tlds: TldTable,
     /// Registry-controlled suffixes.
     pub suffixes: SuffixList,
+    /// Keys that must not be certified; shared, since there may be millions.
+    pub keys: Arc<KeyLists>,
 }
 
 impl Tables {
-    /// The tables that are built in.
+    /// The tables that are built in; no key is listed in them.
     pub fn embedded() -> Tables {
-        Tables { tlds: TldTable::embedded(), suffixes: SuffixList::Embedded }
-    }
-}
-
-/// What a rule judges: a certificate as issued at a moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
-    /// The certificate or precertificate.
-    pub cert: &'a Certificate,
-    /// The dated facts.
-    pub tables: &'a Tables,
-    /// The moment of issuance that is assumed.
-    pub moment: Timestamp,
-    /// What the CA allows; only the rules of a profile look at it.
-    pub profile: Option<&'a profile::Profile>,
-}
-
-impl Subject<'_> {
-    /// Whether the profile of BR 7.1.2.7 (Subscriber Certificate) applies: not to a CA certificate (7.1.2.1 to
-    /// 7.1.2.6) nor to an OCSP Responder Certificate (7.1.2.8). Whoever names a server in the subjectAltName is
-    /// judged as a subscriber even when cA says TRUE: that defect must not hide the others.
-    pub fn is_subscriber(&self) -> bool {
-        let responder = || self.cert.extended_key_usages().is_some_and(|u| u.len() == 1 && u[0] == OCSP_SIGNING);
-        !self.cert.identifiers().is_empty() || !(self.cert.is_ca() || responder())
-    }
-    /// Length of the validity in seconds, both ends included (RFC 5280 4.1.2.5, BR 6.3.2).
-    pub fn inclusive_seconds(&self) -> Option<i64> {
-        let (start, end) = (self.cert.not_before()?.seconds(), self.cert.not_after()?.seconds());
-        Some(end.saturating_sub(start).saturating_add(1))
-    }
-    /// The well-formed dNSNames.
-    pub fn dns_names(&self) -> Vec<DnsName> {
-        self.cert.dns_names()
+        Tables { tlds: TldTable::embedded(), suffixes: SuffixList::Embedded, keys: Arc::default() }
     }
 }
 
@@ -112,7 +89,8 @@ fn no_dates(_: &Subject<'_>, _: &Finding) -> Vec<Timestamp> {
 
 /// Judges a certificate by all rules, in the order of [`RULES`].
 pub fn run(cert: &Certificate, issued: Issued, tables: &Tables) -> Vec<(&'static RuleInfo, Verdict)> {
-    RULES.iter().map(|rule| (&rule.info, judge(rule, cert, issued, tables, None))).collect()
+    let decoded = Decoded::new(cert);
+    RULES.iter().map(|rule| (&rule.info, judge(rule, &decoded, issued, tables, None))).collect()
 }
 
 /// All findings of [`run`], worst first.
@@ -132,6 +110,11 @@ pub fn is_ca_rule() -> &'static RuleInfo {
     &rules::cert_is_ca::RULE.info
 }
 
+/// The rule about the poison of a precertificate.
+pub fn poison_rule() -> &'static RuleInfo {
+    &rules::pre_poison::RULE.info
+}
+
 /// The rule about bytes that cannot be read.
 pub fn unparsable_rule() -> &'static RuleInfo {
     &rules::cert_unparsable::RULE.info
@@ -143,36 +126,18 @@ pub fn unparsable(error: &dyn std::fmt::Display) -> Finding {
     rules::cert_unparsable::RULE.info.finding("certificate", escape(error.to_string().as_bytes(), 500))
 }
 
-fn judge(
+fn judge<'a>(
     rule: &Rule,
-    cert: &Certificate,
+    decoded: &'a Decoded<'a>,
     issued: Issued,
-    tables: &Tables,
-    profile: Option<&profile::Profile>,
+    tables: &'a Tables,
+    profile: Option<&'a profile::Profile>,
 ) -> Verdict {
-    // A certificate whose notBefore lies after its log entry gives an interval that is the wrong way round.
-    let (first, last) = (issued.earliest.min(issued.latest), issued.earliest.max(issued.latest));
-    let at = |moment| Subject { cert, tables, moment, profile };
-    let early = guarded(rule, &at(first));
-    if first == last {
-        return Verdict::from_findings(early.into_iter().map(|f| certain(rule, &at(first), &at(last), f)).collect());
-    }
-    let late = guarded(rule, &at(last));
-    let mut found = Vec::new();
-    for finding in &late {
-        found.push(match early.iter().find(|other| other.subject == finding.subject) {
-            Some(other) => {
-                let mut finding = finding.clone();
-                finding.severity = finding.severity.max(other.severity);
-                certain(rule, &at(first), &at(last), finding)
-            }
-            None => uncertain(rule, &at(first), &at(last), finding.clone(), true),
-        });
-    }
-    for finding in early.into_iter().filter(|f| late.iter().all(|other| other.subject != f.subject)) {
-        found.push(uncertain(rule, &at(first), &at(last), finding, false));
-    }
-    Verdict::from_findings(found)
+    let at = |moment| Subject { cert: decoded.cert, decoded, tables, moment, profile };
+    let last = ends::ordered(issued).1;
+    let steps =
+        |finding: &Finding| catch_unwind(AssertUnwindSafe(|| (rule.dates)(&at(last), finding))).unwrap_or_default();
+    ends::judge(&rule.info, issued, |moment| guarded(rule, &at(moment)), steps)
 }
 
 /// What the rule finds at one moment; a panic of the rule is a finding of its own and the other rules still run.
@@ -200,50 +165,6 @@ fn distinct_subjects(rule: &Rule, mut found: Vec<Finding>) -> Vec<Finding> {
         found.push(rule.info.finding("all other names", format!("breaks the rule in {more} more places")));
     }
     found
-}
-
-/// All dates on which the answer may change.
-fn dates(rule: &Rule, subject: &Subject<'_>, finding: &Finding) -> Vec<Timestamp> {
-    let table = catch_unwind(AssertUnwindSafe(|| (rule.dates)(subject, finding))).unwrap_or_default();
-    let mut all: Vec<Timestamp> = rule.info.since.into_iter().chain(rule.info.until).chain(table).collect();
-    all.sort();
-    all.dedup();
-    all
-}
-
-/// A finding that holds at both ends; near a date it says so, because notBefore and signing may differ by 48 hours
-/// (BR 7.1.2.7) and the other side of the date would be judged otherwise.
-fn certain(rule: &Rule, first: &Subject<'_>, last: &Subject<'_>, mut finding: Finding) -> Finding {
-    let near = |date: &Timestamp| {
-        let distance = |moment: Timestamp| moment.since(*date).millis().unsigned_abs();
-        distance(first.moment).min(distance(last.moment)) <= 48 * HOUR.millis().unsigned_abs()
-    };
-    if let Some(date) = dates(rule, last, &finding).iter().find(|date| near(date)) {
-        finding.detail.push_str(&format!("; issued within 48 h of {}, a date of this rule", date.day()));
-    }
-    finding
-}
-
-/// A finding that holds at one end only.
-fn uncertain(rule: &Rule, first: &Subject<'_>, last: &Subject<'_>, mut finding: Finding, late: bool) -> Finding {
-    finding.severity = finding.severity.max(Severity::Review);
-    let deciding = dates(rule, last, &finding).into_iter().filter(|d| first.moment < *d && *d <= last.moment);
-    let days: Vec<String> = deciding.map(Timestamp::day).collect();
-    let side = if late { "on or after" } else { "before" };
-    finding.detail.push_str(&match days.as_slice() {
-        [] => format!("; only if issued {} rather than {}", at_end(first, last, late), at_end(first, last, !late)),
-        days => format!(
-            "; only if issued {side} {}: issuance is known to lie between {} and {}",
-            days.join(" or "),
-            first.moment,
-            last.moment
-        ),
-    });
-    finding
-}
-
-fn at_end(first: &Subject<'_>, last: &Subject<'_>, late: bool) -> Timestamp {
-    if late { last.moment } else { first.moment }
 }
 
 /// A name for judging its right end: without `*.` and without one root dot, which have rules of their own.
@@ -276,13 +197,6 @@ fn rests_on(list: &str, as_of: Timestamp, moment: Timestamp) -> String {
         }
         _ => format!("by the {list} of {day}"),
     }
-}
-
-/// The dNSNames once each, as found.
-fn distinct(mut names: Vec<DnsName>) -> Vec<DnsName> {
-    names.sort();
-    names.dedup();
-    names
 }
 
 /// One finding that lists all that is wrong with one thing; none when nothing is.

@@ -2,6 +2,7 @@
 
 use crate::cert::extensions::policies;
 use crate::cert::{Certificate, oid};
+use crate::lint::Subject;
 
 /// A kind of validation, asserted by a policy identifier under 2.23.140.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +38,13 @@ pub fn asserted(cert: &Certificate) -> Vec<Validation> {
 }
 
 /// Whether it asserts EV.
-pub fn is_extended(cert: &Certificate) -> bool {
-    asserted(cert).contains(&Validation::Extended)
+pub fn is_extended(subject: &Subject<'_>) -> bool {
+    subject.validations().contains(&Validation::Extended)
 }
 
 /// The one validation that it asserts; `None` when it asserts none or several, which `ext.cp` reports.
-pub fn validation(cert: &Certificate) -> Option<Validation> {
-    let all = asserted(cert);
+pub fn validation(subject: &Subject<'_>) -> Option<Validation> {
+    let all = subject.validations();
     let first = *all.first()?;
     all.iter().all(|other| *other == first).then_some(first)
 }

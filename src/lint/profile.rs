@@ -13,7 +13,7 @@ pub use rules::RULES;
 use crate::cert::{Certificate, DnsName};
 use crate::clock::Timestamp;
 use crate::finding::{Issued, RuleInfo, Severity, Verdict};
-use crate::lint::{Tables, judge};
+use crate::lint::{Decoded, Tables, judge};
 
 /// What the certificates of one issuer may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,8 +125,9 @@ pub fn run(
     profile: &Profile,
 ) -> Vec<(&'static RuleInfo, Verdict)> {
     let concerned = |id: &str| profile.constraints.iter().any(|constraint| constraint.demand.rule() == id);
+    let decoded = Decoded::new(cert);
     let rules = RULES.iter().filter(|rule| concerned(rule.info.id));
-    rules.map(|rule| (&rule.info, judge(rule, cert, issued, tables, Some(profile)))).collect()
+    rules.map(|rule| (&rule.info, judge(rule, &decoded, issued, tables, Some(profile)))).collect()
 }
 
 /// Whether a name is `zone` or below it; a wildcard is what its FQDN portion is.

@@ -73,5 +73,7 @@ pub static TABLE: &[MetricInfo] = &[
     row("ctwarden_config_last_reload_successful", Kind::Gauge, &[], "1 when the configuration could be used the last time it was read, 0 when the old one stayed in force."),
     row("ctwarden_config_last_reload_success_timestamp_seconds", Kind::Time, &[], "When the configuration in force was read again; 0: not since the start."),
     row("ctwarden_input_timestamp_seconds", Kind::Time, &["input"], "The age of the copy in use: the date that the input itself states, otherwise when it was read; 0: not loaded."),
+    row("ctwarden_listed_keys", Kind::Gauge, &["list"], "Keys on the lists that the CA feeds: weak, compromised."),
+    row("ctwarden_listed_keys_timestamp_seconds", Kind::Time, &[], "When the newest of these files was last changed; 0: there is none."),
     row("ctwarden_input_refresh_failures_total", Kind::Counter, &["input"], "Refreshes of an input that failed; the last good copy stays in use."),
 ];

@@ -147,6 +147,7 @@ impl Grounds {
             ders: &ders,
             first_logged_at: logged_at(hit),
             siblings: issuer_known.then_some(hit.siblings),
+            others: &hit.others,
             lookup,
         };
         let policy = Policy {

@@ -10,6 +10,7 @@ pub struct Spec {
     not_before: Vec<u8>,
     not_after: Vec<u8>,
     names: Vec<u8>,
+    issuer: Vec<u8>,
     subject: Vec<Vec<u8>>,
     eku: Option<(bool, Vec<Vec<u8>>)>,
     /// What every certificate has besides names and usages: OID, critical, value.
@@ -121,6 +122,7 @@ impl Spec {
             not_before: time(not_before),
             not_after: time(not_after),
             names: Vec::new(),
+            issuer: tlv(0x30, &[rdn(6, 19, b"ES"), rdn(10, 12, b"ctwarden test CA")].concat()),
             subject: Vec::new(),
             eku: Some((false, vec![SERVER_AUTH.to_vec()])),
             profile: vec![
@@ -259,6 +261,11 @@ impl Spec {
         self.san_extension = SanExtension::Followed(octets.to_vec());
         self
     }
+    /// The issuer Name as given.
+    pub fn issuer(mut self, der: &[u8]) -> Spec {
+        self.issuer = der.to_vec();
+        self
+    }
     /// The version field as given.
     pub fn version(mut self, der: &[u8]) -> Spec {
         self.version = der.to_vec();
@@ -282,8 +289,12 @@ impl Spec {
 
     /// The certificate.
     pub fn der(&self) -> Vec<u8> {
-        let signature = tlv(0x30, &[tlv(2, &[0x11; 32]), tlv(2, &[0x22; 32])].concat());
-        let bits = tlv(3, &[&[0][..], &signature].concat());
+        self.signed(&tlv(0x30, &[tlv(2, &[0x11; 32]), tlv(2, &[0x22; 32])].concat()))
+    }
+
+    /// The certificate with this signature.
+    pub fn signed(&self, signature: &[u8]) -> Vec<u8> {
+        let bits = tlv(3, &[&[0][..], signature].concat());
         let mut der = tlv(0x30, &[&self.tbs()[..], &self.algorithms[1], &bits].concat());
         der.extend_from_slice(&self.trailing);
         der
@@ -291,11 +302,10 @@ impl Spec {
 
     /// The TBSCertificate.
     pub fn tbs(&self) -> Vec<u8> {
-        let issuer = tlv(0x30, &[rdn(6, 19, b"ES"), rdn(10, 12, b"ctwarden test CA")].concat());
         let mut content = self.version.clone();
         content.extend_from_slice(&self.serial);
         content.extend_from_slice(&self.algorithms[0]);
-        content.extend(issuer);
+        content.extend_from_slice(&self.issuer);
         content.extend(tlv(0x30, &[&self.not_before[..], &self.not_after].concat()));
         content.extend(tlv(0x30, &self.subject.concat()));
         content.extend_from_slice(&self.spki);

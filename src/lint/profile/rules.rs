@@ -1,5 +1,7 @@
 //! The rules of a profile: one row each, and for each kind of demand the places in which a certificate breaks it.
 
+use std::collections::BTreeSet;
+
 use crate::cert::der::dotted;
 use crate::cert::extensions::policies;
 use crate::cert::key::{PublicKey, bit_length};
@@ -8,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::finding::{Citation, Document, Finding, Needs, RevocationClock, RuleInfo, Severity, escape};
 use crate::lint::attributes::kind;
 use crate::lint::profile::{Demand, Key, NameList, is_under};
-use crate::lint::{Rule, Scope, Subject, distinct};
+use crate::lint::{Rule, Scope, Subject};
 
 /// Every rule of a profile.
 pub static RULES: &[Rule] = &[
@@ -156,31 +158,30 @@ fn other_usages(subject: &Subject<'_>, usages: &[String]) -> Places {
 }
 
 fn other_fields(subject: &Subject<'_>, fields: &[String]) -> Places {
-    let attributes = subject.cert.subject_attributes();
+    let attributes = subject.attributes();
     let known = |a: &&crate::cert::name::Attribute<'_>| lists(fields, &a.name()) || lists(fields, &dotted(a.oid));
     let other = attributes.iter().filter(|attribute| !known(attribute));
     other.map(|a| (a.shown(), "is an attribute that the profile does not have".to_string())).collect()
 }
 
 fn outside(subject: &Subject<'_>, suffixes: &[String]) -> Places {
-    let names = distinct(subject.dns_names()).into_iter();
+    let names = subject.dns_names().iter();
     let outside = names.filter(|name| !suffixes.iter().any(|suffix| is_under(name, suffix)));
     outside.map(|name| (name.text(), format!("is under none of {}", suffixes.join(", ")))).collect()
 }
 
 fn other_countries(subject: &Subject<'_>, countries: &[String]) -> Places {
-    let attributes = subject.cert.subject_attributes();
+    let attributes = subject.attributes();
     let of_country = attributes.iter().filter(|attribute| attribute.oid == kind::C);
     let other = of_country.filter(|a| !a.text().is_some_and(|country| lists(countries, &country)));
     other.map(|a| (a.shown(), format!("the country is none of {}", countries.join(", ")))).collect()
 }
 
 fn forbidden(subject: &Subject<'_>, list: &NameList) -> Places {
-    let mut names = subject.dns_names();
-    let common = subject.cert.common_names().into_iter();
-    names.extend(common.map(|cn| DnsName(cn.text().map_or(cn.value.clone(), String::into_bytes))));
-    let lower = names.iter().map(DnsName::lower).collect();
-    let found = distinct(lower).into_iter().filter_map(|name| {
+    let common = subject.common_names().iter();
+    let common = common.map(|cn| DnsName(cn.text().map_or(cn.value.clone(), String::into_bytes)).lower());
+    let names: BTreeSet<DnsName> = subject.dns_names().iter().map(DnsName::lower).chain(common).collect();
+    let found = names.into_iter().filter_map(|name| {
         let entry = list.forbids(&name)?;
         Some((escape(name.bytes(), 300), format!("`{entry}` is on the list of names that are never certified")))
     });

@@ -1,9 +1,10 @@
-//! BR 7.1.3.2.1: no Subscriber Certificate is signed with SHA-1 since 2016-01-01.
+//! BR 7.1.3.2.1: no Subscriber Certificate is signed with SHA-1 since 2016-01-01, and nothing else (CA certificates, OCSP
+//! responders) since 2026-09-15.
 
 use crate::cert::der::single;
-use crate::clock::date;
+use crate::clock::{Timestamp, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -17,10 +18,13 @@ pub static RULE: Rule = Rule {
         until: None,
         needs: Needs::Certificate,
     },
-    scope: Scope::Subscriber,
+    scope: Scope::Every,
     check,
-    dates: no_dates,
+    dates: |subject, _| if subject.is_subscriber() { Vec::new() } else { vec![ALL] },
 };
+
+/// From here on it binds every certificate.
+const ALL: Timestamp = date(2026, 9, 15);
 
 /// sha1WithRSAEncryption, ecdsa-with-SHA1, dsa-with-SHA1, and the older OIW name of the first.
 const SHA1: [&[u8]; 4] = [
@@ -33,6 +37,9 @@ const SHA1: [&[u8]; 4] = [
 const PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
+    if subject.moment < ALL && !subject.is_subscriber() {
+        return Vec::new();
+    }
     let cert = subject.cert;
     let outer = cert.signature().map(|(algorithm, _)| algorithm);
     if is_sha1(cert.inner_algorithm()) || outer.is_some_and(is_sha1) {

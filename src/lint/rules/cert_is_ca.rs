@@ -23,7 +23,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    if subject.cert.is_ca() && !subject.cert.identifiers().is_empty() {
+    if subject.cert.is_ca() && !subject.identifiers().is_empty() {
         return vec![RULE.info.finding("basicConstraints", "says cA TRUE in a certificate that names servers")];
     }
     Vec::new()

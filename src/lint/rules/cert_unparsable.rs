@@ -31,7 +31,7 @@ const SHOWN: usize = 4;
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let mut defects = subject.cert.defects().to_vec();
-    defects.extend(refusal(subject));
+    defects.extend(subject.refusal(|| refusal(subject)).cloned());
     defects.dedup();
     if defects.is_empty() {
         return Vec::new();

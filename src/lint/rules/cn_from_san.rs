@@ -32,13 +32,16 @@ const EXACT: Timestamp = date(2021, 8, 25);
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let exact = subject.moment >= EXACT;
-    let names = subject.cert.common_names();
-    let copies = Copies::of(&subject.cert.identifiers());
+    let names = subject.common_names();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let copies = Copies::of(subject.identifiers());
     let mut found = Vec::new();
     if exact && names.len() > 1 {
         found.push(RULE.info.finding("commonName", format!("there are {} commonNames, one is allowed", names.len())));
     }
-    for name in &names {
+    for name in names {
         let Some(text) = name.text() else {
             found.push(RULE.info.finding(name.shown(), "its octets are not of the string type that it claims"));
             continue;

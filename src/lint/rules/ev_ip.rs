@@ -23,10 +23,10 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    if !is_extended(subject.cert) {
+    if !is_extended(subject) {
         return Vec::new();
     }
-    let identifiers = subject.cert.identifiers();
+    let identifiers = subject.identifiers();
     let addresses = identifiers.iter().filter(|identifier| matches!(identifier, Identifier::Ip(_)));
     addresses.map(|address| RULE.info.finding(address.text(), "is an address in an EV certificate")).collect()
 }

@@ -2,6 +2,7 @@
 //! keyEncipherment (MAY) and dataEncipherment (NOT RECOMMENDED), at least one; with an ECC key digitalSignature (MUST)
 //! and keyAgreement (NOT RECOMMENDED); all others MUST NOT.
 
+use crate::cert::der::single;
 use crate::cert::extensions::key_usage;
 use crate::cert::{PublicKey, oid};
 use crate::clock::date;
@@ -57,7 +58,10 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             wrong.push("cannot be read".to_string());
             continue;
         };
-        let (permitted, discouraged) = match subject.cert.public_key() {
+        if !is_shortest(&extension.value) {
+            wrong.push("is encoded with trailing zero bits".to_string());
+        }
+        let (permitted, discouraged) = match subject.public_key() {
             PublicKey::Rsa { .. } => {
                 if bits & RSA.0 == 0 {
                     wrong.push("asserts nothing that an RSA key may do".to_string());
@@ -87,4 +91,14 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let unwise = unwise.into_iter().map(|detail| warning(&RULE.info, "recommended keyUsage", detail));
     found.extend(unwise.take(1));
     found
+}
+
+/// X.690 11.2.2: "Where ITU-T Rec. X.680, 22.7, applies, the bitstring shall have all trailing 0 bits removed before it is
+/// encoded."
+fn is_shortest(value: &[u8]) -> bool {
+    match single(value).map(|(bits, _)| bits.content) {
+        Some([0]) => true,
+        Some([unused @ 0..=7, .., last]) => last.trailing_zeros() == u32::from(*unused),
+        _ => false,
+    }
 }

@@ -23,8 +23,8 @@ pub static RULE: Rule = Rule {
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    for identifier in subject.cert.identifiers() {
-        if let Identifier::Ip(octets) = &identifier
+    for identifier in subject.identifiers() {
+        if let Identifier::Ip(octets) = identifier
             && !matches!(octets.len(), 4 | 16)
         {
             found.push(RULE.info.finding(identifier.text(), format!("has {} octets instead of 4 or 16", octets.len())));

@@ -32,8 +32,8 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let mut found = Vec::new();
-    for identifier in subject.cert.identifiers() {
-        let Identifier::Ip(octets) = &identifier else { continue };
+    for identifier in subject.identifiers() {
+        let Identifier::Ip(octets) = identifier else { continue };
         let Some(block) = address(octets).and_then(reserved) else { continue };
         let mut finding = RULE.info.finding(identifier.text(), format!("is in {} ({})", block.prefix, block.name));
         if block.reach != Reach::NotGlobal {

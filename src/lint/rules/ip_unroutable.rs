@@ -43,8 +43,8 @@ const ALLOCATED: [(u32, u32); 11] = [
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    for identifier in subject.cert.identifiers() {
-        let Identifier::Ip(octets) = &identifier else { continue };
+    for identifier in subject.identifiers() {
+        let Identifier::Ip(octets) = identifier else { continue };
         let Some(address) = address(octets) else { continue };
         // What a special-purpose registry knows is ip.reserved's.
         if reserved(address).is_some() {

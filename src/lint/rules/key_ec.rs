@@ -32,10 +32,10 @@ const DSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1];
 const FIELD: &str = "subjectPublicKey";
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let detail = match subject.cert.public_key() {
+    let detail = match subject.public_key() {
         PublicKey::Ec { curve, point } => match Curve::of_oid(curve) {
             None => format!("is on the curve {}, which is not permitted", dotted(curve)),
-            Some(known) if !known.has_point(point) => format!("is not a point of {known:?}"),
+            Some(known) if !subject.has_point(known, point) => format!("is not a point of {known:?}"),
             Some(_) => return Vec::new(),
         },
         PublicKey::Other(DSA) if subject.moment < NO_DSA => return Vec::new(),

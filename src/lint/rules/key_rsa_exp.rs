@@ -23,7 +23,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let PublicKey::Rsa { exponent, .. } = subject.cert.public_key() else { return Vec::new() };
+    let PublicKey::Rsa { exponent, .. } = subject.public_key() else { return Vec::new() };
     let detail = match exponent {
         [] | [1] => "is less than 3",
         [.., last] if last % 2 == 0 => "is even",

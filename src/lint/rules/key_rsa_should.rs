@@ -5,7 +5,7 @@ use crate::cert::PublicKey;
 use crate::cert::key::bit_length;
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, factors, no_dates};
+use crate::lint::{Rule, Scope, Subject, no_dates};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -25,7 +25,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let PublicKey::Rsa { modulus, exponent } = subject.cert.public_key() else { return Vec::new() };
+    let PublicKey::Rsa { modulus, exponent } = subject.public_key() else { return Vec::new() };
     let mut found = Vec::new();
     // What is below 3 or even is key.rsa_exp's.
     let odd = exponent.last().is_some_and(|last| last % 2 == 1);
@@ -36,9 +36,9 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     }
     let detail = match modulus.last() {
         Some(last) if last % 2 == 0 => Some("is even".to_string()),
-        _ => match factors::small_factor(modulus) {
+        _ => match subject.rsa_facts(modulus).small_factor {
             Some(factor) => Some(format!("is divisible by {factor}")),
-            None => factors::power(modulus).map(|exponent| format!("is a number to the power of {exponent}")),
+            None => subject.rsa_facts(modulus).power.map(|exponent| format!("is a number to the power of {exponent}")),
         },
     };
     found.extend(detail.map(|detail| RULE.info.finding("RSA modulus", detail)));

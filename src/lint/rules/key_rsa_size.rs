@@ -24,7 +24,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    match subject.cert.public_key() {
+    match subject.public_key() {
         PublicKey::Rsa { modulus, .. } if bit_length(modulus) < 2048 => {
             vec![RULE.info.finding("RSA modulus", format!("has {} bits", bit_length(modulus)))]
         }

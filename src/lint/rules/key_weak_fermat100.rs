@@ -4,7 +4,7 @@
 use crate::cert::PublicKey;
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, factors, no_dates};
+use crate::lint::{Rule, Scope, Subject, no_dates};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -23,11 +23,9 @@ pub static RULE: Rule = Rule {
     dates: no_dates,
 };
 
-const ROUNDS: u32 = 100;
-
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let PublicKey::Rsa { modulus, .. } = subject.cert.public_key() else { return Vec::new() };
-    let round = factors::fermat(modulus, ROUNDS);
+    let PublicKey::Rsa { modulus, .. } = subject.public_key() else { return Vec::new() };
+    let round = subject.rsa_facts(modulus).fermat;
     let detail = round.map(|round| format!("is factored in round {} of Fermat's method", round + 1));
     detail.map(|detail| RULE.info.finding("RSA modulus", detail)).into_iter().collect()
 }

@@ -5,7 +5,7 @@
 use crate::cert::PublicKey;
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, factors, no_dates};
+use crate::lint::{Rule, Scope, Subject, no_dates};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -25,8 +25,8 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    match subject.cert.public_key() {
-        PublicKey::Rsa { modulus, .. } if factors::is_roca(modulus) => {
+    match subject.public_key() {
+        PublicKey::Rsa { modulus, .. } if subject.rsa_facts(modulus).roca => {
             vec![RULE.info.finding("RSA modulus", "has the fingerprint of ROCA: its private key can be computed")]
         }
         _ => Vec::new(),

@@ -2,16 +2,17 @@
 
 mod alg_outer_inner;
 mod alg_sha1;
-mod alg_sig;
+pub(super) mod alg_sig;
 mod alg_spki;
 pub(super) mod cert_is_ca;
 mod cert_unique_id;
 pub(super) mod cert_unparsable;
 mod cert_version;
 mod cn_from_san;
+mod cn_present;
 mod ev_ip;
 mod ext_aia;
-mod ext_aki;
+pub(super) mod ext_aki;
 mod ext_bc;
 mod ext_cp;
 mod ext_crldp;
@@ -24,11 +25,13 @@ mod ext_ski;
 mod ip_length;
 mod ip_reserved;
 mod ip_unroutable;
+mod key_compromised;
 mod key_ec;
 mod key_rsa_div8;
 mod key_rsa_exp;
 mod key_rsa_should;
 mod key_rsa_size;
+mod key_weak_debian;
 mod key_weak_fermat100;
 mod key_weak_roca;
 mod name_ascii;
@@ -47,13 +50,14 @@ mod name_underscore;
 mod onion_ev;
 mod onion_form;
 mod pre_no_sct;
-mod pre_poison;
+pub(super) mod pre_poison;
 mod san_critical;
 mod san_der;
 mod san_dup;
 mod san_present;
 mod san_types;
 mod serial_range;
+mod subj_country;
 mod subj_dup;
 mod subj_dv;
 mod subj_enc;
@@ -108,6 +112,7 @@ pub static RULES: &[&Rule] = &[
     &san_critical::RULE,
     &san_dup::RULE,
     &cn_from_san::RULE,
+    &cn_present::RULE,
     &val_max::RULE,
     &val_should::RULE,
     &val_form::RULE,
@@ -120,8 +125,10 @@ pub static RULES: &[&Rule] = &[
     &key_rsa_exp::RULE,
     &key_rsa_should::RULE,
     &key_ec::RULE,
+    &key_weak_debian::RULE,
     &key_weak_roca::RULE,
     &key_weak_fermat100::RULE,
+    &key_compromised::RULE,
     &alg_spki::RULE,
     &alg_sig::RULE,
     &alg_sha1::RULE,
@@ -146,5 +153,6 @@ pub static RULES: &[&Rule] = &[
     &subj_dup::RULE,
     &subj_enc::RULE,
     &subj_len::RULE,
+    &subj_country::RULE,
     &subj_meta::RULE,
 ];

@@ -2,7 +2,7 @@
 //! space. A NUL or a line end in a name is how programs are made to see another name than the CA validated.
 
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, rfc};
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates};
+use crate::lint::{Rule, Scope, Subject, no_dates};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -22,7 +22,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = distinct(subject.dns_names()).into_iter();
+    let names = subject.dns_names().iter();
     let found = names.filter_map(|name| {
         let octet = name.bytes().iter().find(|b| !b.is_ascii_graphic())?;
         Some(RULE.info.finding(name.text(), format!("contains the octet 0x{octet:02x}")))

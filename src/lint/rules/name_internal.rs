@@ -6,7 +6,7 @@ use crate::cert::DnsName;
 use crate::clock::{Timestamp, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape};
 use crate::lint::tld::TldState;
-use crate::lint::{Rule, Scope, Subject, distinct, is_ip_literal, rests_on, without_edges};
+use crate::lint::{Rule, Scope, Subject, is_ip_literal, rests_on, without_edges};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -34,8 +34,8 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if !in_force(subject) {
         return Vec::new();
     }
-    let names = distinct(subject.dns_names()).into_iter();
-    names.filter_map(|name| Some(why_internal(subject, &name)?.finding(&RULE.info, name.text(), subject))).collect()
+    let names = subject.dns_names().iter();
+    names.filter_map(|name| Some(why_internal(subject, name)?.finding(&RULE.info, name.text(), subject))).collect()
 }
 
 /// Whether Internal Names and Reserved IP Addresses were forbidden in this certificate: from 2015-11-01 always,

@@ -30,7 +30,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     }
     let names = subject.dns_names();
     let mut found = Vec::new();
-    for common_name in subject.cert.common_names() {
+    for common_name in subject.common_names() {
         let name = DnsName(common_name.text().map_or(common_name.value.clone(), String::into_bytes));
         if names.iter().any(|n| n.lower() == name.lower()) {
             continue;

@@ -1,7 +1,7 @@
 //! BR 7.1.2.7.12: a dNSName holds a domain name, an address belongs into an iPAddress.
 
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, distinct, is_ip_literal, no_dates, without_edges};
+use crate::lint::{Rule, Scope, Subject, is_ip_literal, no_dates, without_edges};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -21,6 +21,6 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = distinct(subject.dns_names()).into_iter().filter(|n| is_ip_literal(without_edges(n).bytes()));
+    let names = subject.dns_names().iter().filter(|n| is_ip_literal(without_edges(n).bytes()));
     names.map(|name| RULE.info.finding(name.text(), "is an IP address in a dNSName")).collect()
 }

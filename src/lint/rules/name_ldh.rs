@@ -4,7 +4,7 @@
 
 use crate::clock::{Timestamp, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape, rfc};
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates};
+use crate::lint::{Rule, Scope, Subject, no_dates};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -28,7 +28,7 @@ const LDH_IN_BR: Timestamp = date(2021, 8, 25);
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    for name in distinct(subject.dns_names()) {
+    for name in subject.dns_names() {
         if let Some(defect) = name.labels().find_map(defect) {
             let mut finding = RULE.info.finding(name.text(), defect);
             if subject.moment < LDH_IN_BR {

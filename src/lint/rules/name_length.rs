@@ -1,7 +1,7 @@
 //! RFC 1035 2.3.4: names have "255 octets or less" on the wire, which leaves 253 for the text without the root dot.
 
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, rfc};
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates};
+use crate::lint::{Rule, Scope, Subject, no_dates};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -24,7 +24,7 @@ pub static RULE: Rule = Rule {
 const MAX_OCTETS: usize = 253;
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = distinct(subject.dns_names()).into_iter().filter(|name| name.bytes().len() > MAX_OCTETS);
+    let names = subject.dns_names().iter().filter(|name| name.bytes().len() > MAX_OCTETS);
     let detail = |octets: usize| format!("has {octets} octets, {MAX_OCTETS} are allowed");
     names.map(|name| RULE.info.finding(name.text(), detail(name.bytes().len()))).collect()
 }

@@ -1,9 +1,10 @@
 //! BR 1.6.1: a P-Label is "A XN-Label that contains valid output of the Punycode algorithm (as defined in RFC 3492, Section 6.3)
 //! from the fifth and subsequent positions." Only output that encodes again to itself is output; IDNA is not asked for.
+//! Before 2021-10-01 RFC 3490 5: labels that begin with the ACE prefix and are no ACE labels "SHOULD NOT be allowed in DNS zones".
 
-use crate::clock::date;
-use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape};
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates};
+use crate::clock::{Timestamp, date};
+use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape, rfc};
+use crate::lint::{Rule, Scope, Subject, warning};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -13,20 +14,29 @@ pub static RULE: Rule = Rule {
         severity: Severity::Error,
         citation: br("7.1.2.7.12"),
         clock: RevocationClock::FiveDays(12),
-        since: Some(date(2021, 10, 1)),
+        since: None,
         until: None,
         needs: Needs::Certificate,
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: |_, _| vec![P_LABELS],
 };
 
+/// Ballot SC048: from here on the BR themselves demand it.
+const P_LABELS: Timestamp = date(2021, 10, 1);
+
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = distinct(subject.dns_names()).into_iter();
+    let names = subject.dns_names().iter();
     let found = names.filter_map(|name| {
         let label = name.labels().find(|label| is_xn(label) && !is_plabel(label))?;
-        Some(RULE.info.finding(name.text(), format!("its label `{}` is not valid Punycode output", escape(label, 63))))
+        let detail = format!("its label `{}` is not valid Punycode output", escape(label, 63));
+        if subject.moment >= P_LABELS {
+            return Some(RULE.info.finding(name.text(), detail));
+        }
+        let mut finding = warning(&RULE.info, &name.text(), detail);
+        finding.citation = rfc(3490, "5").to_string().into();
+        Some(finding)
     });
     found.collect()
 }

@@ -4,7 +4,7 @@
 
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, escape, rfc};
 use crate::lint::rules::name_plabel::decoded;
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates};
+use crate::lint::{Rule, Scope, Subject, no_dates};
 use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// The row of the rule table.
@@ -26,7 +26,7 @@ pub static RULE: Rule = Rule {
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let nfc = ComposingNormalizerBorrowed::new_nfc();
-    let names = distinct(subject.dns_names()).into_iter();
+    let names = subject.dns_names().iter();
     let found = names.filter_map(|name| {
         let label = name.labels().find(|label| decoded(label).is_some_and(|text| !nfc.is_normalized(&text)))?;
         Some(RULE.info.finding(name.text(), format!("its label `{}` is not in NFC when decoded", escape(label, 63))))

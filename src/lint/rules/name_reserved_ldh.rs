@@ -3,7 +3,7 @@
 
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape};
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates};
+use crate::lint::{Rule, Scope, Subject, no_dates};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -24,7 +24,7 @@ pub static RULE: Rule = Rule {
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let reserved = |label: &&[u8]| label.get(2..4) == Some(b"--") && !label[..2].eq_ignore_ascii_case(b"xn");
-    let names = distinct(subject.dns_names()).into_iter();
+    let names = subject.dns_names().iter();
     let found = names.filter_map(|name| {
         let label = escape(name.labels().find(reserved)?, 63);
         Some(RULE.info.finding(name.text(), format!("its label `{label}` is a Reserved LDH Label other than xn--")))

@@ -2,7 +2,7 @@
 
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates, without_edges};
+use crate::lint::{Rule, Scope, Subject, no_dates, without_edges};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -25,7 +25,7 @@ pub static RULE: Rule = Rule {
 const ZONES: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = distinct(subject.dns_names()).into_iter();
+    let names = subject.dns_names().iter();
     let reverse = names.filter(|name| ZONES.iter().any(|zone| without_edges(name).is_under(zone)));
     reverse.map(|name| RULE.info.finding(name.text(), "is in an IP reverse zone")).collect()
 }

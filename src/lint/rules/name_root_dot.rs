@@ -3,7 +3,7 @@
 
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates};
+use crate::lint::{Rule, Scope, Subject, no_dates};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -23,6 +23,6 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = distinct(subject.dns_names()).into_iter().filter(|name| name.bytes().ends_with(b"."));
+    let names = subject.dns_names().iter().filter(|name| name.bytes().ends_with(b"."));
     names.map(|name| RULE.info.finding(name.text(), "ends with the dot of the root zone")).collect()
 }

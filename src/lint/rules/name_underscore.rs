@@ -5,7 +5,7 @@
 use crate::cert::DnsName;
 use crate::clock::{Timestamp, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, distinct};
+use crate::lint::{Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -28,8 +28,8 @@ pub static RULE: Rule = Rule {
 const PERMISSION_ENDED: Timestamp = date(2019, 4, 1);
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = distinct(subject.dns_names()).into_iter().filter(|name| name.bytes().contains(&b'_'));
-    names.filter_map(|name| Some(RULE.info.finding(name.text(), why_forbidden(subject, &name)?))).collect()
+    let names = subject.dns_names().iter().filter(|name| name.bytes().contains(&b'_'));
+    names.filter_map(|name| Some(RULE.info.finding(name.text(), why_forbidden(subject, name)?))).collect()
 }
 
 fn why_forbidden(subject: &Subject<'_>, name: &DnsName) -> Option<&'static str> {

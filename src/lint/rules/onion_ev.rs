@@ -7,7 +7,7 @@ use crate::cert::oid;
 use crate::clock::date;
 use crate::finding::{Citation, Document, Finding, Needs, RevocationClock, RuleInfo, Severity};
 use crate::lint::policy::{Validation, is_extended};
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates, without_edges};
+use crate::lint::{Rule, Scope, Subject, no_dates, without_edges};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -27,13 +27,13 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    if is_extended(subject.cert) {
+    if is_extended(subject) {
         return Vec::new();
     }
     let stated = subject.cert.extension(oid::CERTIFICATE_POLICIES);
     let mut stated = stated.flat_map(|extension| policies(&extension.value).unwrap_or_default());
     let own = stated.any(|policy| Validation::of_policy(&policy.oid).is_none());
-    let names = distinct(subject.dns_names()).into_iter();
+    let names = subject.dns_names().iter();
     let onions = names.filter(|name| without_edges(name).is_under("onion"));
     let found = onions.map(|name| {
         let mut finding = RULE.info.finding(name.text(), "is an onion name in a certificate that is not EV");

@@ -4,7 +4,7 @@
 
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates, without_edges};
+use crate::lint::{Rule, Scope, Subject, no_dates, without_edges};
 use aws_lc_rs::digest::{SHA3_256, digest};
 
 /// The row of the rule table.
@@ -30,9 +30,9 @@ const VERSION: u8 = 3;
 const DIGITS: usize = 56;
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = distinct(subject.dns_names()).into_iter();
+    let names = subject.dns_names().iter();
     let found = names.filter_map(|name| {
-        let fqdn = without_edges(&name);
+        let fqdn = without_edges(name);
         let mut labels = fqdn.labels().rev();
         let onion = labels.next().is_some_and(|label| label.eq_ignore_ascii_case(b"onion"));
         let defect = defect(labels.next().filter(|_| onion)?)?;

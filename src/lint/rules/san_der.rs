@@ -23,11 +23,11 @@ pub static RULE: Rule = Rule {
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    let defects = subject.cert.general_name_defects();
+    let defects = subject.general_name_defects();
     if !defects.is_empty() {
         found.push(RULE.info.finding("subjectAltName", format!("is not exact DER: {}", defects.join("; "))));
     }
-    for name in subject.cert.general_names().iter().filter(|name| !name.is_well_formed()) {
+    for name in subject.general_names().iter().filter(|name| !name.is_well_formed()) {
         found.push(RULE.info.finding(name.text(), "is a GeneralName with the wrong tag class or constructed bit"));
     }
     found

@@ -25,10 +25,10 @@ pub static RULE: Rule = Rule {
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let mut seen = BTreeMap::new();
-    for identifier in subject.cert.identifiers() {
+    for identifier in subject.identifiers() {
         let key = match identifier {
             Identifier::Dns(name) => Identifier::Dns(name.lower()),
-            ip => ip,
+            ip => ip.clone(),
         };
         *seen.entry(key).or_insert(0u32) += 1;
     }

@@ -22,7 +22,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    if !subject.cert.identifiers().is_empty() {
+    if !subject.identifiers().is_empty() {
         return Vec::new();
     }
     let detail = if has_san(subject.cert) { "holds no dNSName and no iPAddress" } else { "is absent" };

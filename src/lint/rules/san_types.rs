@@ -23,7 +23,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = subject.cert.general_names().into_iter();
+    let names = subject.general_names().iter();
     let others = names.filter(|name| !(name.class == Class::Context && matches!(name.tag, 2 | 7)));
     others.map(|name| RULE.info.finding(name.text(), format!("is a {}", name.kind()))).collect()
 }

@@ -24,7 +24,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let attributes = subject.cert.subject_attributes();
+    let attributes = subject.attributes();
     let again = attributes.iter().enumerate().filter(|(at, attribute)| {
         let allowed = matches!(attribute.oid, kind::DC | kind::STREET | kind::CN);
         !allowed && attributes[..*at].iter().any(|other| other.oid == attribute.oid)

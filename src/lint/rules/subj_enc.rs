@@ -25,7 +25,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let attributes = subject.cert.subject_attributes();
+    let attributes = subject.attributes();
     let found = attributes.iter().filter_map(|attribute| {
         let form = form_of(attribute.oid)?;
         let text = attribute.text().filter(|text| attribute.tag != PRINTABLE || text.bytes().all(is_printable));

@@ -53,14 +53,14 @@ const REQUIRED: [&[&[u8]]; 6] = [
 const CATEGORIES: [&str; 4] = ["Private Organization", "Government Entity", "Business Entity", "Non-Commercial Entity"];
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    if validation(subject.cert) != Some(Validation::Extended) {
+    if validation(subject) != Some(Validation::Extended) {
         return Vec::new();
     }
-    let attributes = subject.cert.subject_attributes();
-    let mut found: Vec<Finding> = missing(&attributes, &REQUIRED)
+    let attributes = subject.attributes();
+    let mut found: Vec<Finding> = missing(attributes, &REQUIRED)
         .map(|name| RULE.info.finding(name, "is missing from the subject of an EV certificate"))
         .collect();
-    for attribute in &attributes {
+    for attribute in attributes {
         let category = attribute.oid == kind::BUSINESS_CATEGORY;
         if !PERMITTED.contains(&attribute.oid) {
             found.push(RULE.info.finding(attribute.shown(), "is forbidden in an EV certificate"));

@@ -25,11 +25,11 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    if validation(subject.cert) != Some(Validation::Individual) {
+    if validation(subject) != Some(Validation::Individual) {
         return Vec::new();
     }
-    let attributes = subject.cert.subject_attributes();
-    missing(&attributes, &[&[kind::C], &[kind::SN], &[kind::GN], &[kind::L, kind::ST]])
+    let attributes = subject.attributes();
+    missing(attributes, &[&[kind::C], &[kind::SN], &[kind::GN], &[kind::L, kind::ST]])
         .map(|name| RULE.info.finding(name, "is missing from the subject of an IV certificate"))
         .collect()
 }

@@ -24,7 +24,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let attributes = subject.cert.subject_attributes();
+    let attributes = subject.attributes();
     let found = attributes.iter().filter_map(|attribute| {
         let most = form_of(attribute.oid)?.most?;
         let length = attribute.text().map_or(attribute.value.len(), |text| text.chars().count());

@@ -26,7 +26,7 @@ pub static RULE: Rule = Rule {
 const ABSENT: [&str; 4] = ["n/a", "not applicable", "not available", "not provided"];
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let attributes = subject.cert.subject_attributes();
+    let attributes = subject.attributes();
     let found = attributes.iter().filter(|attribute| {
         attribute.text().is_some_and(|text| {
             let says_nothing = text.chars().all(|c| !c.is_alphanumeric());

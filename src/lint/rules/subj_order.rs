@@ -24,7 +24,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let attributes = subject.cert.subject_attributes();
+    let attributes = subject.attributes();
     let mut found: Vec<Finding> = attributes
         .iter()
         .filter(|attribute| !attribute.first_of_rdn)

@@ -27,7 +27,7 @@ pub static RULE: Rule = Rule {
 const PROFILE: Timestamp = date(2023, 9, 15);
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let attributes = subject.cert.subject_attributes();
+    let attributes = subject.attributes();
     let units = attributes.iter().filter(|attribute| attribute.oid == kind::OU);
     let found = units.map(|unit| {
         let mut finding = RULE.info.finding(unit.shown(), "is forbidden");

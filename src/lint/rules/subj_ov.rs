@@ -26,11 +26,11 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    if validation(subject.cert) != Some(Validation::Organization) {
+    if validation(subject) != Some(Validation::Organization) {
         return Vec::new();
     }
-    let attributes = subject.cert.subject_attributes();
-    let mut found: Vec<Finding> = missing(&attributes, &[&[kind::C], &[kind::O], &[kind::L, kind::ST]])
+    let attributes = subject.attributes();
+    let mut found: Vec<Finding> = missing(attributes, &[&[kind::C], &[kind::O], &[kind::L, kind::ST]])
         .map(|name| RULE.info.finding(name, "is missing from the subject of an OV certificate"))
         .collect();
     let forbidden = attributes.iter().filter(|attribute| matches!(attribute.oid, kind::SN | kind::GN));

@@ -2,7 +2,7 @@
 
 use crate::finding::{Citation, Document, Finding, Needs, RevocationClock, RuleInfo, Severity};
 use crate::lint::policy::is_extended;
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates, without_edges};
+use crate::lint::{Rule, Scope, Subject, no_dates, without_edges};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -22,10 +22,10 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    if !is_extended(subject.cert) {
+    if !is_extended(subject) {
         return Vec::new();
     }
-    let names = distinct(subject.dns_names()).into_iter();
+    let names = subject.dns_names().iter();
     let wild = names.filter(|name| name.is_wildcard() && !without_edges(name).is_under("onion"));
     wild.map(|name| RULE.info.finding(name.text(), "is a wildcard in an EV certificate")).collect()
 }

@@ -4,7 +4,7 @@
 use crate::cert::DnsName;
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates};
+use crate::lint::{Rule, Scope, Subject, no_dates};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -28,7 +28,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
         let fqdn = name.strip_wildcard();
         name.is_wildcard() && !fqdn.bytes().is_empty() && !fqdn.bytes().contains(&b'*')
     };
-    let names = distinct(subject.dns_names()).into_iter();
+    let names = subject.dns_names().iter();
     let bad = names.filter(|name| name.bytes().contains(&b'*') && !well_formed(name));
     bad.map(|name| RULE.info.finding(name.text(), "is not `*.` followed by a name without asterisks")).collect()
 }

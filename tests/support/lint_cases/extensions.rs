@@ -112,6 +112,7 @@ pub fn usages() -> Vec<Case> {
         case(R, "fail-rsa-data-encipherment", rsa(&[3, 2, 4, 0x90]), unwise),
         case(R, "fail-rsa-agreement", rsa(&[3, 2, 3, 0x88]), bad),
         case(R, "fail-rsa-nothing", rsa(&[3, 1, 0]), bad),
+        case(R, "fail-trailing-zero-bits", ecc(&[3, 2, 0, 0x80]), bad),
         case(R, "fail-not-critical", summer().with(KEY_USAGE, false, &[3, 2, 7, 0x80]), bad),
         case(R, "fail-absent", summer().without(KEY_USAGE), &["ext.ku warning keyUsage"]),
         case(R, "pass-non-repudiation-2023-09-14", before_profile().with(KEY_USAGE, true, &[3, 2, 6, 0xc0]), &[]),

@@ -1,6 +1,6 @@
 //! Fixtures of the rules about everything but dNSNames.
 
-use super::{Case, case, issued};
+use super::{CN, Case, case, eve, issued};
 use crate::certgen::{ANY_EKU, CLIENT_AUTH, CODE_SIGNING, EMAIL, KEY_USAGE, OCSP_SIGNING, SERVER_AUTH, Spec, tlv};
 
 pub fn addresses() -> Vec<Case> {
@@ -29,6 +29,24 @@ pub fn addresses() -> Vec<Case> {
                 "ip.reserved review 192.88.99.1",
                 "ip.reserved review 2002::1",
                 "ip.reserved review 64:ff9b::1",
+            ],
+        ),
+        case(
+            R,
+            "review-other-globally-reachable",
+            mixed
+                .clone()
+                .ip("192.31.196.1")
+                .ip("192.52.193.1")
+                .ip("192.175.48.1")
+                .ip("2620:4f:8000::1")
+                .ip("2001:20::1"),
+            &[
+                "ip.reserved review 192.175.48.1",
+                "ip.reserved review 192.31.196.1",
+                "ip.reserved review 192.52.193.1",
+                "ip.reserved review 2001:20::1",
+                "ip.reserved review 2620:4f:8000::1",
             ],
         ),
         case(R, "pass-ends-by-2015-11-01", Spec::new("2014-01-01", "2015-11-01").ip("192.168.0.1"), &[]),
@@ -163,9 +181,16 @@ pub fn common_names() -> Vec<Case> {
     let at = |day: &str| Spec::new(day, "2022-01-01").dns("www.example.com").ip("2001:4860:4860::8888");
     let (before, after) = ("2021-08-24 23:59:59", "2021-08-25");
     vec![
-        case(R, "pass-copy", summer().cn("www.example.com"), &[]),
+        case(R, "pass-copy", summer().cn("www.example.com"), &[CN]),
         case(R, "pass-no-cn", summer(), &[]),
-        case(R, "fail-not-in-san", summer().cn("example.com"), &["cn.from_san error example.com"]),
+        case(R, "fail-not-in-san", summer().cn("example.com"), &["cn.from_san error example.com", CN]),
+        // A name that is no domain name is judged as a commonName alone: name.ldh looks at the subjectAltName.
+        case(
+            R,
+            "fail-organization-in-cn",
+            summer().cn("Example, S.A."),
+            &["cn.from_san error Example, S.A.", CN, "name.internal_cn error Example, S.A."],
+        ),
         case(R, "pass-other-case-2021-08-24", at(before).cn("WWW.example.com"), &[]),
         case(R, "fail-other-case-2021-08-25", at(after).cn("WWW.example.com"), &["cn.from_san error WWW.example.com"]),
         case(R, "pass-two-2021-08-24", at(before).cn("www.example.com").cn("WWW.example.com"), &[]),
@@ -195,11 +220,17 @@ pub fn common_names() -> Vec<Case> {
             summer().cn_octets(30, b"\0w\0w\0"),
             &[
                 "cn.from_san error \\x00w\\x00w\\x00",
+                CN,
                 "name.internal_cn error \\x00w\\x00w\\x00",
                 "subj.enc error CN=\\x00w\\x00w\\x00",
             ],
         ),
-        case(R, "pass-bmp-string", Spec::summer("a.eu").cn_octets(30, b"\0a\0.\0e\0u"), &["subj.enc error CN=a.eu"]),
+        case(
+            R,
+            "pass-bmp-string",
+            Spec::summer("a.eu").cn_octets(30, b"\0a\0.\0e\0u"),
+            &[CN, "subj.enc error CN=a.eu"],
+        ),
         case(R, "pass-before-2012-07-01", Spec::new("2012-06-30 23:59:59", "2013-01-01").dns("a.com").cn("b.com"), &[]),
         case(
             R,
@@ -207,7 +238,15 @@ pub fn common_names() -> Vec<Case> {
             Spec::new("2012-07-01", "2013-01-01").dns("a.com").cn("b.com"),
             &["cn.from_san error b.com"],
         ),
+        case("cn.present", "pass-none", summer(), &[]),
+        case("cn.present", "fail-one", summer().cn("www.example.com"), &[CN]),
+        case("cn.present", "pass-2023-09-14", on(&eve("2023-09-15")).cn("a.com"), &[]),
+        case("cn.present", "fail-2023-09-15", on("2023-09-15").cn("a.com"), &[CN]),
     ]
+}
+
+fn on(day: &str) -> Spec {
+    Spec::new(day, "2024-01-01").dns("a.com")
 }
 
 pub fn validity() -> Vec<Case> {
@@ -230,6 +269,8 @@ pub fn validity() -> Vec<Case> {
         case(R, "fail-2018-03-02-39-months", from("2018-03-02", "2021-06-01"), bad),
         case(R, "pass-2018-03-02-825-days", from("2018-03-02", "2020-06-03 23:59:59"), &[]),
         case(R, "fail-2018-03-02-825-days-and-a-second", from("2018-03-02", "2020-06-04"), bad),
+        case(R, "pass-2019-825-days", from("2019-06-01", "2021-09-02 23:59:59"), &[]),
+        case(R, "pass-2020-08-31-399-days", from("2020-08-31 23:59:59", "2021-10-04 23:59:58"), &[]),
         case(R, "pass-2020-08-31-825-days", from("2020-08-31", "2022-12-03 23:59:59"), &[]),
         case(R, "pass-2020-09-01-398-days", from("2020-09-01", "2021-10-03 23:59:59"), long),
         case(R, "fail-2020-09-01-398-days-and-a-second", from("2020-09-01", "2021-10-04"), bad),
@@ -275,6 +316,19 @@ pub fn usages() -> Vec<Case> {
                 "ext.eku error id-kp-emailProtection",
             ],
         ),
+        case(
+            R,
+            "fail-not-recommended",
+            summer().eku(false, &[SERVER_AUTH, &[0x2b, 6, 1, 5, 5, 7, 3, 17]]),
+            &["ext.eku warning 1.3.6.1.5.5.7.3.17"],
+        ),
+        case(R, "pass-client-2027-03-14", to_june(&eve("2027-03-15")).eku(false, &[SERVER_AUTH, CLIENT_AUTH]), &[]),
+        case(
+            R,
+            "fail-client-2027-03-15",
+            to_june("2027-03-15").eku(false, &[SERVER_AUTH, CLIENT_AUTH]),
+            &["ext.eku warning id-kp-clientAuth"],
+        ),
         case(R, "pass-ocsp-responder", Spec::new("2026-06-01", "2026-07-15").no_san().eku(false, &[OCSP_SIGNING]), &[]),
         case(
             R,
@@ -285,6 +339,10 @@ pub fn usages() -> Vec<Case> {
         case(R, "pass-2023-09-14", at("2023-09-14 23:59:59").no_eku(), &[]),
         case(R, "fail-2023-09-15", at("2023-09-15").no_eku(), &["ext.eku error extKeyUsage"]),
     ]
+}
+
+fn to_june(day: &str) -> Spec {
+    Spec::new(day, "2027-06-01").dns("www.example.com")
 }
 
 pub fn encoding() -> Vec<Case> {

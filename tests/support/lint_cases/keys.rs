@@ -66,6 +66,14 @@ fn multiple(bits: u64, factor: u32) -> BigUint {
     if below.bit(0) { below } else { below - factor }
 }
 
+/// The modulus of a key that Debian's OpenSSL made, in hexadecimal: one of the keys with which the software of others tests
+/// its reading of the public lists, in which it is as d10d992069d592fe1766.
+const DEBIAN_KEY: &str = "d33c5d6e98b0ea4eab76a60d6a0a7b9c5983c58c0aa1d3c3796958169f27027bac81253fa579c482e884a2e1cef0ca81\
+    3ec8359e9610d29473ca36d63c1e81a0101a481a3cff58610e8ea72a2a158267d66f4da2866928a23d46e021c5442fdf9e4add6bc5367d3f77226109\
+    29511310836e7a77d608b7f191f82419be1187eca184f06651c448ea90478813eb6dc9be53fc6669d31cab638a3f3063d13ccada5b4afa231dcef954\
+    86ed5d2d718c30e0ce4ada2ffde1816003f09d183a25ccb2874a57039500e4b6500bab7cd435dc301d19f2c256ae4f837dd2de630e88a652a87c1f2a\
+    444224503da97dc3eebbc793e6e5beec631c1ed2788fcb1da10e0af7";
+
 pub fn weak_keys() -> Vec<Case> {
     const R: &str = "key.weak.roca";
     const F: &str = "key.weak.fermat100";
@@ -73,7 +81,19 @@ pub fn weak_keys() -> Vec<Case> {
     let (weak, close) = ("key.weak.roca error RSA modulus", "key.weak.fermat100 error RSA modulus");
     let on = |day: &str, modulus: &BigUint| Spec::new(day, "2025-10-01").dns("www.example.com").spki(rsa(modulus));
     let square = number(1024).pow(2);
+    const DEBIAN: &str = "key.weak.debian";
+    const KNOWN: &str = "key.compromised";
+    let (public, known) = ("key.weak.debian error subjectPublicKey", "key.compromised error subjectPublicKey");
+    let debian = || BigUint::parse_bytes(DEBIAN_KEY.as_bytes(), 16).expect("hexadecimal");
+    let debian_on = |day: &str| Spec::new(day, "2025-06-01").dns("www.example.com").spki(rsa(&debian()));
     vec![
+        case(DEBIAN, "pass-not-listed", key(&number(2048)), &[]),
+        case(DEBIAN, "fail-by-modulus", key(&debian()), &[public]),
+        case(DEBIAN, "fail-by-key-hash", key(&number(2560)), &[public]),
+        case(DEBIAN, "pass-2024-11-14", debian_on(&eve("2024-11-15")), &[]),
+        case(DEBIAN, "fail-2024-11-15", debian_on("2024-11-15"), &[public]),
+        case(KNOWN, "pass-not-listed", key(&number(2048)), &[]),
+        case(KNOWN, "fail-listed", key(&number(3584)), &[known]),
         case(R, "pass-another-modulus", key(&number(2048)), &[]),
         case(R, "fail-2048", key(&roca(2048)), &[weak]),
         case(R, "fail-3072", key(&roca(3072)), &[weak]),
@@ -143,6 +163,7 @@ pub fn algorithms() -> Vec<Case> {
     };
     let ecdsa_with_null = tlv(0x30, &[&ECDSA_SHA256[2..], null].concat());
     let on_2020 = |day: &str| on(day, "2021-08-01");
+    let ca_on = |day: &str| Spec::new(day, "2036-01-01").no_san().no_eku().ca().algorithms(&sha1, &sha1);
     let on_2016 = |day: &str| on(day, "2017-01-01").algorithms(&sha1, &sha1);
     vec![
         case(K, "pass-rsa", summer().spki(key(RSA_ALGORITHM)), &[]),
@@ -160,6 +181,8 @@ pub fn algorithms() -> Vec<Case> {
         case(S, "fail-ecdsa-with-null", signed(&ecdsa_with_null), &[sig]),
         case(S, "pass-2020-08-19", on_2020(&eve("2020-08-20")).algorithms(&pkcs1(4, null), &pkcs1(4, null)), &[]),
         case(S, "fail-2020-08-20", on_2020("2020-08-20").algorithms(&pkcs1(4, null), &pkcs1(4, null)), &[sig]),
+        case(SHA1, "pass-ca-2026-09-14", ca_on(&eve("2026-09-15")), &[]),
+        case(SHA1, "fail-ca-2026-09-15", ca_on("2026-09-15"), &[old_hash]),
         case(SHA1, "pass-sha256", signed(&pkcs1(11, null)), &[]),
         case(SHA1, "fail-rsa", signed(&sha1), &[old_hash]),
         case(SHA1, "fail-ecdsa", signed(&tlv(0x30, &tlv(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1]))), &[old_hash]),

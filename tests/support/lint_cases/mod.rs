@@ -23,6 +23,9 @@ pub struct Case {
     pub expected: Vec<String>,
 }
 
+/// What every certificate with a commonName has since 2023-09-15.
+const CN: &str = "cn.present notice commonName";
+
 fn case(rule: &'static str, name: &'static str, spec: Spec, expected: &[&str]) -> Case {
     let expected = expected.iter().map(|line| line.to_string()).collect();
     Case { rule, name, issued_at: None, der: spec.der(), expected }

@@ -1,7 +1,7 @@
 //! Fixtures of the rules about dNSNames.
 
-use super::{Case, case, issued};
-use crate::certgen::{CLIENT_AUTH, EV, POLICIES, Spec};
+use super::{CN, Case, case, issued};
+use crate::certgen::{CLIENT_AUTH, EV, OV, POLICIES, Spec};
 
 pub fn names() -> Vec<Case> {
     const R: &str = "name.internal";
@@ -18,7 +18,7 @@ pub fn names() -> Vec<Case> {
             R,
             "fail-seed-euskalsarea-precertificate",
             Spec::summer(seed).poison().cn(seed),
-            &["name.internal error www.barakaldo.bizkaia.euskalsarea"],
+            &[CN, "name.internal error www.barakaldo.bizkaia.euskalsarea"],
         ),
         case(
             R,
@@ -26,7 +26,7 @@ pub fn names() -> Vec<Case> {
             Spec::new("2016-05-10", "2018-05-09").dns("www.example.jaso"),
             &["name.internal error www.example.jaso"],
         ),
-        case(R, "pass-seed-barakaldo-eus", Spec::summer("www.barakaldo.eus").cn("www.barakaldo.eus"), &[]),
+        case(R, "pass-seed-barakaldo-eus", Spec::summer("www.barakaldo.eus").cn("www.barakaldo.eus"), &[CN]),
         case(R, "pass-seed-test-ssl-com", Spec::summer("test.ssl.com"), &[]),
         case(R, "pass-upper-case", Spec::summer("WWW.EXAMPLE.COM"), &[]),
         case(R, "fail-single-label", Spec::summer("intranet"), &["name.internal error intranet"]),
@@ -95,14 +95,20 @@ pub fn names() -> Vec<Case> {
             &[&format!("name.internal error {ONION}")],
         ),
         case(R, "pass-onion-at-ballot-144", Spec::new("2015-02-18", "2016-02-17").dns(ONION).policy(EV), &[]),
+        case(
+            R,
+            "fail-bare-tld-day-before-delegation",
+            Spec::new("2026-04-16 23:59:59", "2026-06-01").dns("merck"),
+            &["name.bare_suffix review merck", "name.internal error merck"],
+        ),
         case(R, "fail-onion-alone", Spec::summer("onion"), &["name.internal error onion"]),
         case(
             "name.internal_cn",
             "fail-cn-only",
             Spec::summer("www.example.com").cn("intranet"),
-            &["cn.from_san error intranet", "name.internal_cn error intranet"],
+            &["cn.from_san error intranet", CN, "name.internal_cn error intranet"],
         ),
-        case("name.internal_cn", "pass-cn-is-a-san", Spec::summer("www.example.com").cn("www.example.com"), &[]),
+        case("name.internal_cn", "pass-cn-is-a-san", Spec::summer("www.example.com").cn("www.example.com"), &[CN]),
         case(
             "name.internal_cn",
             "pass-before-2012-07-01",
@@ -216,9 +222,9 @@ pub fn syntax() -> Vec<Case> {
         ),
         case(
             "name.plabel",
-            "pass-2021-09-30",
+            "fail-2021-09-30",
             Spec::new("2021-09-30 23:59:59", "2022-08-24").dns("xn--99999999.example.com"),
-            &[],
+            &["name.plabel warning xn--99999999.example.com"],
         ),
         case(
             "name.plabel",
@@ -345,7 +351,8 @@ pub fn wildcards() -> Vec<Case> {
 pub fn out_of_scope_elsewhere() -> Vec<Case> {
     const R: &str = "name.internal";
     // Issuer and subject are the same bytes.
-    let self_signed = Spec::new("2022-01-01", "2022-06-01").attr(6, "ES").attr(10, "ctwarden test CA").dns("x.corp");
+    let self_signed = Spec::new("2022-01-01", "2022-06-01").attr(6, "ES").attr(10, "ctwarden test CA");
+    let self_signed = self_signed.dns("x.corp").policy(OV);
     let other_purpose = Spec::summer("x.corp").eku(false, &[CLIENT_AUTH]).without(POLICIES);
     vec![
         case(R, "fail-self-signed", self_signed, &["name.internal error x.corp"]),

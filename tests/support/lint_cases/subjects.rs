@@ -41,8 +41,17 @@ pub fn ev() -> Spec {
 }
 
 fn ev_for(spec: Spec) -> Spec {
+    incorporated(spec, "ES")
+}
+
+fn ev_in(jurisdiction: &str) -> Spec {
+    incorporated(summer(), jurisdiction)
+}
+
+fn incorporated(spec: Spec, jurisdiction: &str) -> Spec {
     let organization = spec.policy(EV).attr(C, "ES").attr(L, "Bilbao").attr(O, "Example");
-    organization.attr(CATEGORY, "Private Organization").attr_of(JURISDICTION, 19, "ES").attr(SERIAL, "A12345678")
+    let organization = organization.attr(CATEGORY, "Private Organization").attr_of(JURISDICTION, 19, jurisdiction);
+    organization.attr(SERIAL, "A12345678")
 }
 
 pub fn validations() -> Vec<Case> {
@@ -106,7 +115,16 @@ pub fn validations() -> Vec<Case> {
         case("subj.ou", "pass-2022-08-31", units("2022-08-31 23:59:59"), &[]),
         case("subj.ou", "fail-2022-09-01", units("2022-09-01"), &["subj.ou error OU=Sales"]),
     ];
-    cases.extend(around("subj.dv", |spec| spec.attr(O, "Example"), &["subj.dv error O=Example"]));
+    cases.extend(around("subj.dv", |spec| spec.attr(SERIAL, "A1"), &["subj.dv error serialNumber=A1"]));
+    let dv = |day: &str| Spec::new(day, "2013-06-01").dns("www.example.com").attr(C, "ES").attr(SERIAL, "A1");
+    let organized = |day: &str| dv(day).attr(O, "Example").attr(L, "Bilbao");
+    cases.push(case("subj.dv", "pass-2012-06-30", organized("2012-06-30 23:59:59"), &[]));
+    cases.push(case(
+        "subj.dv",
+        "fail-2012-07-01",
+        organized("2012-07-01"),
+        &["subj.dv error L=Bilbao", "subj.dv error O=Example"],
+    ));
     let incomplete = |spec: Spec| spec.policy(OV).attr(C, "ES").attr(L, "Bilbao");
     cases.extend(around("subj.ov", incomplete, &["subj.ov error O"]));
     let nameless = |spec: Spec| spec.policy(IV).attr(C, "ES").attr(L, "Bilbao").attr(SN, "Etxeberria");
@@ -189,6 +207,16 @@ pub fn forms() -> Vec<Case> {
         ),
         case("subj.len", "pass-64-characters-of-two-octets", place().attr(O, &long(64)), &[]),
         case("subj.len", "fail-65-characters", place().attr(O, &long(65)), &[&shown(65)]),
+        case("subj.country", "pass-assigned", ov_with_country(19, b"SX"), &[]),
+        case("subj.country", "pass-xx", ov_with_country(19, b"XX"), &[]),
+        case("subj.country", "fail-reserved", ov_with_country(19, b"UK"), &["subj.country error C=UK"]),
+        case("subj.country", "fail-never-assigned", ov_with_country(19, b"ZZ"), &["subj.country error C=ZZ"]),
+        case("subj.country", "fail-withdrawn", ov_with_country(19, b"AN"), &["subj.country error C=AN"]),
+        case("subj.country", "pass-small-letters", ov_with_country(19, b"es"), &["subj.enc error C=es"]),
+        case("subj.country", "review-jurisdiction-xx", ev_in("XX"), &["subj.country review jurisdictionC=XX"]),
+        case("subj.country", "fail-jurisdiction", ev_in("YY"), &["subj.country error jurisdictionC=YY"]),
+        case("subj.country", "pass-2012-06-30", abroad("2012-06-30 23:59:59"), &[]),
+        case("subj.country", "fail-2012-07-01", abroad("2012-07-01"), &["subj.country error C=UK"]),
         case("subj.meta", "pass-a-value", ov(), &[]),
         case(
             "subj.meta",
@@ -213,6 +241,10 @@ pub fn forms() -> Vec<Case> {
     cases.extend(around("subj.len", |s| place_on(s).attr(O, &long(65)), &[&shown(65)]));
     cases.extend(around("subj.meta", |s| place_on(s).attr(O, "."), &["subj.meta error O=."]));
     cases
+}
+
+fn abroad(day: &str) -> Spec {
+    Spec::new(day, "2013-06-01").dns("www.example.com").policy(OV).attr(C, "UK").attr(O, "Example")
 }
 
 fn ov_with_country(string_tag: u8, code: &[u8]) -> Spec {
