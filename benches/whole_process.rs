@@ -108,7 +108,8 @@ fn run(list: &Value, ca: &str, entries: u64) -> (f64, f64, f64) {
     let config = format!(
         "[logs]\nlist = \"logs.json\"\ncontact = \"pki-team@ca-bench.eus\"\nstart = \"beginning\"\n\
          {issuers}[issuance]\nsource = \"none\"\n\
-         [data]\ndirectory = \"data\"\n[mail]\nfolder = \"mail\"\nfrom = \"ctwarden@ca-bench.eus\"\n\
+         [data]\ndirectory = \"data\"\n[lint]\ngtld_registry = \"none\"\ntld_list = \"none\"\n\
+         public_suffix_list = \"embedded\"\n[mail]\nfolder = \"mail\"\nfrom = \"ctwarden@ca-bench.eus\"\n\
          to = [\"oncall@ca-bench.eus\"]\n[web]\nlisten = \"127.0.0.1:0\"\n"
     );
     for (name, text) in [("logs.json", list.to_string().as_str()), ("ctwarden.toml", &config), ("ca.pem", ca)] {

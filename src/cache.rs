@@ -36,7 +36,7 @@ pub enum Kind {
     LogList,
     /// The last good log list with its signature; the key is where the list came from.
     SignedLogList,
-    /// The last good list of top-level domains; the key is where it came from.
+    /// The last good list of top-level domains or registry of them; the key is where it came from.
     TldList,
     /// The last good public suffix list; the key is where it came from.
     SuffixList,

@@ -115,6 +115,8 @@ pub enum Document {
     Mrsp,
     /// An RFC by number.
     Rfc(u16),
+    /// The CA's own CP or CPS; a finding cites the section that the profile names.
+    OwnPolicy,
     /// A rule of this product: the section is a sentence, not a number.
     Monitor,
 }
@@ -145,6 +147,7 @@ impl fmt::Display for Citation {
             Document::Evg => write!(f, "EVG {}", self.section),
             Document::Mrsp => write!(f, "MRSP {}", self.section),
             Document::Rfc(number) => write!(f, "RFC {number} {}", self.section),
+            Document::OwnPolicy => write!(f, "CP/CPS {}", self.section),
             Document::Monitor => write!(f, "ctwarden {}", self.section),
         }
     }

@@ -52,8 +52,8 @@ pub struct Walk {
     pub watchlist: Arc<Watchlist>,
     /// Every log of the log list, followed or not: see [`Walk::learn_logs`].
     pub logs: Arc<RwLock<Arc<KnownLogs>>>,
-    /// What the rules rest on.
-    pub tables: Arc<Tables>,
+    /// What the rules rest on: see [`Walk::learn_tables`].
+    pub tables: Arc<RwLock<Arc<Tables>>>,
     /// How long after logging the CA's record may lack a certificate.
     pub grace: Span,
     /// The CA's own terms.
@@ -87,11 +87,21 @@ impl Walk {
         *self.logs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KnownLogs::new(logs));
     }
 
+    /// The newest tables.
+    pub fn newest_tables(&self) -> Arc<Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes newer tables over: what is examined from now on is judged by them.
+    pub fn learn_tables(&self, tables: Tables) {
+        *self.tables.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tables);
+    }
+
     /// What examinations rest on from now on.
     fn grounds(&self) -> Grounds {
         Grounds {
             watchlist: self.watchlist.clone(),
-            tables: self.tables.clone(),
+            tables: self.newest_tables(),
             terms: self.terms.clone(),
             logs: self.known_logs(),
             grace: self.grace,

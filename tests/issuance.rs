@@ -49,6 +49,7 @@ fn policy(fixture: &Value) -> Policy {
         own_resolvers: words("own_resolvers", default.own_resolvers),
         systems: words("systems", default.systems),
         shared_account_kinds: words("shared_account_kinds", default.shared_account_kinds),
+        profiles: default.profiles,
     }
 }
 

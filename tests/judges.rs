@@ -336,7 +336,9 @@ async fn books_of_the_format_before_are_brought_up_to_date() {
     let (bench, _log) = scene(AGREES, "60s").await;
     caught_up(&bench).await.expect("all is read");
     let books = bench.books();
-    books.execute_batch("DROP TABLE opinions; PRAGMA user_version = 3").expect("books as they were");
+    books
+        .execute_batch("DROP TABLE opinions; DROP TABLE tld_history; PRAGMA user_version = 3")
+        .expect("books as they were");
     drop(books);
     let refused = bench.run_beside(&["cases"]).await;
     assert!(said(&refused).contains("they have format 3"), "{}", said(&refused));

@@ -45,7 +45,7 @@ async fn what_is_new_does_not_wait_for_what_is_old() {
     let clock = Clock::System;
     let ca = Ca::generate(clock.now()).expect("CA");
     for api in [Api::Rfc6962, Api::StaticCt] {
-        // Small pages make the backlog last; tiles are as wide as they are, so that log is merely long.
+        // Small pages at a bounded rate make the backlog last; tiles are as wide as they are, so that log is merely long.
         let settings = LogSettings { page_size: 3, ..LogSettings::new(api, clock.clone()) };
         let log = LogServer::start(settings).await.expect("log");
         for number in 0..BACKLOG {
@@ -58,7 +58,8 @@ async fn what_is_new_does_not_wait_for_what_is_old() {
             "[[issuer]]\nname = \"Tests CA\"\nissuer_key_hash = \"{}\"\n[issuance]\nsource = \"none\"",
             ca.issuer_key_hash()
         );
-        let bench = Bench::new(&[&log], &issuer, "");
+        let slowly = format!("[[logs.override]]\nlog_id = \"{}\"\nrate = \"200/s\"\n", log.log_id());
+        let bench = Bench::new(&[&log], &issuer, &slowly);
         let mut daemon = bench.start(&["run"]);
         let books = || rusqlite::Connection::open(bench.path("data/books.sqlite"));
         let number = |sql: &str| books().and_then(|c| c.query_row(sql, [], |row| row.get::<_, i64>(0))).unwrap_or(-1);
@@ -74,6 +75,8 @@ async fn what_is_new_does_not_wait_for_what_is_old() {
         // Killed in the middle, it goes on from both places.
         daemon.kill().expect("SIGKILL");
         daemon.wait().expect("gone");
+        let config = std::fs::read_to_string(bench.path("ctwarden.toml")).expect("the configuration");
+        bench.write("ctwarden.toml", &config.replace(&slowly, ""));
         let rest = bench.run_beside(&["run", "--until-caught-up"]).await;
         assert_eq!(rest.status.code(), Some(0), "{}", said(&rest));
         assert_eq!(bench.count("SELECT count(*) FROM backlogs"), 0, "the two have met");

@@ -18,6 +18,7 @@ mod opinions;
 mod promises;
 mod rescan;
 mod statistics;
+mod tlds;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
@@ -38,11 +39,12 @@ pub use rescan::Judged;
 pub use statistics::{Counted, Statistics};
 
 /// Books of format 1, and what makes each format of the one before it.
-const SCHEMA: [&str; 4] = [
+const SCHEMA: [&str; 5] = [
     include_str!("schema.sql"),
     include_str!("statistics.sql"),
     include_str!("gaps.sql"),
     include_str!("opinions.sql"),
+    include_str!("tld_history.sql"),
 ];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.

@@ -88,6 +88,19 @@ pub fn is_section(path: &str) -> bool {
 /// The states of a log in the log list v3 schema.
 const STATES: &[&str] = &["pending", "qualified", "usable", "readonly", "retired", "rejected"];
 
+/// The kinds of GeneralName (RFC 5280 4.2.1.6).
+const SAN_TYPES: &[&str] = &[
+    "dNSName",
+    "iPAddress",
+    "rfc822Name",
+    "uniformResourceIdentifier",
+    "directoryName",
+    "otherName",
+    "x400Address",
+    "ediPartyName",
+    "registeredID",
+];
+
 const fn key(path: &'static str, kind: Kind, need: Need, doc: &'static str, example: &'static str) -> Key {
     Key { path, kind, need, doc, example }
 }
@@ -126,6 +139,25 @@ pub static KEYS: &[Key] = &[
     key("issuer[].certificate", Text, Optional, "The issuer's CA certificate, a PEM or DER file.", r#""issuer.pem""#),
     key("issuer[].issuer_key_hash", Text, Optional, "Instead: SHA-256 of its SubjectPublicKeyInfo; only precertificates are matched.",
         r#""e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855""#),
+    key("profile[].issuers", Texts, Optional, "The names of the issuers that it binds; left out: all.", r#"["Example CA G1"]"#),
+    key("profile[].section", Text, Required, "The section of your CP/CPS; findings cite it.", r#""CPS 3.2.2""#),
+    key("profile[].since", Text, Optional, "The first day of issuance on which it binds.", r#""2019-11-15""#),
+    key("profile[].until", Text, Optional, "The first day of issuance on which it no longer binds.", r#""2030-01-01""#),
+    key("profile[].severity", Word(&["error", "warning", "review"]), Default(r#""error""#),
+        "How bad it is to break it; an error starts the clock of 5 days.", r#""error""#),
+    key("profile[].san_types", Words(SAN_TYPES), Optional, "The kinds of names in the subjectAltName.", r#"["dNSName"]"#),
+    key("profile[].policy_oids", Texts, Optional, "The policies, of which one is asserted and no other.",
+        r#"["2.23.140.1.2.2", "1.3.6.1.4.1.14777.1.2.1"]"#),
+    key("profile[].max_validity_days", Integer(1, 10_000), Optional, "The longest validity.", "200"),
+    key("profile[].keys", Texts, Optional, "The keys: rsa-2048, rsa-3072+ (or more), p-256, p-384, p-521.", r#"["rsa-3072+", "p-256"]"#),
+    key("profile[].ekus", Texts, Optional, "The extended key usages, by name or dotted.", r#"["serverAuth"]"#),
+    key("profile[].subject_fields", Texts, Optional, "The attributes of the subject, by short name or dotted.",
+        r#"["C", "ST", "L", "O", "organizationIdentifier", "CN"]"#),
+    key("profile[].name_suffixes", Texts, Optional, "The domains under which names are certified.", r#"["eus", "es"]"#),
+    key("profile[].subject_countries", Texts, Optional, "The countries of the subject.", r#"["ES"]"#),
+    key("profile[].forbidden_names", Texts, Optional, "Names that are never certified, nor any below them.",
+        r#"["euskalsarea", "other-ca.example"]"#),
+    key("profile[].forbidden_names_file", Text, Optional, "A file with more of them, one on each line.", r#""forbidden-names.txt""#),
     key("data.directory", Text, Required, "Where the books and the cache are kept.", r#""ctwarden-data""#),
     key("books.url", Text, Optional, "The books, when they are not in the data directory.", r#""sqlite:///var/lib/ctwarden/books.sqlite""#),
     key("issuance.source", Word(&["embedded", "none"]), Default(r#""embedded""#), "The CA's own record of what it issued.", r#""embedded""#),
@@ -153,7 +185,14 @@ pub static KEYS: &[Key] = &[
     key("mail.profile", Word(&["human", "ticket"]), Default(r#""human""#), "The form of the messages.", r#""human""#),
     key("web.listen", Text, Default(r#""127.0.0.1:8640""#), "Address and port of metrics and health.", r#""127.0.0.1:8640""#),
     key("watch.all_issuers", Boolean, Default("false"), "Every entry is a hit, for trials.", "false"),
-    key("lint.public_suffix_list", Text, Optional, "A public suffix list newer than the embedded one.", r#""public_suffix_list.dat""#),
+    key("lint.gtld_registry", Text, Default(r#""https://www.icann.org/resources/registries/gtlds/v2/gtlds.json""#),
+        "The ICANN registry of generic TLDs (JSON): a file, an https URL, or none.",
+        r#""https://www.icann.org/resources/registries/gtlds/v2/gtlds.json""#),
+    key("lint.tld_list", Text, Default(r#""https://data.iana.org/TLD/tlds-alpha-by-domain.txt""#),
+        "The IANA list of top-level domains: a file, an https URL, or none.", r#""https://data.iana.org/TLD/tlds-alpha-by-domain.txt""#),
+    key("lint.public_suffix_list", Text, Default(r#""https://publicsuffix.org/list/public_suffix_list.dat""#),
+        "The Public Suffix List: a file, an https URL, or embedded.", r#""https://publicsuffix.org/list/public_suffix_list.dat""#),
+    key("lint.refresh", Text, Default(r#""1d""#), "How often the three are read again.", r#""1d""#),
     key("judge[].name", Text, Required, "The name of another linter in cases and metrics.", r#""pkilint""#),
     key("judge[].command", Texts, Optional, "The program that is asked, with its arguments.",
         r#"["/opt/pkilint/bin/lint_cabf_serverauth_cert", "lint", "-d", "-f", "JSON", "{file}"]"#),

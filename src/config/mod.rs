@@ -6,12 +6,14 @@
 
 mod address;
 mod document;
+mod inputs;
 mod issuer;
 mod judge;
 pub mod keys;
 mod logs;
 mod mail;
 mod problem;
+mod profile;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -59,8 +61,8 @@ pub struct Config {
     pub web_listen: SocketAddr,
     /// `[watch] all_issuers`: every entry is a hit; for trials.
     pub watch_all_issuers: bool,
-    /// `[lint] public_suffix_list`: a newer list than the embedded one.
-    pub public_suffix_list: Option<PathBuf>,
+    /// `[lint]`: where newer lists than the embedded ones come from.
+    pub inputs: InputsConfig,
     /// `[[judge]]`: other linters that are asked beside us; may be empty.
     pub judges: Vec<judges::Settings>,
     /// `[log]`: what the program says about itself.
@@ -90,7 +92,20 @@ pub struct LogsConfig {
     pub overrides: Vec<LogOverride>,
 }
 
-/// Where the log list comes from.
+/// `[lint]`: the lists that rules rest on. `None` where the embedded one is used alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputsConfig {
+    /// The JSON of the ICANN registry of generic TLDs.
+    pub gtld_registry: Option<ListSource>,
+    /// The IANA list of top-level domains.
+    pub tld_list: Option<ListSource>,
+    /// The Public Suffix List.
+    pub public_suffix_list: Option<ListSource>,
+    /// How often they are read again; at least a day where one comes from a public server.
+    pub refresh: Span,
+}
+
+/// Where a list comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListSource {
     /// A file that could be read when the configuration was loaded.
@@ -279,8 +294,6 @@ impl fmt::Debug for Secret {
 
 /// The longest configuration that is read, in bytes.
 const FILE_LIMIT_BYTES: u64 = 1 << 20;
-/// The longest public suffix list that is read, in bytes; today's has 0.3 MB.
-const SUFFIX_LIST_LIMIT_BYTES: u64 = 16 << 20;
 
 /// Reads and checks a configuration, and every file that it names. Relative paths start from its directory.
 ///
@@ -315,7 +328,8 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         None if books_url => None,
         None => data_directory.as_ref().map(|directory| directory.join("books.sqlite")),
     };
-    let terms = terms(&raw.issuance, document);
+    let profiles = profile::build(raw.profile, &issuers, document);
+    let terms = Policy { profiles, ..terms(&raw.issuance, document) };
     let grace = raw.issuance.grace.and_then(|text| match parse_span(&text) {
         Ok(span) => Some(span),
         Err(reason) => document.refuse("issuance.grace", reason, "The default is 1m."),
@@ -328,11 +342,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
             document.refuse("web.listen", reason, "Write numbers, for instance 127.0.0.1:8640 or [::1]:8640.")
         }
     });
-    let suffixes = raw.lint.public_suffix_list.map(|text| document.path(&text));
-    if let Some(Err(reason)) = suffixes.as_deref().map(|path| read_file(path, SUFFIX_LIST_LIMIT_BYTES)) {
-        let remedy = "Name a readable list, or remove the key to use the embedded one.";
-        document.refuse::<()>("lint.public_suffix_list", reason, remedy);
-    }
+    let inputs = inputs::build(raw.lint, document);
     let judges = judge::build(raw.judge, document);
     let level = raw.log.level.and_then(|word| word.parse().ok());
     Some(Config {
@@ -345,7 +355,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         mail: mail?,
         web_listen: web_listen?,
         watch_all_issuers: raw.watch.all_issuers?,
-        public_suffix_list: suffixes,
+        inputs: inputs?,
         judges,
         log: LogConfig { format: raw.log.format?, level: level? },
     })

@@ -13,6 +13,7 @@ use crate::judges::Format;
 pub struct RawConfig {
     pub logs: RawLogs,
     pub issuer: Vec<RawIssuer>,
+    pub profile: Vec<RawProfile>,
     pub data: RawData,
     pub books: RawBooks,
     pub issuance: RawIssuance,
@@ -56,6 +57,26 @@ pub struct RawIssuer {
     pub name: Option<String>,
     pub certificate: Option<String>,
     pub issuer_key_hash: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawProfile {
+    pub issuers: Option<Vec<String>>,
+    pub section: Option<String>,
+    pub since: Option<String>,
+    pub until: Option<String>,
+    pub severity: Option<String>,
+    pub san_types: Option<Vec<String>>,
+    pub policy_oids: Option<Vec<String>>,
+    pub max_validity_days: Option<u32>,
+    pub keys: Option<Vec<String>>,
+    pub ekus: Option<Vec<String>>,
+    pub subject_fields: Option<Vec<String>>,
+    pub name_suffixes: Option<Vec<String>>,
+    pub subject_countries: Option<Vec<String>>,
+    pub forbidden_names: Option<Vec<String>>,
+    pub forbidden_names_file: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,6 +135,9 @@ pub struct RawWatch {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawLint {
+    pub gtld_registry: Option<String>,
+    pub tld_list: Option<String>,
+    pub refresh: Option<String>,
     pub public_suffix_list: Option<String>,
 }
 

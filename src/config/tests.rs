@@ -89,7 +89,9 @@ fn a_short_configuration_gets_the_defaults() {
     assert_eq!(config.mail.profile, MailProfile::Human);
     assert_eq!(config.web_listen.to_string(), "127.0.0.1:8640");
     assert!(!config.watch_all_issuers);
-    assert_eq!(config.public_suffix_list, None);
+    let url = |url: &str| Some(ListSource::Url(url.to_string()));
+    assert_eq!(config.inputs.tld_list, url("https://data.iana.org/TLD/tlds-alpha-by-domain.txt"));
+    assert_eq!(config.inputs.refresh, Span::from_days(1));
     assert_eq!(config.log, LogConfig { format: LogFormat::Human, level: tracing::Level::INFO });
     let der = pem_contents(&std::fs::read_to_string(place.path("issuer.pem")).unwrap());
     assert_eq!(config.issuers[0].source, IssuerSource::Certificate(der));
@@ -388,7 +390,7 @@ fn the_example_shows_every_key_once_and_no_other() {
     for ((_, value), key) in shown.iter().zip(KEYS) {
         assert_eq!(value, key.example, "{} (the example follows the order of the table)", key.path);
         // Sections that stand there commented out as a whole.
-        let optional = ["logs.override[]", "judge[]"].contains(&key.section());
+        let optional = ["logs.override[]", "profile[]", "judge[]"].contains(&key.section());
         if key.need == Need::Required && !optional {
             assert!(EXAMPLE.contains(&format!("\n{} = ", key.name())), "{} is commented out", key.path);
         }
@@ -408,7 +410,7 @@ fn the_example_works_when_the_named_values_are_filled_in() {
     let place = Place::new();
     place.write("smtp-password", b"x");
     place.write("smtp-ca.pem", &std::fs::read(place.path("issuer.pem")).unwrap());
-    place.write("public_suffix_list.dat", b"com\n");
+    place.write("forbidden-names.txt", b"# names of others\nbank.example # one of them\n\n");
     let whole: String = EXAMPLE.lines().fold(String::new(), |text, line| {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         let key =

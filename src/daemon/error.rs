@@ -1,7 +1,5 @@
 //! Why the daemon did not start, or stopped.
 
-use std::path::PathBuf;
-
 use crate::books::BooksError;
 use crate::issuance::IssuanceError;
 use crate::notify::SetupError;
@@ -49,16 +47,6 @@ pub enum DaemonError {
         /// The address.
         address: std::net::SocketAddr,
         /// What the system said.
-        reason: String,
-    },
-    /// The public suffix list.
-    #[error(
-        "public suffix list {path}: {reason}; mend it, or remove [lint] public_suffix_list to use the embedded one"
-    )]
-    SuffixList {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
         reason: String,
     },
     /// HTTP cannot be used at all.

@@ -2,6 +2,7 @@
 
 mod error;
 mod follows;
+mod inputs;
 mod lists;
 mod open;
 pub mod reload;
@@ -29,8 +30,9 @@ use crate::web::{self, Readiness};
 
 pub use error::DaemonError;
 use follows::{Assignment, Follows};
+use inputs::Inputs;
 use lists::{ListRead, ListReader};
-pub use open::{grounds, notifier, tables};
+pub use open::{grounds, notifier};
 use open::{judges, watchlist};
 use reload::Answer;
 
@@ -41,6 +43,7 @@ const LAST_MESSAGES: Span = Span::from_seconds(120);
 pub struct Daemon {
     walk: Arc<Walk>,
     list: ListReader,
+    inputs: Inputs,
     chosen: Vec<Assignment>,
     fetcher: Fetcher,
     config: Config,
@@ -71,7 +74,6 @@ impl Daemon {
         let watchlist = Arc::new(watchlist(&config)?);
         watchlist.issuers().iter().for_each(|issuer| metrics.declare_issuer(&issuer.name));
         metrics.declare_issuer("other");
-        let tables = tables(&config, &metrics)?;
         let (notifier, recipients) = notifier(&config)?;
         let (contact, addresses) = (&config.logs.contact, &config.logs.source_addresses);
         let fetcher = Fetcher::from_addresses(contact, clock.clone(), addresses).map_err(DaemonError::Http)?;
@@ -79,6 +81,7 @@ impl Daemon {
         let read = list.read(&config.logs).await?;
         report(&config, &metrics, &read, clock.now());
         let (known, chosen) = (read.known, read.chosen);
+        let inputs = Inputs::open(&config.inputs, &fetcher, &cache, &books, &metrics, clock.now()).await?;
         books.name_logs(names(&known)).await?;
         for incident in cache.take_incidents() {
             metrics.cache_incident();
@@ -92,7 +95,7 @@ impl Daemon {
             issuance: Arc::new(issuance),
             watchlist,
             logs: Arc::new(RwLock::new(Arc::new(KnownLogs::new(known)))),
-            tables: Arc::new(tables),
+            tables: Arc::new(RwLock::new(Arc::new(inputs.tables()))),
             grace: config.issuance.grace,
             terms: Arc::new(config.issuance.terms.clone()),
             notifier: Arc::new(notifier),
@@ -105,7 +108,7 @@ impl Daemon {
         };
         let readiness = Readiness::waiting("the logs are being taken up");
         let walk = Arc::new(walk);
-        Ok(Daemon { walk, list, chosen, fetcher, config, reloads: None, readiness, listener, _lock: lock })
+        Ok(Daemon { walk, list, inputs, chosen, fetcher, config, reloads: None, readiness, listener, _lock: lock })
     }
 
     /// Reads the configuration again at each message.
@@ -142,7 +145,10 @@ impl Daemon {
         }));
         let follows = Follows::new(self.walk.clone(), self.fetcher.clone(), until);
         let (config, list) = (self.config, self.list);
-        let mut work = Work { walk: self.walk, config, list, fetcher: self.fetcher, follows, loops: JoinSet::new() };
+        let mut inputs = JoinSet::new();
+        inputs.spawn(self.inputs.keep_fresh(self.walk.clone()));
+        let loops = JoinSet::new();
+        let mut work = Work { walk: self.walk, config, list, fetcher: self.fetcher, follows, loops, inputs };
         work.start_loops();
         work.follows.assign(self.chosen).await?;
         self.readiness.set_ready();
@@ -174,6 +180,8 @@ struct Work {
     follows: Follows,
     /// Dropping it ends them; a door is whole or not at all.
     loops: JoinSet<Result<(), BooksError>>,
+    /// Reads the lists that rules rest on; a reload does not end it.
+    inputs: JoinSet<Result<(), BooksError>>,
 }
 
 impl Work {
@@ -194,6 +202,7 @@ impl Work {
         loop {
             tokio::select! {
                 Some(ended) = self.loops.join_next() => return settle(ended),
+                Some(ended) = self.inputs.join_next() => return settle(ended),
                 ended = self.follows.next_ended() => match ended {
                     None => break,
                     Some(ended) => self.follows.settle(ended).await?,
@@ -212,6 +221,7 @@ impl Work {
         }
         tokio::select! {
             Some(ended) = self.loops.join_next() => return settle(ended),
+            Some(ended) = self.inputs.join_next() => return settle(ended),
             finished = finish(&self.walk) => self.follows.unreachable.extend(finished?),
         }
         // A run that ends has no later look at what it has just read.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::DaemonError;
+use super::inputs;
 use super::lists::ListReader;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Config, IssuanceSource, IssuerSource, MailProfile, MailTls, MailTransport};
 use crate::issuance::{Embedded, IssuanceDb};
 use crate::judges::{self, Judge};
-use crate::lint::{SuffixList, Tables};
-use crate::metrics::{Input, Metrics};
+use crate::metrics::Metrics;
 use crate::notify::mail::{Addressing, Profile};
 use crate::notify::{Folder, Notifier, Smtp, SmtpSettings, Tls};
 use crate::pipeline::Grounds;
@@ -36,22 +36,6 @@ pub(super) fn watchlist(config: &Config) -> Result<Watchlist, DaemonError> {
         }
     });
     Ok(Watchlist::new(issuers.collect::<Result<_, _>>()?, config.watch_all_issuers))
-}
-
-/// The tables that the rules rest on: embedded, or the file that the configuration names.
-///
-/// # Errors
-/// [`DaemonError::SuffixList`].
-pub fn tables(config: &Config, metrics: &Metrics) -> Result<Tables, DaemonError> {
-    let mut tables = Tables::embedded();
-    if let Some(path) = &config.public_suffix_list {
-        let refused = |reason: String| DaemonError::SuffixList { path: path.clone(), reason };
-        let bytes = std::fs::read(path).map_err(|e| refused(e.to_string()))?;
-        tables.suffixes = SuffixList::from_bytes(&bytes).map_err(|e| refused(e.to_string()))?;
-    }
-    metrics.input_loaded(Input::TldTable, tables.tlds.as_of());
-    metrics.input_loaded(Input::PublicSuffixList, tables.suffixes.as_of());
-    Ok(tables)
 }
 
 /// The other judges.
@@ -105,17 +89,18 @@ pub fn notifier(config: &Config) -> Result<(Notifier, Vec<Addressing>), DaemonEr
 /// # Errors
 /// What the configuration names and cannot be used.
 pub async fn grounds(config: &Config, clock: Clock) -> Result<(Grounds, IssuanceDb, Vec<String>), DaemonError> {
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), env!("CTWARDEN_COMMIT"));
     let fetcher = Fetcher::new(&config.logs.contact, clock.clone()).map_err(DaemonError::Http)?;
     let mut missing = Vec::new();
-    let known = {
-        // The daemon may have the cache to itself: then the list is read where it comes from.
-        let cache = Arc::new(Cache::open(&config.data_directory.join("cache"), clock));
+    let (known, tables) = {
+        // The daemon may have the cache to itself: then the lists are read where they come from.
+        let cache = Arc::new(Cache::open(&config.data_directory.join("cache"), clock.clone()));
+        let (tables, lacking) = inputs::beside_the_daemon(config, &fetcher, &cache, clock.now()).await;
+        missing.extend(lacking);
         match ListReader::new(&config.logs, fetcher, cache).read(&config.logs).await {
-            Ok(read) => read.known,
+            Ok(read) => (read.known, tables),
             Err(error) => {
                 missing.push(format!("{error}; SCTs cannot be verified without it"));
-                Vec::new()
+                (Vec::new(), tables)
             }
         }
     };
@@ -125,7 +110,7 @@ pub async fn grounds(config: &Config, clock: Clock) -> Result<(Grounds, Issuance
     };
     let grounds = Grounds {
         watchlist: Arc::new(watchlist(config)?),
-        tables: Arc::new(tables(config, &metrics)?),
+        tables: Arc::new(tables),
         terms: Arc::new(config.issuance.terms.clone()),
         logs: Arc::new(KnownLogs::new(known)),
         grace: config.issuance.grace,

@@ -3,6 +3,7 @@
 //! `ctwarden config reload` finds the daemon by the lock of the data directory, sends it SIGHUP, and reads its answer
 //! from a file beside the lock.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::books;
 use crate::clock::{Clock, Span, Stopwatch, Timestamp};
 use crate::config::Config;
+use crate::evidence::Policy;
 
 /// The answer's file in the data directory.
 const ANSWER: &str = "reload.json";
@@ -100,14 +102,23 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("books.url", old.books != new.books),
         ("issuance.source", old.issuance.source != new.issuance.source),
         ("issuance.grace", old.issuance.grace != new.issuance.grace),
-        ("issuance, the CA's terms", old.issuance.terms != new.issuance.terms),
+        ("issuance, the CA's terms", terms(old) != terms(new)),
+        ("profile", old.issuance.terms.profiles != new.issuance.terms.profiles),
         ("web.listen", old.web_listen != new.web_listen),
-        ("lint.public_suffix_list", old.public_suffix_list != new.public_suffix_list),
+        ("lint.gtld_registry", old.inputs.gtld_registry != new.inputs.gtld_registry),
+        ("lint.tld_list", old.inputs.tld_list != new.inputs.tld_list),
+        ("lint.public_suffix_list", old.inputs.public_suffix_list != new.inputs.public_suffix_list),
+        ("lint.refresh", old.inputs.refresh != new.inputs.refresh),
         ("judge", old.judges != new.judges),
         ("log.format", old.log.format != new.log.format),
         ("log.level", old.log.level != new.log.level),
     ];
     differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| key.to_string()).collect()
+}
+
+/// The CA's terms without its profiles, which have a section of their own.
+fn terms(config: &Config) -> Policy {
+    Policy { profiles: BTreeMap::new(), ..config.issuance.terms.clone() }
 }
 
 /// The sections that differ in what can change while the daemon runs.

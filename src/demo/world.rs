@@ -173,6 +173,11 @@ directory = "{data}"
 source = "embedded"
 grace = "{GRACE_SECONDS}s"
 
+[lint]
+gtld_registry = "none"
+tld_list = "none"
+public_suffix_list = "embedded"
+
 [mail]
 folder = "{mail}"
 from = "ctwarden@ctwarden-demo.eus"

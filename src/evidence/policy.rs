@@ -1,6 +1,10 @@
 //! What the CA says of itself in its CP/CPS and configuration, and which the requirements leave to it.
 
+use std::collections::BTreeMap;
+
 use crate::clock::Span;
+use crate::finding::KeyHash;
+use crate::lint::profile::Profile;
 
 /// A rule of the CA's own by which earlier validations are reused, within what the requirements allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct Policy {
     pub systems: Vec<String>,
     /// The kinds of accounts that act for several applicants, who must not share their validations.
     pub shared_account_kinds: Vec<String>,
+    /// What the certificates of an issuer may be, by SHA-256 of its key. An issuer that is absent has no profile.
+    pub profiles: BTreeMap<KeyHash, Profile>,
 }
 
 impl Default for Policy {
@@ -48,6 +54,7 @@ impl Default for Policy {
             own_resolvers: words(&["own"]),
             systems: words(&["system"]),
             shared_account_kinds: words(&["reseller", "cdn"]),
+            profiles: BTreeMap::new(),
         }
     }
 }

@@ -61,7 +61,7 @@ static RULES: &[&RuleInfo] = &[&IMPOSTER, &SERIAL_UNIQUE, &ENTRY_MATCH, &SERIAL_
 
 /// Every rule of the product, in the order of the table that `ctwarden rules` prints.
 pub fn rules() -> Vec<&'static RuleInfo> {
-    let lint = lint::RULES.iter().map(|rule| &rule.info);
+    let lint = lint::RULES.iter().copied().chain(lint::profile::RULES).map(|rule| &rule.info);
     lint.chain(crosscheck::RULES.iter().copied())
         .chain(evidence::RULES.iter().copied())
         .chain(RULES.iter().copied())
@@ -127,6 +127,9 @@ pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> V
     for certificate in read.iter().flatten() {
         verdicts.extend(lint::run(certificate, issued, policy.tables));
         if examinee.standing == Standing::Ours {
+            let profile = policy.terms.profiles.get(&examinee.issuer_key_hash);
+            let judged = profile.map(|profile| lint::profile::run(certificate, issued, policy.tables, profile));
+            verdicts.extend(judged.unwrap_or_default());
             verdicts.extend(promise::belongs(certificate, examinee.issuer_key_hash, policy.logs, issued, now));
         }
     }

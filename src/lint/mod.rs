@@ -11,6 +11,7 @@ pub(crate) mod certgen;
 mod factors;
 pub mod ip_registry;
 pub mod policy;
+pub mod profile;
 mod rules;
 pub mod suffix;
 #[cfg(test)]
@@ -59,6 +60,8 @@ pub struct Subject<'a> {
     pub tables: &'a Tables,
     /// The moment of issuance that is assumed.
     pub moment: Timestamp,
+    /// What the CA allows; only the rules of a profile look at it.
+    pub profile: Option<&'a profile::Profile>,
 }
 
 impl Subject<'_> {
@@ -109,7 +112,7 @@ fn no_dates(_: &Subject<'_>, _: &Finding) -> Vec<Timestamp> {
 
 /// Judges a certificate by all rules, in the order of [`RULES`].
 pub fn run(cert: &Certificate, issued: Issued, tables: &Tables) -> Vec<(&'static RuleInfo, Verdict)> {
-    RULES.iter().map(|rule| (&rule.info, judge(rule, cert, issued, tables))).collect()
+    RULES.iter().map(|rule| (&rule.info, judge(rule, cert, issued, tables, None))).collect()
 }
 
 /// All findings of [`run`], worst first.
@@ -140,10 +143,16 @@ pub fn unparsable(error: &dyn std::fmt::Display) -> Finding {
     rules::cert_unparsable::RULE.info.finding("certificate", escape(error.to_string().as_bytes(), 500))
 }
 
-fn judge(rule: &Rule, cert: &Certificate, issued: Issued, tables: &Tables) -> Verdict {
+fn judge(
+    rule: &Rule,
+    cert: &Certificate,
+    issued: Issued,
+    tables: &Tables,
+    profile: Option<&profile::Profile>,
+) -> Verdict {
     // A certificate whose notBefore lies after its log entry gives an interval that is the wrong way round.
     let (first, last) = (issued.earliest.min(issued.latest), issued.earliest.max(issued.latest));
-    let at = |moment| Subject { cert, tables, moment };
+    let at = |moment| Subject { cert, tables, moment, profile };
     let early = guarded(rule, &at(first));
     if first == last {
         return Verdict::from_findings(early.into_iter().map(|f| certain(rule, &at(first), &at(last), f)).collect());
@@ -256,6 +265,17 @@ fn is_ip_literal(name: &[u8]) -> bool {
 /// Whether the certificate has an extension of this OID that is marked critical.
 fn is_critical(cert: &Certificate, oid: &[u8]) -> bool {
     cert.extension(oid).any(|extension| extension.critical)
+}
+
+/// On a list of which day a finding rests, and how much older that is than the certificate.
+fn rests_on(list: &str, as_of: Timestamp, moment: Timestamp) -> String {
+    let day = as_of.day();
+    match moment.since(as_of).days() {
+        days if days > 0 => {
+            format!("by the {list} of {day}, {days} day{} older than the certificate", if days == 1 { "" } else { "s" })
+        }
+        _ => format!("by the {list} of {day}"),
+    }
 }
 
 /// The dNSNames once each, as found.

@@ -7,10 +7,12 @@
 //! is exact: an ICANN rule that a longer private rule hides is a rule for a parent of the private suffix.
 //! The default `*` rule is not used: a name under an unknown TLD has no known suffix (rules.md 1.8).
 
+use std::collections::BTreeSet;
+
 use publicsuffix::{IcannList, Psl as _, Type};
 
 use crate::cert::DnsName;
-use crate::clock::{Timestamp, date};
+use crate::clock::{DAY, Timestamp, date};
 
 /// Day of the list in the version of `psl` that Cargo.lock names; the crate itself does not say.
 const EMBEDDED_AS_OF: Timestamp = date(2026, 11, 5);
@@ -20,15 +22,22 @@ const EMBEDDED_VERSION: &str = "2.1.247";
 /// A list with fewer ICANN rules than this is not the list; it has had more than 6,000 since 2014.
 const MIN_RULES: usize = 5_000;
 
+/// ICANN rules in the list of that version.
+const EMBEDDED_RULES: usize = 6_948;
+/// A list that lacks more of the rules in force than this many in a hundred is not believed.
+const MOST_DROPPED_PERCENT: usize = 2;
+
 /// A Public Suffix List, ICANN section.
 #[derive(Clone, Debug)]
 pub enum SuffixList {
     /// The one that is built in.
     Embedded,
-    /// One that was read from a file.
-    File {
+    /// One that was read from a file or fetched.
+    Read {
         /// The rules.
         list: Box<IcannList>,
+        /// The rules of the ICANN section, as they are written.
+        rules: BTreeSet<Box<str>>,
         /// The day in its `// VERSION:` line.
         as_of: Timestamp,
     },
@@ -47,39 +56,74 @@ pub enum SuffixListError {
     #[error("the Public Suffix List has no line `// VERSION: 2026-...`; fetch it from publicsuffix.org")]
     NoDate,
     /// It is older than the one that is built in.
-    #[error("the Public Suffix List is of {0}, the built-in one of {1}: fetch a newer one or remove the setting")]
+    #[error(
+        "the Public Suffix List is of {0}, the one in force of {1}; the source serves an old copy: fetch a newer one"
+    )]
     Older(String, String),
+    /// It is of a day that has not come.
+    #[error(
+        "the Public Suffix List is of {0}, which is still to come; check the clock of this machine, then the source"
+    )]
+    Future(String),
+    /// It lacks too much of what is in force.
+    #[error(
+        "the Public Suffix List lacks {missing} of the {total} ICANN rules in force, more than {MOST_DROPPED_PERCENT} %; \
+         look at it before you blame the network"
+    )]
+    Drops {
+        /// How many.
+        missing: usize,
+        /// Of how many.
+        total: usize,
+    },
 }
 
 impl SuffixList {
-    /// Reads a `public_suffix_list.dat`; refuses one that is cut off or older than the built-in list.
-    pub fn from_bytes(bytes: &[u8]) -> Result<SuffixList, SuffixListError> {
-        let list = SuffixList::read(bytes)?;
-        let (theirs, ours) = (list.as_of(), EMBEDDED_AS_OF);
+    /// Reads a `public_suffix_list.dat` that shall take the place of this one.
+    ///
+    /// # Errors
+    /// When it is not the list, cut off, of a day to come, older than this one, or lacks too many of its rules.
+    pub fn replaced_by(&self, bytes: &[u8], now: Timestamp) -> Result<SuffixList, SuffixListError> {
+        let read = SuffixList::read(bytes)?;
+        let (theirs, ours) = (read.as_of(), self.as_of());
+        if theirs > now.plus(DAY) {
+            return Err(SuffixListError::Future(theirs.day()));
+        }
         if theirs < ours {
             return Err(SuffixListError::Older(theirs.day(), ours.day()));
         }
-        Ok(list)
+        let SuffixList::Read { rules, .. } = &read else { return Ok(read) };
+        let (total, missing) = match self {
+            // The embedded list cannot be enumerated: only their number is held against it.
+            SuffixList::Embedded => (EMBEDDED_RULES, EMBEDDED_RULES.saturating_sub(rules.len())),
+            SuffixList::Read { rules: before, .. } => (before.len(), before.difference(rules).count()),
+        };
+        if missing * 100 > total * MOST_DROPPED_PERCENT {
+            return Err(SuffixListError::Drops { missing, total });
+        }
+        Ok(read)
     }
 
     fn read(bytes: &[u8]) -> Result<SuffixList, SuffixListError> {
         let text = std::str::from_utf8(bytes).map_err(|e| SuffixListError::Unreadable(e.to_string()))?;
-        let icann = text.split("===END ICANN DOMAINS===").next().unwrap_or_default();
-        let rules = icann.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("//")).count();
-        if rules < MIN_RULES {
-            return Err(SuffixListError::TooShort(rules));
+        let cut = || SuffixListError::Unreadable("it has no line ===END ICANN DOMAINS===: it is cut off".to_string());
+        let (icann, _) = text.split_once("===END ICANN DOMAINS===").ok_or_else(cut)?;
+        let rules = icann.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+        let rules: BTreeSet<Box<str>> = rules.map(Into::into).collect();
+        if rules.len() < MIN_RULES {
+            return Err(SuffixListError::TooShort(rules.len()));
         }
         let version = text.lines().find_map(|line| line.strip_prefix("// VERSION:")).map(str::trim);
         let day = version.and_then(|version| Timestamp::parse(version.get(..10)?)).ok_or(SuffixListError::NoDate)?;
         let list = IcannList::from_bytes(bytes).map_err(|e| SuffixListError::Unreadable(e.to_string()))?;
-        Ok(SuffixList::File { list: Box::new(list), as_of: day })
+        Ok(SuffixList::Read { list: Box::new(list), rules, as_of: day })
     }
 
     /// The day of which the list is.
     pub fn as_of(&self) -> Timestamp {
         match self {
             SuffixList::Embedded => EMBEDDED_AS_OF,
-            SuffixList::File { as_of, .. } => *as_of,
+            SuffixList::Read { as_of, .. } => *as_of,
         }
     }
 
@@ -91,7 +135,7 @@ impl SuffixList {
             return None;
         }
         match self {
-            SuffixList::File { list, .. } => {
+            SuffixList::Read { list, .. } => {
                 let suffix = list.suffix(name.bytes())?;
                 (suffix.typ() == Some(Type::Icann)).then(|| DnsName(suffix.as_bytes().to_vec()))
             }
@@ -136,9 +180,15 @@ mod tests {
         name.map(|n| n.text())
     }
 
+    const NOW: Timestamp = date(2026, 12, 1);
+
     /// A list of our own making with the shapes of rules that matter, long enough to be taken for one.
     fn own_list(version: &str) -> String {
-        let filler: String = (0..MIN_RULES).map(|n| format!("filler{n}.com\n")).collect();
+        list_of(version, EMBEDDED_RULES)
+    }
+
+    fn list_of(version: &str, rules: usize) -> String {
+        let filler: String = (0..rules).map(|n| format!("filler{n}.com\n")).collect();
         format!(
             "// VERSION: {version}\n// ===BEGIN ICANN DOMAINS===\ncom\nio\nuk\nco.uk\n*.ck\n!www.ck\nnet\nes\n{filler}\
              // ===END ICANN DOMAINS===\n// ===BEGIN PRIVATE DOMAINS===\ngithub.io\nblogspot.com\n\
@@ -148,7 +198,8 @@ mod tests {
 
     #[test]
     fn both_lists_answer_with_the_icann_section_only() {
-        let file = SuffixList::from_bytes(own_list("2026-12-01_00-00-00_UTC").as_bytes()).expect("a list");
+        let read = own_list("2026-12-01_00-00-00_UTC");
+        let file = SuffixList::Embedded.replaced_by(read.as_bytes(), NOW).expect("a list");
         for list in [&file, &SuffixList::Embedded] {
             for (name, suffix, base) in [
                 ("www.example.com", Some("com"), Some("example.com")),
@@ -174,11 +225,35 @@ mod tests {
 
     #[test]
     fn a_list_that_is_cut_off_old_or_nameless_is_refused() {
-        let error = |text: &str| SuffixList::from_bytes(text.as_bytes()).err();
-        assert_eq!(error("com\n"), Some(SuffixListError::TooShort(1)));
+        let error = |text: &str| SuffixList::Embedded.replaced_by(text.as_bytes(), NOW).err();
+        assert!(matches!(error("com\n"), Some(SuffixListError::Unreadable(_))));
+        assert_eq!(error("com\n// ===END ICANN DOMAINS===\n"), Some(SuffixListError::TooShort(1)));
         assert!(matches!(error(&own_list("2020-01-01")), Some(SuffixListError::Older(..))));
+        assert_eq!(error(&own_list("2026-12-03")), Some(SuffixListError::Future("2026-12-03".to_string())));
         assert_eq!(error(&own_list("new")), Some(SuffixListError::NoDate));
-        assert!(SuffixList::from_bytes(&[0xff; 9]).is_err());
+        assert!(SuffixList::Embedded.replaced_by(&[0xff; 9], NOW).is_err());
+        let whole = own_list("2026-12-01");
+        assert!(error(&whole[..whole.len() / 2]).is_some(), "cut off");
+    }
+
+    #[test]
+    fn a_list_that_lacks_too_much_is_refused() {
+        let allowed = EMBEDDED_RULES - EMBEDDED_RULES / 50;
+        let error =
+            |before: &SuffixList, rules: usize| before.replaced_by(list_of("2026-12-01", rules).as_bytes(), NOW).err();
+        // The list of our own making has eight rules besides.
+        assert_eq!(error(&SuffixList::Embedded, allowed - 8), None);
+        let embedded = EMBEDDED_RULES;
+        let missing = EMBEDDED_RULES / 50 + 1;
+        assert_eq!(
+            error(&SuffixList::Embedded, allowed - 9),
+            Some(SuffixListError::Drops { missing, total: embedded })
+        );
+        let before = SuffixList::Embedded.replaced_by(own_list("2026-12-01").as_bytes(), NOW).expect("a list");
+        let total = EMBEDDED_RULES + 8;
+        assert_eq!(error(&before, EMBEDDED_RULES - total / 50), None);
+        let missing = total / 50 + 1;
+        assert_eq!(error(&before, EMBEDDED_RULES - missing), Some(SuffixListError::Drops { missing, total }));
     }
 
     #[test]

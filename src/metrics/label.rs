@@ -93,6 +93,8 @@ words!(
     Input {
         /// The list of logs.
         LogList => "log_list",
+        /// The ICANN registry of generic TLDs.
+        GtldRegistry => "gtld_registry",
         /// The Public Suffix List.
         PublicSuffixList => "public_suffix_list",
         /// The dated table of top-level domains.

@@ -203,7 +203,7 @@ impl LogClient {
     /// When the log does not give the first of them.
     pub async fn probe(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
         match self {
-            LogClient::Rfc6962(source) => source.page_of(range, watchlist).await,
+            LogClient::Rfc6962(source) => Ok(source.page_of(range, watchlist).await?.0),
             LogClient::StaticCt(source) => source.data_tile(range, head, watchlist).await,
         }
     }
@@ -286,7 +286,7 @@ impl Source {
         while next < range.end {
             let asked = next..range.end.min(next.saturating_add(self.page()));
             let wanted = asked.end - asked.start;
-            let page = match self.page_of(asked, watchlist).await {
+            let (page, bytes) = match self.page_of(asked, watchlist).await {
                 // What is too large or too slow is asked for in halves, never the same page for ever.
                 Err(TailError::Fetch(error @ (FetchError::TooLarge { .. } | FetchError::Network { .. })))
                     if wanted > 1 =>
@@ -300,6 +300,7 @@ impl Source {
                 other => other?,
             };
             let got = page.leaf_hashes.len() as u64;
+            self.weight.learn(got, bytes);
             let learned = plan::learn(self.page.load(Ordering::Relaxed), wanted, got, at_cut);
             self.page.store(learned, Ordering::Relaxed);
             at_cut = got < wanted;
@@ -315,20 +316,18 @@ impl Source {
         Ok(decoded)
     }
 
-    /// One answer to a request for this range: at least one entry.
-    async fn page_of(&self, asked: Range<u64>, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {
+    /// One answer to a request for this range: at least one entry, and how many bytes came.
+    async fn page_of(&self, asked: Range<u64>, watchlist: &Arc<Watchlist>) -> Result<(Decoded, usize), TailError> {
         let path = format!("ct/v1/get-entries?start={}&end={}", asked.start, asked.end - 1);
         let (watchlist, wanted, start) = (watchlist.clone(), asked.end - asked.start, asked.start);
         let answer = self.fetch(&path, Caps::ENTRIES).await?;
         let bytes = answer.wire_bytes();
         let page = self.fetcher.read(answer, move |body| decode::page(body, start, wanted, &watchlist)).await?;
         let page = page.map_err(|e| TailError::Answer(format!("{path}: {e}")))?;
-        let got = page.leaf_hashes.len() as u64;
-        if got == 0 {
-            return Err(TailError::Answer(format!("{path}: no entries")));
+        match page.leaf_hashes.is_empty() {
+            true => Err(TailError::Answer(format!("{path}: no entries"))),
+            false => Ok((page, bytes)),
         }
-        self.weight.learn(got, bytes);
-        Ok(page)
     }
 
     async fn data_tile(&self, range: Range<u64>, head: u64, watchlist: &Arc<Watchlist>) -> Result<Decoded, TailError> {

@@ -4,7 +4,7 @@
 //! review.
 
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates, without_edges};
+use crate::lint::{Rule, Scope, Subject, distinct, no_dates, rests_on, without_edges};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -30,7 +30,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
         .filter(|name| !name.is_wildcard() && !name.is_under("onion") && suffixes.is_suffix(&without_edges(name)))
         .map(|name| {
             let detail = "is itself a registry-controlled suffix; only its registry could have proved control of it";
-            let source = format!("ICANN section as of {}", suffixes.as_of().day());
+            let source = format!("ICANN section, {}", rests_on("list", suffixes.as_of(), subject.moment));
             RULE.info.finding(name.text(), detail).with_evidence("Public Suffix List", source)
         });
     found.collect()

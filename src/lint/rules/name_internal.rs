@@ -6,7 +6,7 @@ use crate::cert::DnsName;
 use crate::clock::{Timestamp, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape};
 use crate::lint::tld::TldState;
-use crate::lint::{Rule, Scope, Subject, distinct, is_ip_literal, without_edges};
+use crate::lint::{Rule, Scope, Subject, distinct, is_ip_literal, rests_on, without_edges};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -35,10 +35,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let names = distinct(subject.dns_names()).into_iter();
-    names
-        .filter_map(|name| Some(RULE.info.finding(name.text(), why_internal(subject, &name)?)))
-        .map(|f| dated(subject, f))
-        .collect()
+    names.filter_map(|name| Some(why_internal(subject, &name)?.finding(&RULE.info, name.text(), subject))).collect()
 }
 
 /// Whether Internal Names and Reserved IP Addresses were forbidden in this certificate: from 2015-11-01 always,
@@ -47,8 +44,15 @@ pub(super) fn in_force(subject: &Subject<'_>) -> bool {
     subject.moment >= DEADLINE || subject.cert.not_after().is_none_or(|end| end > DEADLINE)
 }
 
+/// Why a name is internal.
+pub(super) struct Internal {
+    why: String,
+    /// No list says on which side of the moment the TLD came or went.
+    unsure: bool,
+}
+
 /// Why the name is internal at the moment of issuance; `None` when it is not.
-pub(super) fn why_internal(subject: &Subject<'_>, name: &DnsName) -> Option<String> {
+pub(super) fn why_internal(subject: &Subject<'_>, name: &DnsName) -> Option<Internal> {
     let fqdn = without_edges(name);
     let label = fqdn.last_label();
     // BR 1.6.1: "A string of characters (not an IP address) ...".
@@ -60,26 +64,36 @@ pub(super) fn why_internal(subject: &Subject<'_>, name: &DnsName) -> Option<Stri
         return None;
     }
     let shown = escape(label, 63);
-    match subject.tables.tlds.state_at(label, subject.moment) {
-        TldState::Delegated => None,
+    let (why, unsure) = match subject.tables.tlds.state_at(label, subject.moment) {
+        TldState::Delegated => return None,
         TldState::NotYet(from) => {
-            Some(format!("the TLD `{shown}` entered the root zone on {}, after issuance", from.day()))
+            (format!("the TLD `{shown}` entered the root zone on {}, after issuance", from.day()), false)
         }
         TldState::Removed(gone) => {
-            Some(format!("the TLD `{shown}` had left the root zone by {}, before issuance", gone.day()))
+            (format!("the TLD `{shown}` had left the root zone by {}, before issuance", gone.day()), false)
         }
-        TldState::Unknown => Some(format!("its last label `{shown}` is not a TLD of the IANA root zone")),
-    }
+        TldState::Unsure(one, other) => {
+            let (one, other) = (one.day(), other.day());
+            let why =
+                format!("only one of the TLD lists of {one} and {other} has `{shown}`, and no list between was read");
+            (format!("{why}; the root zone of the day of issuance would decide"), true)
+        }
+        TldState::Unknown => (format!("its last label `{shown}` is not a TLD of the IANA root zone"), false),
+    };
+    Some(Internal { why, unsure })
 }
 
-/// Adds the day of the table, and says so when the table is older than the certificate.
-pub(super) fn dated(subject: &Subject<'_>, mut finding: Finding) -> Finding {
-    let as_of = subject.tables.tlds.as_of();
-    if subject.moment > as_of {
-        let days = subject.moment.since(as_of).days();
-        finding.detail.push_str(&format!(" (by a TLD table {days} days older than the certificate)"));
+impl Internal {
+    /// The finding, with the day of the TLD list on which it rests.
+    pub(super) fn finding(self, info: &RuleInfo, shown: String, subject: &Subject<'_>) -> Finding {
+        let as_of = subject.tables.tlds.as_of();
+        let detail = format!("{} ({})", self.why, rests_on("TLD list", as_of, subject.moment));
+        let mut finding = info.finding(shown, detail);
+        if self.unsure {
+            finding.severity = Severity::Review;
+        }
+        finding.with_evidence("TLD list", format!("of {}, judged at {}", as_of.day(), subject.moment))
     }
-    finding.with_evidence("TLD table", format!("as of {}, judged at {}", as_of.day(), subject.moment))
 }
 
 pub(super) fn dates(subject: &Subject<'_>, finding: &Finding) -> Vec<Timestamp> {

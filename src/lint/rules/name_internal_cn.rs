@@ -36,7 +36,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             continue;
         }
         if let Some(why) = name_internal::why_internal(subject, &name) {
-            found.push(name_internal::dated(subject, RULE.info.finding(common_name.shown(), why)));
+            found.push(why.finding(&RULE.info, common_name.shown(), subject));
         }
     }
     found

@@ -4,7 +4,7 @@
 
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, distinct, no_dates, without_edges};
+use crate::lint::{Rule, Scope, Subject, distinct, no_dates, rests_on, without_edges};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -28,7 +28,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let names = distinct(subject.dns_names()).into_iter();
     let found = names.filter(|name| name.is_wildcard() && suffixes.is_suffix(&without_edges(name))).map(|name| {
         let detail = "is a wildcard on a registry-controlled suffix; only proof of the whole namespace permits it";
-        let source = format!("ICANN section as of {}", suffixes.as_of().day());
+        let source = format!("ICANN section, {}", rests_on("list", suffixes.as_of(), subject.moment));
         RULE.info.finding(name.text(), detail).with_evidence("Public Suffix List", source)
     });
     found.collect()
