@@ -318,8 +318,7 @@ async fn lists_of_keys_are_read_again_at_a_reload() {
     let log = log(Api::StaticCt).await;
     log.publish();
     let bench = bench(&[&log], &issuer("Tests CA", &ca));
-    let lists = "[lint]\nweak_keys = [\"weak.txt\"]\ncompromised_keys = [\"own.txt\"]\n[issuance]";
-    edit(&bench, "[issuance]", lists);
+    edit(&bench, "[lint]\n", "[lint]\nweak_keys = [\"weak.txt\"]\ncompromised_keys = [\"own.txt\"]\n");
     bench.write("weak.txt", "# as openssl-blacklist has them\n00005890bc78bcbee3ca\n00005c9c49fd31e889a3\n");
     bench.write("own.txt", "");
     let daemon = Daemon::start(&bench).await;
