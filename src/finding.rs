@@ -236,6 +236,8 @@ pub enum Needs {
     LogKeys,
     /// A list of keys that the CA feeds.
     KeyList,
+    /// Many certificates of its issuer.
+    Many,
     /// The CA's issuance record.
     Record,
 }
@@ -250,6 +252,7 @@ impl Needs {
             Needs::Pair => "precertificate with its certificate or signer",
             Needs::LogKeys => "certificate, issuer key, log keys",
             Needs::KeyList => "certificate, key list",
+            Needs::Many => "many certificates of the issuer",
             Needs::Record => "issuance record",
         }
     }

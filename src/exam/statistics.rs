@@ -17,7 +17,7 @@ pub static SERIAL_ENTROPY: RuleInfo = RuleInfo {
     clock: RevocationClock::FiveDays(12),
     since: Some(date(2016, 9, 30)),
     until: None,
-    needs: Needs::Certificate,
+    needs: Needs::Many,
 };
 
 /// A key that moves to another subject was known to the first one (BR 4.9.1.1 item 3 begins like this).
@@ -29,7 +29,7 @@ pub static KEY_REUSE: RuleInfo = RuleInfo {
     clock: RevocationClock::None,
     since: None,
     until: None,
-    needs: Needs::Certificate,
+    needs: Needs::Many,
 };
 
 /// Serial numbers that are seen before anything is said about them. With 200 the estimate for 64 random bits is 63.8
