@@ -10,6 +10,7 @@ mod attributes;
 pub(crate) mod certgen;
 pub mod ends;
 mod factors;
+mod idna;
 pub mod ip_registry;
 pub mod issuer;
 pub mod key_list;

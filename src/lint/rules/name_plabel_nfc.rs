@@ -1,8 +1,9 @@
-//! RFC 5890 2.3.2.1: a U-label is in Unicode Normalization Form C, and RFC 8399 wants certificates to carry A-labels of
-//! such. The BR do not ask for it (name.plabel is what they ask for), but a name that is not in this form is one that
+//! RFC 5890 2.3.2.1: a U-label is in Unicode Normalization Form C and has no code point that IDNA2008 disallows (RFC 5891
+//! 4.2.2), and RFC 8399 wants certificates to carry A-labels of such. The BR do not ask for it (name.plabel is what they ask for), but a name that is not in this form is one that
 //! nobody can type.
 
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, escape, rfc};
+use crate::lint::idna::is_disallowed;
 use crate::lint::rules::name_plabel::decoded;
 use crate::lint::{Rule, Scope, Subject, no_dates};
 use icu_normalizer::ComposingNormalizerBorrowed;
@@ -11,7 +12,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 pub static RULE: Rule = Rule {
     info: RuleInfo {
         id: "name.plabel_nfc",
-        summary: "What a P-Label decodes to is in Unicode Normalization Form C",
+        summary: "What a P-Label decodes to is in Unicode Normalization Form C and allowed by IDNA2008",
         severity: Severity::Warning,
         citation: rfc(5890, "2.3.2.1"),
         clock: RevocationClock::None,
@@ -25,11 +26,20 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let nfc = ComposingNormalizerBorrowed::new_nfc();
     let names = subject.dns_names().iter();
     let found = names.filter_map(|name| {
-        let label = name.labels().find(|label| decoded(label).is_some_and(|text| !nfc.is_normalized(&text)))?;
-        Some(RULE.info.finding(name.text(), format!("its label `{}` is not in NFC when decoded", escape(label, 63))))
+        let wrong = name.labels().find_map(|label| Some((label, wrong(&decoded(label)?)?)));
+        let (label, wrong) = wrong?;
+        Some(RULE.info.finding(name.text(), format!("its label `{}` {wrong} when decoded", escape(label, 63))))
     });
     found.collect()
+}
+
+/// What keeps a text from being a U-label.
+fn wrong(text: &str) -> Option<String> {
+    if !ComposingNormalizerBorrowed::new_nfc().is_normalized(text) {
+        return Some("is not in NFC".to_string());
+    }
+    let disallowed = text.chars().find(|c| is_disallowed(*c))?;
+    Some(format!("has U+{:04X}, which IDNA2008 disallows,", u32::from(disallowed)))
 }

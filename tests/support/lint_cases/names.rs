@@ -389,5 +389,23 @@ pub fn oddities() -> Vec<Case> {
             &["name.plabel_nfc warning xn--cafe-yvc.example.com"],
         ),
         case(N, "pass-idna-2008-but-not-2003", Spec::summer("xn--strae-oqa.example.com"), &[]),
+        case(
+            N,
+            "pass-other-scripts",
+            Spec::summer("xn--wgv71a119e.example.com").dns("xn--lododh2atk.example.com"),
+            &[],
+        ),
+        case(
+            N,
+            "fail-symbol",
+            Spec::summer("xn--iny-zx5a.example.com"),
+            &["name.plabel_nfc warning xn--iny-zx5a.example.com"],
+        ),
+        case(
+            N,
+            "fail-upper-case",
+            Spec::summer("xn--caf-mia7n.example.com"),
+            &["name.plabel_nfc warning xn--caf-mia7n.example.com"],
+        ),
     ]
 }
