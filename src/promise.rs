@@ -47,6 +47,11 @@ impl KnownLogs {
         KnownLogs(logs.into_iter().map(|log| (log.log_id, log)).collect())
     }
 
+    /// Whether no log is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The log with this ID.
     pub fn get(&self, log_id: &LogId) -> Option<&Arc<Log>> {
         self.0.get(log_id)

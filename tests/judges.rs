@@ -18,7 +18,7 @@ use ctwarden::demo::log::{Api, LogServer, log_list};
 use ctwarden::judges::mapping::UNREADABLE;
 use ctwarden::judges::{Answer, Foreign, Format, Judge, JudgeError, Settings, Way, Weight};
 use ctwarden::pipeline::hear_opinions_due;
-use support::issuer::TestCa;
+use support::issuer::{TestCa, leaf};
 use support::monitor::{Bench, printed, said};
 use support::scene::{bench, caught_up, metric, now, open, ours, still, wait_for};
 
@@ -345,4 +345,56 @@ async fn books_of_the_format_before_are_brought_up_to_date() {
     drop(open(&bench).await);
     assert_eq!(bench.count("SELECT count(*) FROM opinions"), 0);
     assert_eq!(bench.run_beside(&["cases"]).await.status.code(), Some(0));
+}
+
+/// `ctwarden lint --config`: issuers, profiles and the other linters of a configuration count as well.
+#[test]
+fn lint_with_a_configuration_asks_the_other_linters_too() {
+    let (ours, other) = (TestCa::new("Tests CA"), TestCa::new("Another"));
+    let issuers = "[[issuer]]\nname = \"Tests CA\"\ncertificate = \"issuer.pem\"\n\
+                   [[profile]]\nsection = \"CPS 4.1.2\"\nforbidden_names = [\"udala.eus\"]\n";
+    let judge = |mode: &str| {
+        let zlint = zlint();
+        format!("[[judge]]\nname = \"zlint\"\ncommand = [\"{zlint}\", \"{mode}\"]\nformat = \"zlint\"\nbatch = 2\n")
+    };
+    let bench = Bench::with_list(r#"{"operators":[]}"#, issuers, &judge("answer"));
+    bench.write("issuer.pem", &ours.pem());
+    let names = ["www.udala.eus", "www.liburutegia.eus", "x.euskalsarea"];
+    for (number, name) in (1..).zip(names) {
+        let issuer = if number == 2 { &other } else { &ours };
+        let der = issuer.certificate(&leaf(number, name), b"a log");
+        bench.write(&format!("{number}.pem"), &pem::encode(&der));
+    }
+    let config = bench.path("ctwarden.toml").to_string_lossy().into_owned();
+    let files: Vec<String> = (1..=3).map(|n| bench.path(&format!("{n}.pem")).to_string_lossy().into_owned()).collect();
+    let lint = |more: &[&str]| {
+        let mut command = bench.command(&["lint", "--config", &config, "--issued-at", "2026-11-20"]);
+        command.args(more).args(&files).output().expect("lint")
+    };
+    let done = lint(&["--format", "json"]);
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    let lines: Vec<serde_json::Value> =
+        printed(&done).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let has =
+        |at: usize, rule: &str| lines[at]["findings"].as_array().expect("a list").iter().any(|f| f["rule"] == rule);
+    assert_eq!([0, 1, 2].map(|at| has(at, "policy.forbidden_name")), [true, false, false]);
+    assert_eq!(
+        [0, 1, 2].map(|at| has(at, "cert.issuer_bytes")),
+        [false; 3],
+        "nobody else's is held against our issuer"
+    );
+    assert_eq!([0, 1, 2].map(|at| has(at, "zlint:e_brand_new_lint")), [true; 3]);
+    let opinions = |at: usize| lines[at]["opinions"].to_string();
+    assert!(opinions(2).contains("name.internal: also zlint e_dnsname_not_valid_tld"), "{}", opinions(2));
+    assert!(opinions(0).contains("zlint: error e_dnsname_not_valid_tld, ours: pass name.internal"), "{}", opinions(0));
+    let text = printed(&lint(&[]));
+    assert!(text.contains("  also     ") && text.contains("(CPS 4.1.2)"), "{text}");
+    // One that does not answer is said not to be evaluable, of each certificate.
+    let config_text = std::fs::read_to_string(&config).expect("the configuration");
+    bench.write("ctwarden.toml", &config_text.replace("\"answer\"", "\"garbage\""));
+    let silent = printed(&lint(&[]));
+    assert_eq!(silent.matches("zlint (another linter): not evaluable").count(), 3, "{silent}");
+    // A mistake in the configuration is one of usage.
+    bench.write("ctwarden.toml", &format!("{config_text}\n[lints]\n"));
+    assert_eq!(lint(&[]).status.code(), Some(2));
 }

@@ -2,8 +2,10 @@
 
 mod input;
 mod judge;
+mod opinions;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -16,14 +18,17 @@ use serde::Serialize;
 
 use crate::cert::{Certificate, pem};
 use crate::cli::format::Format;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
+use crate::config;
 use crate::ct::log_list;
-use crate::daemon::key_lists;
+use crate::daemon::{self, key_lists};
 use crate::finding::{Finding, FindingReport, Severity};
 use crate::lint::Tables;
+use crate::metrics::Metrics;
 use crate::promise::KnownLogs;
 use input::{Gone, Item, Unreadable, shown};
 use judge::{Bench, Report, today};
+use opinions::Panel;
 
 /// Certificates that are judged together, at most.
 const BATCH: usize = 512;
@@ -52,6 +57,9 @@ pub struct Question {
     /// A log list (v3 JSON): verify embedded SCTs
     #[arg(long, value_name = "FILE", requires = "issuer")]
     pub log_list: Option<PathBuf>,
+    /// A configuration: its issuers, profiles, lists and other linters count as well
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// A list of weak keys, as in [lint] weak_keys; may be repeated
     #[arg(long, value_name = "FILE")]
     pub weak_keys: Vec<PathBuf>,
@@ -63,6 +71,9 @@ pub struct Question {
 /// Why `ctwarden lint` ends with exit code 3.
 #[derive(Debug, thiserror::Error)]
 pub enum LintError {
+    /// The configuration cannot be used; none was judged: exit code 2.
+    #[error(transparent)]
+    Config(config::Problems),
     /// Something that all certificates are held against cannot be used; none was judged.
     #[error("{0}")]
     Given(String),
@@ -76,14 +87,16 @@ pub enum LintError {
 
 /// Judges every certificate and prints what was found, in input order. True when there was any finding (exit code 1).
 pub fn lint(question: &Question, format: Format, out: &mut dyn Write) -> Result<bool, LintError> {
-    let bench = bench(question)?;
+    let (bench, panel) = bench(question)?;
     let mut any = false;
     let mut failed = Vec::new();
     if let Some([before, after]) = question.pair.as_deref() {
         match (one(before), one(after)) {
             (Ok(before), Ok(after)) => {
                 let (first, second) = bench.judge_pair(&before, &after);
-                for (item, report) in [(&before, &first), (&after, &second)] {
+                let mut reports = [first, second];
+                panel.ask(&[&before, &after], &mut reports);
+                for (item, report) in [&before, &after].into_iter().zip(&reports) {
                     any |= !report.findings.is_empty();
                     print(item, report, format, out)?;
                 }
@@ -91,7 +104,7 @@ pub fn lint(question: &Question, format: Format, out: &mut dyn Write) -> Result<
             (before, after) => failed.extend([before.err(), after.err()].into_iter().flatten()),
         }
     }
-    let (found, unreadable) = all(question, &bench, format, out)?;
+    let (found, unreadable) = all(question, (&bench, &panel), format, out)?;
     out.flush()?;
     failed.extend(unreadable.named);
     if unreadable.more > 0 {
@@ -103,7 +116,7 @@ pub fn lint(question: &Question, format: Format, out: &mut dyn Write) -> Result<
 /// Judges all files, while one thread reads ahead: memory holds a few batches, however many files there are.
 fn all(
     question: &Question,
-    bench: &Bench,
+    judging: (&Bench, &Panel),
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(bool, Unreadable), LintError> {
@@ -127,7 +140,7 @@ fn all(
             unreadable
         });
         // The channel closes with this, so that the reader ends when the output cannot be written.
-        let printed = print_all(batches, bench, format, out);
+        let printed = print_all(batches, judging, format, out);
         let unreadable = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok((printed?, unreadable))
     })
@@ -135,7 +148,7 @@ fn all(
 
 fn print_all(
     batches: Receiver<Vec<Item>>,
-    bench: &Bench,
+    (bench, panel): (&Bench, &Panel),
     format: Format,
     out: &mut dyn Write,
 ) -> Result<bool, LintError> {
@@ -143,7 +156,8 @@ fn print_all(
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let (mut any, mut with_findings) = (false, 0);
     for batch in batches {
-        let reports = reports(bench, &batch, threads);
+        let mut reports = reports(bench, &batch, threads);
+        panel.ask(&batch.iter().collect::<Vec<_>>(), &mut reports);
         let found = reports.iter().filter(|report| !report.findings.is_empty()).count();
         any |= found > 0;
         with_findings += found;
@@ -183,29 +197,50 @@ fn progress() -> ProgressBar {
     bar
 }
 
-/// What certificates are held against.
-fn bench(question: &Question) -> Result<Bench, LintError> {
+/// What certificates are held against, and who else is asked.
+fn bench(question: &Question) -> Result<(Bench, Panel), LintError> {
     let given = |path: &Path, reason: String| LintError::Given(format!("cannot use {}: {reason}", shown(path)));
-    let keys = key_lists::read(&question.weak_keys, &question.compromised_keys);
-    let keys = keys.map_err(|error| LintError::Given(error.to_string()))?;
-    let tables = Tables { keys: keys.into(), ..Tables::embedded() };
-    let mut issuers = Vec::new();
+    let runtime = super::run::runtime().map_err(|error| LintError::Given(error.to_string()))?;
+    let (mut weak, mut compromised) = (question.weak_keys.clone(), question.compromised_keys.clone());
+    let mut bench = Bench {
+        tables: Tables::embedded(),
+        issued_at: question.issued_at,
+        issuers: Vec::new(),
+        one_is_issuer: question.issuer.is_some(),
+        profiles: BTreeMap::new(),
+        logs: None,
+        now: today(),
+    };
     if let Some(path) = &question.issuer {
         let bytes = std::fs::read(path).map_err(|e| given(path, format!("{e}; give the issuer's certificate")))?;
         for block in pem::certificates(&bytes) {
             let issuer = block.and_then(|der| Certificate::parse(&der).map_err(|error| error.to_string()));
-            issuers.push(issuer.map_err(|error| given(path, error))?);
+            bench.issuers.push(issuer.map_err(|error| given(path, error))?);
         }
     }
-    let logs = match &question.log_list {
-        None => None,
-        Some(path) => {
-            let bytes = std::fs::read(path).map_err(|e| given(path, format!("{e}; give a log list, v3 JSON")))?;
-            let list = log_list::parse(&bytes).map_err(|e| given(path, format!("{e}; give a log list, v3 JSON")))?;
-            Some(KnownLogs::new(list.logs.into_iter().map(Into::into)))
-        }
-    };
-    Ok(Bench { tables, issued_at: question.issued_at, issuers, logs, now: today() })
+    let mut judges = Vec::new();
+    if let Some(path) = &question.config {
+        let config = config::load(path).map_err(LintError::Config)?;
+        let cannot = |error: daemon::DaemonError| LintError::Given(error.to_string());
+        let (grounds, missing) = runtime.block_on(daemon::grounds(&config, Clock::System)).map_err(cannot)?;
+        missing.iter().for_each(|what| eprintln!("ctwarden: {what}"));
+        bench.issuers.extend(grounds.watchlist.issuers().iter().filter_map(|issuer| issuer.certificate.clone()));
+        bench.tables = Tables::clone(&grounds.tables);
+        bench.profiles.clone_from(&grounds.terms.profiles);
+        bench.logs = Some(KnownLogs::clone(&grounds.logs)).filter(|logs| !logs.is_empty());
+        weak.extend(config.weak_keys.iter().cloned());
+        compromised.extend(config.compromised_keys.iter().cloned());
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), env!("CTWARDEN_COMMIT"));
+        judges = runtime.block_on(async { daemon::judges(&config, &metrics) }).map_err(cannot)?;
+    }
+    let keys = key_lists::read(&weak, &compromised).map_err(|error| LintError::Given(error.to_string()))?;
+    bench.tables.keys = keys.into();
+    if let Some(path) = &question.log_list {
+        let bytes = std::fs::read(path).map_err(|e| given(path, format!("{e}; give a log list, v3 JSON")))?;
+        let list = log_list::parse(&bytes).map_err(|e| given(path, format!("{e}; give a log list, v3 JSON")))?;
+        bench.logs = Some(KnownLogs::new(list.logs.into_iter().map(Into::into)));
+    }
+    Ok((bench, Panel { judges, runtime }))
 }
 
 /// The first certificate of a file.
@@ -239,6 +274,9 @@ fn print_text(item: &Item, report: &Report, out: &mut dyn Write) -> io::Result<(
         let mark = if finding.severity == Severity::Review { "? " } else { "" };
         writeln!(out, "           {mark}{}", finding.detail)?;
     }
+    for opinion in &report.opinions {
+        writeln!(out, "  also     {opinion}")?;
+    }
     Ok(())
 }
 
@@ -249,6 +287,8 @@ struct Object<'a> {
     index: usize,
     sha256: Option<&'a str>,
     findings: Vec<FindingReport<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    opinions: &'a [String],
     error: Option<&'a str>,
 }
 
@@ -258,6 +298,7 @@ fn print_json(item: &Item, report: &Report, out: &mut dyn Write) -> io::Result<(
         index: item.index,
         sha256: report.sha256.as_deref(),
         findings: report.findings.iter().map(Finding::report).collect(),
+        opinions: &report.opinions,
         error: report.error.as_deref(),
     };
     let object = serde_json::to_string(&object)?;

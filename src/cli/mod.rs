@@ -319,6 +319,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
             Ok(true) => Ok(Exit::Findings),
             Ok(false) => Ok(Exit::Nothing),
             Err(lint::LintError::Output(error)) => Err(CliError::Output(error)),
+            Err(lint::LintError::Config(problems)) => Err(CliError::Config(problems)),
             Err(error) => Err(CliError::Failed(error.to_string())),
         },
         Command::Rescan { since, rules, apply, from_start, reading } => {

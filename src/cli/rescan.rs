@@ -73,8 +73,9 @@ pub fn rescan(
     let failed = |e: books::BooksError| CliError::Failed(e.to_string());
     let clock = Clock::System;
     let runtime = runtime()?;
-    let (grounds, issuance, missing) =
-        runtime.block_on(daemon::grounds(config, clock.clone())).map_err(|e| CliError::Failed(e.to_string()))?;
+    let cannot = |e: daemon::DaemonError| CliError::Failed(e.to_string());
+    let (grounds, missing) = runtime.block_on(daemon::grounds(config, clock.clone())).map_err(cannot)?;
+    let issuance = daemon::issuance(config).map_err(cannot)?;
     missing.iter().for_each(|what| eprintln!("ctwarden: {what}"));
     let books = if question.apply { Books::open(&config.books) } else { Books::open_read_only(&config.books) };
     let books = books.map_err(failed)?;

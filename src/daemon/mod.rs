@@ -18,11 +18,10 @@ use tokio::task::JoinSet;
 use crate::books::{Books, BooksError, DirectoryLock, lock_directory};
 use crate::cache::Cache;
 use crate::clock::{Clock, Span, Timestamp};
-use crate::config::{self, Config, IssuanceSource};
+use crate::config::{self, Config};
 use crate::ct::key::LogId;
 use crate::ct::log_list::Log;
 use crate::exam;
-use crate::issuance::{Embedded, IssuanceDb};
 use crate::lint::Tables;
 use crate::metrics::{Input, Metrics};
 use crate::pipeline::{self, Until, Walk};
@@ -34,8 +33,8 @@ pub use error::DaemonError;
 use follows::{Assignment, Follows};
 use inputs::Inputs;
 use lists::{ListRead, ListReader};
-pub use open::{grounds, notifier};
-use open::{judges, watchlist};
+use open::watchlist;
+pub use open::{grounds, issuance, judges, notifier};
 use reload::Answer;
 
 /// How long a run that is to end waits, after everything is read, for messages that cannot be delivered.
@@ -66,10 +65,7 @@ impl Daemon {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|e| DaemonError::Listen { address, reason: e.to_string() })?;
         let books = Books::open(&config.books)?;
-        let issuance = match config.issuance.source {
-            IssuanceSource::Embedded => IssuanceDb::Embedded(Embedded::open(&config.data_directory)?),
-            IssuanceSource::None => IssuanceDb::None,
-        };
+        let issuance = issuance(&config)?;
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), env!("CTWARDEN_COMMIT")));
         metrics.declare_rules(&exam::rules());
         let cache = Arc::new(Cache::open(&config.data_directory.join("cache"), clock.clone()));

@@ -43,7 +43,7 @@ pub(super) fn watchlist(config: &Config) -> Result<Watchlist, DaemonError> {
 ///
 /// # Errors
 /// [`DaemonError::Judge`] when one of them could never be asked.
-pub(super) fn judges(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Judge>>, DaemonError> {
+pub fn judges(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Judge>>, DaemonError> {
     let open = |settings: &judges::Settings| {
         metrics.declare_judge(&settings.name, &judges::OUTCOMES);
         let refused = |e: judges::JudgeError| DaemonError::Judge { name: settings.name.clone(), reason: e.to_string() };
@@ -84,12 +84,11 @@ pub fn notifier(config: &Config) -> Result<(Notifier, Vec<Addressing>), DaemonEr
     Ok((notifier, recipients.collect::<Result<_, _>>()?))
 }
 
-/// What examinations rest on, for a command that examines beside the daemon, with the CA's record, and what could not
-/// be had.
+/// What examinations rest on, for a command that examines beside the daemon, and what of it could not be had.
 ///
 /// # Errors
 /// What the configuration names and cannot be used.
-pub async fn grounds(config: &Config, clock: Clock) -> Result<(Grounds, IssuanceDb, Vec<String>), DaemonError> {
+pub async fn grounds(config: &Config, clock: Clock) -> Result<(Grounds, Vec<String>), DaemonError> {
     let fetcher = Fetcher::new(&config.logs.contact, clock.clone()).map_err(DaemonError::Http)?;
     let mut missing = Vec::new();
     let (known, tables) = {
@@ -105,10 +104,6 @@ pub async fn grounds(config: &Config, clock: Clock) -> Result<(Grounds, Issuance
             }
         }
     };
-    let issuance = match config.issuance.source {
-        IssuanceSource::Embedded => IssuanceDb::Embedded(Embedded::open(&config.data_directory)?),
-        IssuanceSource::None => IssuanceDb::None,
-    };
     let keys = key_lists::read(&config.weak_keys, &config.compromised_keys)?;
     let grounds = Grounds {
         watchlist: Arc::new(watchlist(config)?),
@@ -117,5 +112,16 @@ pub async fn grounds(config: &Config, clock: Clock) -> Result<(Grounds, Issuance
         logs: Arc::new(KnownLogs::new(known)),
         grace: config.issuance.grace,
     };
-    Ok((grounds, issuance, missing))
+    Ok((grounds, missing))
+}
+
+/// The CA's record.
+///
+/// # Errors
+/// [`DaemonError::Issuance`].
+pub fn issuance(config: &Config) -> Result<IssuanceDb, DaemonError> {
+    Ok(match config.issuance.source {
+        IssuanceSource::Embedded => IssuanceDb::Embedded(Embedded::open(&config.data_directory)?),
+        IssuanceSource::None => IssuanceDb::None,
+    })
 }

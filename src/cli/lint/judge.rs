@@ -1,9 +1,12 @@
 //! What is said about one certificate, beside its issuer and its precertificate where they are given.
 
+use std::collections::BTreeMap;
+
 use crate::cert::signature::{SignatureCheck, signed_by};
 use crate::cert::{Certificate, oid};
 use crate::clock::{Clock, Timestamp};
-use crate::finding::{Finding, Issued, RevocationClock, RuleInfo, Severity, Verdict};
+use crate::finding::{Finding, Issued, KeyHash, RevocationClock, RuleInfo, Severity, Verdict};
+use crate::lint::profile::Profile;
 use crate::lint::{self, Tables, findings, issuer, pair, unparsable};
 use crate::promise::{self, KnownLogs};
 
@@ -17,6 +20,10 @@ pub struct Bench {
     pub issued_at: Option<Timestamp>,
     /// The certificates of issuers; the one that signed is chosen.
     pub issuers: Vec<Certificate>,
+    /// Whether one of them must be the issuer, so that a certificate which points at none is held against the first.
+    pub one_is_issuer: bool,
+    /// What the CA allows, by the key of the issuer.
+    pub profiles: BTreeMap<KeyHash, Profile>,
     /// The logs whose SCTs can be verified.
     pub logs: Option<KnownLogs>,
     /// Today.
@@ -33,6 +40,10 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Why it cannot be read, if it cannot.
     pub error: Option<String>,
+    /// When it was issued; `None` when it cannot be read.
+    pub issued: Option<Issued>,
+    /// How other linters see it, a line each.
+    pub opinions: Vec<String>,
 }
 
 impl Bench {
@@ -88,12 +99,13 @@ impl Bench {
                 let error = findings.iter().find(|f| f.rule == "cert.unparsable").map(|f| f.detail.clone());
                 let (serial, subject) = (cert.serial(), cert.subject_text());
                 let title = format!("serial {serial} subject \"{subject}\" issued {}", issued.earliest);
-                Report { sha256, title, findings, error }
+                Report { sha256, title, findings, error, issued: Some(issued), opinions: Vec::new() }
             }
             Err(error) => {
                 let finding = unparsable(&error);
                 let title = "unreadable".to_string();
-                Report { sha256, title, error: Some(finding.detail.clone()), findings: vec![finding] }
+                let error = Some(finding.detail.clone());
+                Report { sha256, title, error, findings: vec![finding], issued: None, opinions: Vec::new() }
             }
         }
     }
@@ -101,6 +113,9 @@ impl Bench {
     fn against_issuer(&self, cert: &Certificate, issued: Issued) -> Vec<Finding> {
         let Some(issuer) = self.issuer_of(cert) else { return Vec::new() };
         let mut verdicts = issuer::run(cert, issuer, issued);
+        if let Some(profile) = self.profiles.get(&issuer.spki_sha256()) {
+            verdicts.extend(lint::profile::run(cert, issued, &self.tables, profile));
+        }
         verdicts.push(issuer::signature(cert, issuer));
         if cert.is_precertificate() && issuer.is_precert_signing_ca() {
             verdicts.push(pair::delegated(issued));
@@ -119,7 +134,7 @@ impl Bench {
             .or_else(|| {
                 by(&|issuer| issuer.subject_key_id().is_some() && issuer.subject_key_id() == cert.authority_key_id())
             })
-            .or(self.issuers.first())
+            .or(self.issuers.first().filter(|_| self.one_is_issuer))
     }
 }
 
