@@ -1,5 +1,5 @@
-//! Door 4: what other judges were asked and what they said. A question is written in the transaction of our own
-//! examination, asked at least once, and answered in one transaction with what follows for the case.
+//! Door 2 for other judges: what they were asked and what they said. A question is written in the transaction of our
+//! own examination, asked at least once, and answered in one transaction with what follows for the case.
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
@@ -145,7 +145,8 @@ impl Books {
         .await
     }
 
-    /// Door 4. An opinion on something that was examined anew meanwhile is dropped: the question is asked again.
+    /// Door 2 for what other judges say. An opinion on something that was examined anew meanwhile is dropped: the
+    /// question is asked again.
     ///
     /// # Errors
     /// Unusable books; then nothing was written and the questions stay due.

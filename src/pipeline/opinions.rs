@@ -1,4 +1,4 @@
-//! Questions to other judges -> their opinions beside ours; door 4. Nothing of ours waits for them.
+//! Questions to other judges -> their opinions beside ours; door 2. Nothing of ours waits for them.
 //!
 //! A judge that does not answer is asked again, each certificate alone then, so that one that it cannot stand keeps no
 //! other from being judged; and while it answers nothing at all it is asked less and less often.

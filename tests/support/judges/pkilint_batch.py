@@ -1,4 +1,4 @@
-"""pkilint (https://pypi.org/project/pkilint) over many certificates in one process: its command line loads for half a
+"""pkilint over many certificates in one process: its command line loads for half a
 second per certificate.
 
 stdin: one JSON object a line, {"name": ..., "pem": ..., "issued_at": ISO 8601 or null}.
