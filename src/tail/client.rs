@@ -4,9 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::decode::{self, Decoded};
+use super::decode::{self, Decoded, Lost};
 use super::http::{Answer, Caps, FetchError, Fetcher};
-use super::lost::Lost;
 use super::pace::Urgency;
 use super::room::{Held, Weight};
 use super::{TailError, plan};

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::lost::{Lost, nothing};
 use crate::ct::Hash;
 use crate::ct::entries::{EntryError, LeafBuffer, PageEntry, fold_page};
 use crate::ct::leaf::{ExtraData, LeafEntry, TimestampedEntry, leaf_hash, leaf_hash_of_entry, leaf_index};
@@ -11,6 +10,22 @@ use crate::watch::{Candidate, ChainHead, OwnedEntry, Watchlist, guard};
 
 /// How much of a malformed entry is kept.
 const KEPT_BYTES: usize = 65_536;
+
+/// Entries that the log does not serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Which.
+    pub range: Range<u64>,
+    /// What the log said.
+    pub why: String,
+    /// Whether their hashes are known all the same.
+    pub is_hashed: bool,
+}
+
+/// Stands for the hash of an entry of which nothing is known.
+pub fn nothing() -> Hash {
+    leaf_hash(&[])
+}
 
 /// What one response held.
 #[derive(Clone, Debug, Default)]

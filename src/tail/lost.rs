@@ -10,15 +10,11 @@
 //! A root that does not fit such a range says nothing about the log, which is charged with the loss and with nothing
 //! else. When the log serves the entries again, everything from the verified position on is read and audited anew.
 
-use std::ops::Range;
-
 use super::client::LogClient;
-use super::decode::Decoded;
+use super::decode::{Decoded, Lost, nothing};
 use super::http::FetchError;
 use super::{Goal, REFUSALS, Tail, TailError};
 use crate::clock::{Span, Timestamp};
-use crate::ct::Hash;
-use crate::ct::leaf::leaf_hash;
 use crate::ct::sth::SignedTreeHead;
 use crate::ct::tile::TILE_WIDTH;
 
@@ -28,22 +24,6 @@ const LAG_TOLERANCE: Span = Span::from_seconds(15 * 60);
 const MOST_LOST: u64 = 65_536;
 /// So many entries behind a lost one are asked for one by one; after them, ever larger steps are taken.
 const ONE_BY_ONE: u32 = 16;
-
-/// Entries that the log does not serve.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lost {
-    /// Which.
-    pub range: Range<u64>,
-    /// What the log said.
-    pub why: String,
-    /// Whether their hashes are known all the same.
-    pub is_hashed: bool,
-}
-
-/// Stands for the hash of an entry of which nothing is known.
-pub fn nothing() -> Hash {
-    leaf_hash(&[])
-}
 
 /// A place at which reading fails.
 #[derive(Clone, Copy, Debug, Default)]

@@ -31,9 +31,8 @@ use std::sync::Arc;
 use ahead::Ahead;
 
 pub use client::LogClient;
-pub use decode::Decoded;
+pub use decode::{Decoded, Lost};
 pub use http::{Answer, Caps, FetchError, Fetcher, Limits, Tagged};
-pub use lost::Lost;
 pub use pace::Urgency;
 pub use prove::Lookup;
 

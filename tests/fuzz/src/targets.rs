@@ -20,6 +20,7 @@ use crate::ct::{
 use crate::evidence::caa as caas;
 use crate::exam::{self, Examinee, Policy};
 use crate::finding::{Issued, KeyHash};
+use crate::lint::tld::{GtldRegistry, RootList};
 use crate::lint::{self, SuffixList, Tables, TldTable};
 use crate::promise::{self, KnownLogs};
 use crate::record::Lookup;
@@ -214,7 +215,9 @@ pub fn certificate(bytes: &[u8]) {
         ];
         for entry in entries {
             let issuer = ChainHead::Certificate(bytes.to_vec());
-            let candidate = Candidate { index: 7, logged_at: NOW, entry, precertificate: Some(bytes.to_vec()), issuer };
+            let (precertificate, garbled) = (Some(bytes.to_vec()), Some(bytes.to_vec()));
+            let extensions = bytes.to_vec();
+            let candidate = Candidate { index: 7, logged_at: NOW, entry, extensions, precertificate, issuer, garbled };
             let hit = EVERY.judge(&candidate, Some(bytes)).expect("every entry is a hit");
             assert!(hit.remark.is_ascii() && hit.issuer.is_ascii());
         }
@@ -227,6 +230,7 @@ pub fn certificate(bytes: &[u8]) {
             ders: &ders,
             first_logged_at: NOW,
             siblings: Some(1),
+            others: &ders,
             lookup: &lookup,
         };
         let grace = Span::from_days(1);
@@ -329,7 +333,9 @@ pub fn caa(bytes: &[u8]) {
 /// The tables of names: Public Suffix List and TLDs.
 pub fn tables(bytes: &[u8]) {
     rationed(bytes, MIB, TREE, || {
-        let _ = SuffixList::from_bytes(bytes);
+        let _ = SuffixList::Embedded.replaced_by(bytes, NOW);
+        let _ = GtldRegistry::parse(bytes, NOW);
+        let _ = RootList::parse(bytes);
         if let Ok(text) = std::str::from_utf8(bytes) {
             let _ = TldTable::parse(text);
         }
