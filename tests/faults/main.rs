@@ -88,6 +88,8 @@
 //!   content: an_issuer_that_does_not_hash_to_its_name_is_not_believed
 //! - 2.8 a full tile that is lost:
 //!   content: a_full_tile_that_is_lost_is_reported_passed_over_and_asked_for_again
+//! - 2.9 a get-entries log that serves tiles too:
+//!   noise: a_get_entries_log_that_has_tiles_too_is_read_by_get_entries
 //! - 2.10 the right edge from hash tiles:
 //!   walk.rs: starting_at_the_end_reads_only_what_comes_after; lists.rs: a_log_is_begun_at_a_time
 //! - 3.1 what get-entries gives:

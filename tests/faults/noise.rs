@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use ctwarden::clock::Clock;
+use ctwarden::tail::{Caps, Fetcher, Urgency};
+
 use crate::support::faulty::plant::Garden;
 use crate::support::faulty::scene::Scene;
 use crate::support::faulty::{Again, Api, Fault, FaultyLog, On, log_list};
@@ -49,6 +52,23 @@ async fn statuses_and_broken_bodies_are_asked_for_again() {
         on_both(1, Fault::Bomb(200), SECOND),
     ];
     survive(faults.concat()).await;
+}
+
+/// Which of its two ways serves an entry makes no difference to what is proven, so that one is enough.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_get_entries_log_that_has_tiles_too_is_read_by_get_entries() {
+    let garden = Garden::new(HITS.len());
+    let log = start(&garden, Api::Rfc6962).await;
+    let mut scene = Scene::start(&garden, &[&log]);
+    complete(&mut scene, &[&log], 40).await;
+    let asked: Vec<String> = log.requests().into_iter().map(|request| request.path).collect();
+    assert!(asked.iter().any(|path| path.starts_with("ct/v1/get-entries")), "{asked:?}");
+    assert!(asked.iter().all(|path| path.starts_with("ct/v1/")), "{asked:?}");
+    assert!(scene.charges(&log).is_empty(), "{}", scene.state(&log));
+    let url = log.list_entry()["url"].as_str().expect("its URL").to_string();
+    let fetcher = Fetcher::new("pki-team@ca-tests.eus", Clock::System).expect("a client");
+    let tile = fetcher.get(&format!("{url}tile/data/000"), Caps::ENTRIES, Urgency::Head).await;
+    assert!(tile.is_ok_and(|tile| !tile.is_empty()), "it does have tiles");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
