@@ -130,6 +130,10 @@ pub fn fold_page<'a, S>(
 
 /// Reads a page of any shape.
 fn parse_json(body: &[u8]) -> Result<PageEntries<'_>, PageError> {
+    // The derived reader of a struct takes an array for it as well, which no page is.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(PageError::Malformed("it is not a JSON object".to_string()));
+    }
     let page: Page<'_> = serde_json::from_slice(body).map_err(|error| PageError::Malformed(escape_error(&error)))?;
     match page.entries {
         Entries::Read(entries) => Ok(entries.into_iter().map(RawEntry::entry).collect()),
@@ -365,8 +369,16 @@ mod tests {
 
     #[test]
     fn what_is_no_page_is_an_error() {
-        for bad in ["", "<html>", "{}", r#"{"entries":7}"#, r#"{"entries":[{"leaf_input":"AA=="#, r#"{"entries":[]} x"#]
-        {
+        for bad in [
+            "",
+            "<html>",
+            "{}",
+            r#"{"entries":7}"#,
+            r#"{"entries":[{"leaf_input":"AA=="#,
+            r#"{"entries":[]} x"#,
+            "[[]]",
+            "[]",
+        ] {
             assert!(matches!(parse_page(bad.as_bytes()), Err(PageError::Malformed(_))), "{bad}");
         }
         let many = format!(r#"{{"entries":[{}1]}}"#, "1,".repeat(MAX_PAGE_ENTRIES));
