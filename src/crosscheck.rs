@@ -264,6 +264,7 @@ mod tests {
             account: Account { account_id: "77".into(), kind: "direct".into(), name: None },
             applicant_id: "a".into(),
             applicant_name: None,
+            applicant_country: None,
             channel: "manual\u{1b}".into(),
             vtype: "DV".into(),
             hierarchy: "public".into(),
@@ -283,6 +284,11 @@ mod tests {
             other_confirmations: vec![],
             keeps_caa_checks: false,
             approvals: None,
+            identity: None,
+            keeps_identities: false,
+            lint_runs: None,
+            revocation: None,
+            keeps_revocations: false,
             as_of: SEEN,
         }
     }

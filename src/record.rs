@@ -81,6 +81,16 @@ pub struct IssuanceRecord {
     pub keeps_caa_checks: bool,
     /// Who approved the order, in order of time; `None` when the feed has no such table.
     pub approvals: Option<Vec<Approval>>,
+    /// The identity that the order names; `None` when it names none, or the feed has no such table.
+    pub identity: Option<Identity>,
+    /// Whether the feed has the table of identities.
+    pub keeps_identities: bool,
+    /// What was linted before the signature; `None` when the feed has no such table.
+    pub lint_runs: Option<Vec<LintRun>>,
+    /// What the CA recorded of its revocation; `None` when it has no row, or the feed has no such table.
+    pub revocation: Option<Revocation>,
+    /// Whether the feed has the table of revocations.
+    pub keeps_revocations: bool,
     /// How fresh the database's answer is.
     pub as_of: Timestamp,
 }
@@ -96,6 +106,8 @@ pub struct Order {
     pub applicant_id: String,
     /// The applicant's name, if recorded.
     pub applicant_name: Option<String>,
+    /// The applicant's country as ISO 3166-1 alpha-2, if recorded.
+    pub applicant_country: Option<String>,
     /// `acme`, `api`, `web` or `manual`.
     pub channel: String,
     /// `DV`, `OV`, `IV` or `EV`, as the CA writes it.
@@ -168,6 +180,12 @@ pub struct DcvConfirmation {
     pub dnssec: Option<String>,
     /// What the remote perspectives saw, if recorded.
     pub remote: Option<Perspectives>,
+    /// The DNS name that was asked or the URL that was fetched, if recorded.
+    pub location: Option<String>,
+    /// Where its evidence is kept, if recorded.
+    pub evidence_ref: Option<String>,
+    /// When its row was written, if recorded; long after `completed_at` it was not written by the validation.
+    pub recorded_at: Option<Timestamp>,
 }
 
 /// What the remote network perspectives of BR 3.2.2.9 saw of one validation or check.
@@ -254,6 +272,64 @@ pub struct Approval {
     pub person: String,
     /// When.
     pub decided_at: Timestamp,
+}
+
+/// An organization or person as the CA verified it (BR 3.2.2.1, 3.2.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The CA's identifier of the verification.
+    pub identity_id: String,
+    /// When the oldest of the data and documents was obtained.
+    pub verified_at: Timestamp,
+    /// `system` or the person who did it, if recorded.
+    pub performed_by: Option<String>,
+    /// What was verified, in the order of [`IDENTITY_COLUMNS`]; `None` where nothing is recorded.
+    pub values: [Option<String>; 13],
+}
+
+/// The columns of an identity that a subject can be compared with, as the feed calls them.
+pub const IDENTITY_COLUMNS: [&str; 13] = [
+    "organization",
+    "country",
+    "state",
+    "locality",
+    "street",
+    "postal_code",
+    "given_name",
+    "surname",
+    "registration_number",
+    "business_category",
+    "jurisdiction_country",
+    "jurisdiction_state",
+    "jurisdiction_locality",
+];
+
+/// A run of a linter before the signature (BR 4.3.1.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LintRun {
+    /// The linter.
+    pub linter: String,
+    /// Its version, if recorded.
+    pub version: Option<String>,
+    /// When it ran.
+    pub ran_at: Timestamp,
+    /// `passed` or `failed`.
+    pub result: String,
+    /// What it found, one finding a line, if recorded.
+    pub findings: Option<String>,
+}
+
+/// What the CA recorded of a revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// When the CA knew that it had to revoke, if recorded.
+    pub aware_at: Option<Timestamp>,
+    /// When it revoked, if it has.
+    pub revoked_at: Option<Timestamp>,
+    /// The CRLReason, if recorded.
+    pub reason: Option<u64>,
+    /// When the CA saw the serial number on its CRL, if recorded.
+    pub crl_seen_at: Option<Timestamp>,
 }
 
 /// The domains whose validation can cover `name`, nearest first: the name itself without `*.`, then its ancestors

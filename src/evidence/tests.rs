@@ -24,6 +24,9 @@ fn confirmation(dcv_id: i64, adn: &str, completed_at: Timestamp) -> DcvConfirmat
         token_issued_at: Some(completed_at.minus(DAY)),
         dnssec: Some("insecure".into()),
         remote: Some(Perspectives { corroborating: 4, total: 4, regions: Some(2) }),
+        location: None,
+        evidence_ref: None,
+        recorded_at: None,
     }
 }
 
@@ -63,6 +66,7 @@ pub(super) fn record(rows: Option<Vec<(&str, Basis)>>, other: Vec<DcvConfirmatio
             account: Account { account_id: "77".into(), kind: "direct".into(), name: None },
             applicant_id: "a".into(),
             applicant_name: None,
+            applicant_country: None,
             channel: "web".into(),
             vtype: "DV".into(),
             hierarchy: "public".into(),
@@ -74,6 +78,11 @@ pub(super) fn record(rows: Option<Vec<(&str, Basis)>>, other: Vec<DcvConfirmatio
         other_confirmations: other,
         keeps_caa_checks: true,
         approvals: None,
+        identity: None,
+        keeps_identities: false,
+        lint_runs: None,
+        revocation: None,
+        keeps_revocations: false,
         as_of: SIGNED,
     }
 }

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use crate::clock::{Span, Timestamp};
 use crate::issuance::Query;
 use crate::record::{
-    Account, Approval, Basis, CaaCheck, DcvConfirmation, DcvReuse, IssuanceRecord, Lookup, Order, Perspectives,
-    ReuseStep, SanAuthorisation, covering_domains,
+    Account, Approval, Basis, CaaCheck, DcvConfirmation, DcvReuse, IDENTITY_COLUMNS, Identity, IssuanceRecord, LintRun,
+    Lookup, Order, Perspectives, ReuseStep, Revocation, SanAuthorisation, covering_domains,
 };
 
 /// How many domains are searched for other confirmations, and how many confirmations are kept: the newest per domain.
@@ -86,6 +86,10 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
         }
         None => (Vec::new(), Vec::new()),
     };
+    let identity = match &order {
+        Some(order) => identity(tx, &order.order_id)?,
+        None => None,
+    };
     Ok(Lookup::Found(Box::new(IssuanceRecord {
         key: query.key.clone(),
         issuer_hierarchy: certificate.hierarchy,
@@ -98,6 +102,11 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
         other_confirmations,
         keeps_caa_checks: feed.has("caa_checks"),
         approvals: feed.has("approvals").then_some(decisions),
+        identity,
+        keeps_identities: feed.has("identities"),
+        lint_runs: if feed.has("lint_runs") { Some(lint_runs(tx, certificate.cert_id)?) } else { None },
+        revocation: revocation(tx, certificate.cert_id)?,
+        keeps_revocations: feed.has("revocations"),
         as_of: feed.as_of,
     })))
 }
@@ -111,7 +120,7 @@ fn order(tx: &Connection, feed: &Feed, order_id: &str) -> rusqlite::Result<Optio
         false => None,
     };
     let sql = "SELECT a.account_id, a.kind, a.name, p.applicant_id, p.name, o.channel, o.hierarchy, o.csr_spki_sha256,
-                   o.created_at, o.vtype
+                   o.created_at, o.vtype, p.country
                FROM orders o JOIN applicants p USING (applicant_id) JOIN accounts a USING (account_id)
                WHERE o.order_id = ?1";
     maybe(tx, sql, [order_id], |row| {
@@ -120,6 +129,7 @@ fn order(tx: &Connection, feed: &Feed, order_id: &str) -> rusqlite::Result<Optio
             account: Account { account_id: row.get(0)?, kind: row.get(1)?, name: row.get(2)? },
             applicant_id: row.get(3)?,
             applicant_name: row.get(4)?,
+            applicant_country: row.get(10)?,
             channel: row.get(5)?,
             vtype: row.get(9)?,
             hierarchy: row.get(6)?,
@@ -152,7 +162,8 @@ fn authorisations(tx: &Connection, cert_id: i64) -> rusqlite::Result<Vec<SanAuth
 
 const CONFIRMATION: &str =
     "SELECT d.dcv_id, d.applicant_id, d.adn, d.method, d.completed_at, d.performed_by, d.resolver,
-        d.token_issued_at, d.dnssec, d.remote_ok, d.remote_total, d.remote_rirs, p.account_id
+        d.token_issued_at, d.dnssec, d.remote_ok, d.remote_total, d.remote_rirs, p.account_id,
+        d.location, d.evidence_ref, d.recorded_at
     FROM dcv_confirmations d JOIN applicants p USING (applicant_id)";
 
 fn read_confirmation(row: &Row<'_>) -> rusqlite::Result<DcvConfirmation> {
@@ -168,6 +179,9 @@ fn read_confirmation(row: &Row<'_>) -> rusqlite::Result<DcvConfirmation> {
         dnssec: row.get(8)?,
         remote: perspectives(row, 9)?,
         account_id: row.get(12)?,
+        location: row.get(13)?,
+        evidence_ref: row.get(14)?,
+        recorded_at: moment(row, 15)?,
     })
 }
 
@@ -251,6 +265,47 @@ fn approvals(tx: &Connection, order_id: &str) -> rusqlite::Result<Vec<Approval>>
     let sql = "SELECT step, person, decided_at FROM approvals WHERE order_id = ?1 ORDER BY decided_at, step LIMIT ?2";
     all(tx, sql, params![order_id, ROW_LIMIT], |row| {
         Ok(Approval { step: row.get(0)?, person: row.get(1)?, decided_at: seconds(row, 2)? })
+    })
+}
+
+fn identity(tx: &Connection, order_id: &str) -> rusqlite::Result<Option<Identity>> {
+    let sql = format!(
+        "SELECT i.identity_id, i.verified_at, i.performed_by, i.{}
+         FROM orders o JOIN identities i USING (identity_id) WHERE o.order_id = ?1",
+        IDENTITY_COLUMNS.join(", i.")
+    );
+    maybe(tx, &sql, [order_id], |row| {
+        let mut values = [const { None }; IDENTITY_COLUMNS.len()];
+        for (place, value) in values.iter_mut().enumerate() {
+            *value = row.get(place + 3)?;
+        }
+        Ok(Identity { identity_id: row.get(0)?, verified_at: seconds(row, 1)?, performed_by: row.get(2)?, values })
+    })
+}
+
+fn lint_runs(tx: &Connection, cert_id: i64) -> rusqlite::Result<Vec<LintRun>> {
+    let sql =
+        "SELECT linter, version, ran_at, result, findings FROM lint_runs WHERE cert_id = ?1 ORDER BY ran_at LIMIT ?2";
+    all(tx, sql, params![cert_id, ROW_LIMIT], |row| {
+        Ok(LintRun {
+            linter: row.get(0)?,
+            version: row.get(1)?,
+            ran_at: seconds(row, 2)?,
+            result: row.get(3)?,
+            findings: row.get(4)?,
+        })
+    })
+}
+
+fn revocation(tx: &Connection, cert_id: i64) -> rusqlite::Result<Option<Revocation>> {
+    let sql = "SELECT aware_at, revoked_at, reason, crl_seen_at FROM revocations WHERE cert_id = ?1";
+    maybe(tx, sql, [cert_id], |row| {
+        Ok(Revocation {
+            aware_at: moment(row, 0)?,
+            revoked_at: moment(row, 1)?,
+            reason: row.get::<_, Option<i64>>(2)?.map(i64::unsigned_abs),
+            crl_seen_at: moment(row, 3)?,
+        })
     })
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::issuance::IssuanceError;
 
 /// The schema that this program writes, in `user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 /// "ctwi" in `application_id`: this file is an issuance database of ours.
 const APPLICATION_ID: i64 = 0x6374_7769;
 
@@ -21,9 +21,13 @@ CREATE TABLE issuers (issuer_id INTEGER PRIMARY KEY, name TEXT NOT NULL, spki_sh
 CREATE TABLE accounts (account_id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT, country TEXT) STRICT;
 CREATE TABLE applicants (applicant_id TEXT PRIMARY KEY, account_id TEXT NOT NULL REFERENCES accounts, name TEXT,
     country TEXT) STRICT;
+CREATE TABLE identities (identity_id TEXT PRIMARY KEY, applicant_id TEXT NOT NULL REFERENCES applicants,
+    verified_at INTEGER NOT NULL, organization TEXT, country TEXT, state TEXT, locality TEXT, street TEXT,
+    postal_code TEXT, given_name TEXT, surname TEXT, registration_number TEXT, business_category TEXT,
+    jurisdiction_country TEXT, jurisdiction_state TEXT, jurisdiction_locality TEXT, performed_by TEXT) STRICT;
 CREATE TABLE orders (order_id TEXT PRIMARY KEY, applicant_id TEXT NOT NULL REFERENCES applicants,
     channel TEXT NOT NULL, profile TEXT, vtype TEXT NOT NULL, hierarchy TEXT NOT NULL, csr_spki_sha256 TEXT,
-    created_at INTEGER NOT NULL) STRICT;
+    created_at INTEGER NOT NULL, identity_id TEXT REFERENCES identities) STRICT;
 CREATE TABLE order_names (order_id TEXT NOT NULL REFERENCES orders, name TEXT NOT NULL,
     PRIMARY KEY (order_id, name)) STRICT, WITHOUT ROWID;
 CREATE TABLE certificates (cert_id INTEGER PRIMARY KEY, issuer_id INTEGER NOT NULL REFERENCES issuers,
@@ -33,7 +37,7 @@ CREATE TABLE certificates (cert_id INTEGER PRIMARY KEY, issuer_id INTEGER NOT NU
 CREATE TABLE dcv_confirmations (dcv_id INTEGER PRIMARY KEY, applicant_id TEXT NOT NULL REFERENCES applicants,
     adn TEXT NOT NULL, method TEXT NOT NULL, completed_at INTEGER NOT NULL, performed_by TEXT NOT NULL, resolver TEXT,
     remote_ok INTEGER, remote_total INTEGER, evidence_ref TEXT, token_issued_at INTEGER, remote_rirs INTEGER,
-    dnssec TEXT) STRICT;
+    dnssec TEXT, location TEXT, recorded_at INTEGER) STRICT;
 CREATE TABLE dcv_reuse (reuse_id INTEGER PRIMARY KEY, dcv_id INTEGER REFERENCES dcv_confirmations,
     rule TEXT NOT NULL, decided_at INTEGER NOT NULL, decided_by TEXT,
     stated_dcv_id INTEGER, stated_reuse_id INTEGER) STRICT;
@@ -51,7 +55,11 @@ CREATE TABLE approvals (order_id TEXT NOT NULL REFERENCES orders, step TEXT NOT 
 CREATE TABLE revocations (cert_id INTEGER PRIMARY KEY REFERENCES certificates, aware_at INTEGER, revoked_at INTEGER,
     reason INTEGER, crl_seen_at INTEGER) STRICT;
 CREATE TABLE controls (name TEXT NOT NULL, observed_at INTEGER NOT NULL, enabled INTEGER NOT NULL, version TEXT,
-    PRIMARY KEY (name, observed_at)) STRICT, WITHOUT ROWID;
+    value TEXT, entries INTEGER, PRIMARY KEY (name, observed_at)) STRICT, WITHOUT ROWID;
+CREATE TABLE lint_runs (cert_id INTEGER NOT NULL REFERENCES certificates, linter TEXT NOT NULL, version TEXT,
+    ran_at INTEGER NOT NULL, result TEXT NOT NULL, findings TEXT, PRIMARY KEY (cert_id, linter)) STRICT, WITHOUT ROWID;
+CREATE TABLE counts (source TEXT NOT NULL, issuer_id INTEGER NOT NULL REFERENCES issuers, hour INTEGER NOT NULL,
+    certificates INTEGER NOT NULL, PRIMARY KEY (source, issuer_id, hour)) STRICT, WITHOUT ROWID;
 
 CREATE TABLE feed (table_name TEXT PRIMARY KEY, imported_at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX dcv_by_domain ON dcv_confirmations (applicant_id, adn, completed_at);
@@ -66,7 +74,24 @@ ALTER TABLE dcv_confirmations ADD COLUMN token_issued_at INTEGER;
 ALTER TABLE dcv_confirmations ADD COLUMN remote_rirs INTEGER;
 ALTER TABLE dcv_confirmations ADD COLUMN dnssec TEXT;
 ALTER TABLE caa_checks ADD COLUMN remote_rirs INTEGER;
-PRAGMA user_version = 2;
+";
+
+/// What version 3 has and version 2 had not.
+const FROM_2_TO_3: &str = "
+CREATE TABLE identities (identity_id TEXT PRIMARY KEY, applicant_id TEXT NOT NULL REFERENCES applicants,
+    verified_at INTEGER NOT NULL, organization TEXT, country TEXT, state TEXT, locality TEXT, street TEXT,
+    postal_code TEXT, given_name TEXT, surname TEXT, registration_number TEXT, business_category TEXT,
+    jurisdiction_country TEXT, jurisdiction_state TEXT, jurisdiction_locality TEXT, performed_by TEXT) STRICT;
+ALTER TABLE orders ADD COLUMN identity_id TEXT REFERENCES identities;
+ALTER TABLE dcv_confirmations ADD COLUMN location TEXT;
+ALTER TABLE dcv_confirmations ADD COLUMN recorded_at INTEGER;
+ALTER TABLE controls ADD COLUMN value TEXT;
+ALTER TABLE controls ADD COLUMN entries INTEGER;
+CREATE TABLE lint_runs (cert_id INTEGER NOT NULL REFERENCES certificates, linter TEXT NOT NULL, version TEXT,
+    ran_at INTEGER NOT NULL, result TEXT NOT NULL, findings TEXT, PRIMARY KEY (cert_id, linter)) STRICT, WITHOUT ROWID;
+CREATE TABLE counts (source TEXT NOT NULL, issuer_id INTEGER NOT NULL REFERENCES issuers, hour INTEGER NOT NULL,
+    certificates INTEGER NOT NULL, PRIMARY KEY (source, issuer_id, hour)) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 3;
 ";
 
 /// Opens the file, checks it and makes the tables if it is new.
@@ -89,7 +114,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, IssuanceError> {
             tx.execute_batch(TABLES).and_then(|()| tx.execute_batch(&mark)).map_err(fault)?;
         }
         (_, false) => return Err(IssuanceError::Foreign { path: path.to_path_buf() }),
-        (1, true) => tx.execute_batch(FROM_1_TO_2).map_err(fault)?,
+        (1, true) => tx.execute_batch(FROM_1_TO_2).and_then(|()| tx.execute_batch(FROM_2_TO_3)).map_err(fault)?,
+        (2, true) => tx.execute_batch(FROM_2_TO_3).map_err(fault)?,
         (VERSION, true) => {}
         _ => return Err(IssuanceError::Newer { path: path.to_path_buf(), found, known: VERSION }),
     }
