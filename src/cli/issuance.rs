@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::CliError;
 use crate::clock::Timestamp;
 use crate::finding::escape;
-use crate::issuance::{Embedded, ImportSummary, IssuanceError};
+use crate::issuance::{Embedded, ImportSummary, IssuanceError, refusal_json};
 
 /// How an import ended; the caller turns it into an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub fn import(
         Err(_) => Outcome::Failed,
     };
     match (result, json) {
-        (Ok(summary), true) => writeln!(out, "{}", imported(&file, &summary))?,
+        (Ok(summary), true) => writeln!(out, "{}", of_file(&file, summary.to_json()))?,
         (Ok(summary), false) => text(&file, &summary, out)?,
         (Err(IssuanceError::Refused { errors, more }), false) => {
             for error in &errors {
@@ -53,9 +53,7 @@ pub fn import(
             writeln!(out, "{file}: {} error{}{rest}: nothing was imported", errors.len(), plural(errors.len()))?;
         }
         (Err(IssuanceError::Refused { errors, more }), true) => {
-            let errors: Vec<_> =
-                errors.iter().map(|e| json!({"line": e.line, "column": e.column, "reason": e.reason})).collect();
-            writeln!(out, "{}", json!({"file": file, "imported": false, "errors": errors, "more": more}))?;
+            writeln!(out, "{}", of_file(&file, refusal_json(&errors, more)))?;
         }
         (Err(error), true) => {
             writeln!(out, "{}", json!({"file": file, "imported": false, "error": error.to_string()}))?;
@@ -69,18 +67,10 @@ pub fn import(
     Ok(outcome)
 }
 
-fn imported(file: &str, summary: &ImportSummary) -> serde_json::Value {
-    let tables: Vec<_> = summary
-        .tables
-        .iter()
-        .map(|t| {
-            json!({"table": t.table, "rows": t.rows, "inserted": t.inserted, "updated": t.updated,
-                   "unchanged": t.unchanged})
-        })
-        .collect();
-    json!({"file": file, "imported": true, "rows": summary.rows, "inserted": summary.inserted,
-           "updated": summary.updated, "unchanged": summary.unchanged, "reclassified": summary.reclassified,
-           "tables": tables})
+/// What a program is told of one file.
+fn of_file(file: &str, mut told: Value) -> Value {
+    told["file"] = Value::from(file);
+    told
 }
 
 fn text(file: &str, summary: &ImportSummary, out: &mut dyn Write) -> io::Result<()> {

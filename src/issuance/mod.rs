@@ -3,6 +3,7 @@
 //! The database is its own SQLite file beside the books, so that a large import never holds up a door. It is fed by
 //! the CA through [`Embedded::import_file`] and its sisters; the monitor itself only reads it.
 
+mod batch;
 mod column;
 mod import;
 mod lines;
@@ -17,7 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-pub use import::{ImportSummary, LineError, TableSummary};
+pub use batch::Batch;
+pub use import::{ImportSummary, LineError, TableSummary, refusal_json};
 
 use crate::finding::CaseKey;
 use crate::record::Lookup;
@@ -75,6 +77,12 @@ pub enum IssuanceError {
         name: String,
         /// The tables there are.
         known: String,
+    },
+    /// A key that belongs to another batch; nothing was imported.
+    #[error("the key {key:?} was used for another batch: give every batch a key of its own")]
+    KeyReused {
+        /// The key, escaped.
+        key: String,
     },
     /// The import was refused as a whole; nothing was imported.
     #[error("{} line{} refused, nothing was imported; first: {}", errors.len(), if errors.len() == 1 { "" } else { "s" }, errors.first().map(ToString::to_string).unwrap_or_default())]
