@@ -8,6 +8,7 @@
 mod counting;
 mod deliver;
 mod examine;
+mod feeds;
 mod follow;
 mod opinions;
 mod promises;
@@ -34,6 +35,7 @@ use crate::watch::Watchlist;
 
 pub use deliver::{deliver, deliver_due};
 pub use examine::{Grounds, examine, examine_due};
+pub use feeds::{drain_feed, follow_feed};
 pub use follow::{FollowEnd, Until, follow};
 pub use opinions::{hear_opinions, hear_opinions_due};
 pub use promises::{audit_promises, audit_promises_due};

@@ -6,6 +6,7 @@
 
 mod address;
 mod document;
+mod follow;
 mod inputs;
 mod issuer;
 mod judge;
@@ -17,6 +18,7 @@ mod profile;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -35,7 +37,9 @@ use crate::ct::list_key::ListKey;
 use crate::evidence::caa::issue_value;
 use crate::evidence::{Policy, methods::section};
 use crate::finding::KeyHash;
+use crate::issuance::Followed;
 use crate::judges;
+use crate::web::Token;
 
 /// The commented example that `ctwarden config example` prints.
 pub const EXAMPLE: &str = include_str!("example.toml");
@@ -57,8 +61,8 @@ pub struct Config {
     pub issuance: IssuanceConfig,
     /// `[mail]`: who is told, and how.
     pub mail: MailConfig,
-    /// `[web] listen`: the address of metrics and health.
-    pub web_listen: SocketAddr,
+    /// `[web]`: metrics, health, and the door to the CA's record.
+    pub web: WebConfig,
     /// `[watch] all_issuers`: every entry is a hit; for trials.
     pub watch_all_issuers: bool,
     /// `[lint]`: where newer lists than the embedded ones come from.
@@ -186,6 +190,8 @@ pub struct IssuanceConfig {
     pub grace: Span,
     /// The CA's own terms, against which its record is read.
     pub terms: Policy,
+    /// `[[issuance.follow]]`: growing files that feed the record; each path once.
+    pub follow: Vec<Followed>,
 }
 
 /// Where the issuance record is.
@@ -196,6 +202,17 @@ pub enum IssuanceSource {
     Embedded,
     /// There is none: rules that need it are not evaluable.
     None,
+}
+
+/// `[web]`: what is served over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebConfig {
+    /// The address; on loopback, or behind a proxy, when there are tokens.
+    pub listen: SocketAddr,
+    /// The most bytes of a batch of the CA's record, as sent and as inflated.
+    pub feed_limit_bytes: usize,
+    /// `[[web.token]]`: who may send or ask for more than the pages; names and tokens are unique.
+    pub tokens: Vec<Token>,
 }
 
 /// `[mail]`: who is told, and how.
@@ -339,13 +356,8 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         Err(reason) => document.refuse("issuance.grace", reason, "The default is 1m."),
     });
     let mail = mail::build(raw.mail, document);
-    let web_listen = raw.web.listen.and_then(|text| match text.parse() {
-        Ok(address) => Some(address),
-        Err(_) => {
-            let reason = format!("{} is not an address and a port", quote(&text));
-            document.refuse("web.listen", reason, "Write numbers, for instance 127.0.0.1:8640 or [::1]:8640.")
-        }
-    });
+    let web = web::build(raw.web, raw.issuance.source, document);
+    let follow = follow::build(raw.issuance.follow, raw.issuance.source, document);
     let mut lint = raw.lint;
     let (weak_keys, compromised_keys) = (lint.weak_keys.take(), lint.compromised_keys.take());
     let inputs = inputs::build(lint, document);
@@ -359,9 +371,9 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         issuers,
         data_directory: data_directory?,
         books: books?,
-        issuance: IssuanceConfig { source: raw.issuance.source?, grace: grace?, terms },
+        issuance: IssuanceConfig { source: raw.issuance.source?, grace: grace?, terms, follow },
         mail: mail?,
-        web_listen: web_listen?,
+        web: web?,
         watch_all_issuers: raw.watch.all_issuers?,
         inputs: inputs?,
         judges,

@@ -5,6 +5,7 @@
 use serde::Deserialize;
 
 use super::{IssuanceSource, LogFormat, MailProfile, MailTls};
+use crate::issuance::FileFormat;
 use crate::judges::Format;
 
 /// The whole file.
@@ -103,6 +104,14 @@ pub struct RawIssuance {
     pub own_resolvers: Option<Vec<String>>,
     pub systems: Option<Vec<String>>,
     pub shared_accounts: Option<Vec<String>>,
+    pub follow: Vec<RawFollow>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawFollow {
+    pub path: Option<String>,
+    pub format: Option<FileFormat>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +133,17 @@ pub struct RawMail {
 #[serde(deny_unknown_fields, default)]
 pub struct RawWeb {
     pub listen: Option<String>,
+    pub behind_proxy: Option<bool>,
+    pub feed_limit_bytes: Option<usize>,
+    pub token: Vec<RawToken>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawToken {
+    pub name: Option<String>,
+    pub role: Option<String>,
+    pub token_file: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -87,7 +87,7 @@ fn a_short_configuration_gets_the_defaults() {
     assert_eq!(config.mail.transport, MailTransport::Folder(place.path("mail")));
     assert_eq!(config.mail.to, ["ctwarden@localhost"]);
     assert_eq!(config.mail.profile, MailProfile::Human);
-    assert_eq!(config.web_listen.to_string(), "127.0.0.1:8640");
+    assert_eq!(config.web.listen.to_string(), "127.0.0.1:8640");
     assert!(!config.watch_all_issuers);
     let url = |url: &str| Some(ListSource::Url(url.to_string()));
     assert_eq!(config.inputs.tld_list, url("https://data.iana.org/TLD/tlds-alpha-by-domain.txt"));
@@ -156,7 +156,7 @@ fn every_key_is_understood() {
     assert_eq!(config.issuers[0].source, IssuerSource::KeyHash(config.issuers[0].key_hash));
     assert_eq!(config.books, Path::new("/nowhere/b.sqlite"));
     let (source, grace) = (IssuanceSource::None, Span::from_seconds(90));
-    assert_eq!(config.issuance, IssuanceConfig { source, grace, terms: Policy::default() });
+    assert_eq!(config.issuance, IssuanceConfig { source, grace, terms: Policy::default(), follow: vec![] });
     let MailTransport::Smtp { port, tls, password, ca_certificate, .. } = &config.mail.transport else { panic!() };
     assert_eq!((*port, *tls), (25, MailTls::NoneOnLoopback));
     assert_eq!(password.as_ref().map(Secret::expose), Some("correct horse"));
@@ -392,7 +392,8 @@ fn the_example_shows_every_key_once_and_no_other() {
     for ((_, value), key) in shown.iter().zip(KEYS) {
         assert_eq!(value, key.example, "{} (the example follows the order of the table)", key.path);
         // Sections that stand there commented out as a whole.
-        let optional = ["logs.override[]", "profile[]", "judge[]"].contains(&key.section());
+        let optional =
+            ["logs.override[]", "profile[]", "issuance.follow[]", "web.token[]", "judge[]"].contains(&key.section());
         if key.need == Need::Required && !optional {
             assert!(EXAMPLE.contains(&format!("\n{} = ", key.name())), "{} is commented out", key.path);
         }
@@ -415,6 +416,9 @@ fn the_example_works_when_the_named_values_are_filled_in() {
     place.write("forbidden-names.txt", b"# names of others\nbank.example # one of them\n\n");
     place.write("debian-weak-keys.txt", b"#\n");
     place.write("compromised-keys.txt", b"#\n");
+    place.write("feed-token", b"0123456789abcdef0123456789abcdef\n");
+    let owner_alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(place.path("feed-token"), owner_alone).unwrap();
     let whole: String = EXAMPLE.lines().fold(String::new(), |text, line| {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         let key =
@@ -424,6 +428,7 @@ fn the_example_works_when_the_named_values_are_filled_in() {
     });
     let config = place.load(&whole).unwrap();
     assert_eq!((config.logs.overrides.len(), config.judges.len()), (1, 1));
+    assert_eq!((config.issuance.follow.len(), config.web.tokens.len()), (1, 1));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod batch;
 mod column;
+mod follow;
 mod import;
 mod lines;
 mod lookup;
@@ -12,6 +13,7 @@ mod reuse;
 mod schema;
 mod staging;
 mod tables;
+mod trickle;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +21,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 pub use batch::Batch;
+pub use follow::{FileFormat, Followed, Follower, Step};
 pub use import::{ImportSummary, LineError, TableSummary, refusal_json};
+pub use trickle::Refusal;
 
+use crate::clock::Timestamp;
 use crate::finding::CaseKey;
 use crate::record::Lookup;
 
@@ -94,6 +99,11 @@ pub enum IssuanceError {
     },
 }
 
+/// The names of all tables of the feed, parents first.
+pub fn table_names() -> Vec<&'static str> {
+    tables::TABLES.iter().map(|table| table.name).collect()
+}
+
 /// What is asked of the database about one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
@@ -157,6 +167,27 @@ impl Embedded {
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How the record stands, for programs: when each table was last fed, how many rows of followed files wait for
+    /// rows that they name, and how many are kept aside because they were refused.
+    ///
+    /// # Errors
+    /// When SQLite cannot answer.
+    pub fn standing(&self) -> Result<serde_json::Value, IssuanceError> {
+        let connection = schema::connect(&self.path)?;
+        let ask = || -> rusqlite::Result<serde_json::Value> {
+            let mut tables = connection.prepare("SELECT table_name, imported_at_ms FROM feed ORDER BY table_name")?;
+            let tables = tables.query_map([], |row| {
+                let fed_at = Timestamp::from_millis(row.get(1)?).to_string();
+                Ok(serde_json::json!({"table": row.get::<_, String>(0)?, "fed_at": fed_at}))
+            })?;
+            let tables = tables.collect::<rusqlite::Result<Vec<_>>>()?;
+            let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+            let (waiting, refused) = (count("SELECT count(*) FROM waiting")?, count("SELECT count(*) FROM refused")?);
+            Ok(serde_json::json!({"tables": tables, "waiting": waiting, "refused": refused}))
+        };
+        ask().map_err(|error| schema::error(&self.path, error))
     }
 
     /// What the CA recorded about each certificate; blocks. See [`IssuanceDb::find`].

@@ -55,32 +55,50 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
+/// A complaint, and whether it is only that a row is missing which may still come.
+pub(super) type Complaint = (LineError, bool);
+
 /// An import that is being read and checked.
 pub(super) struct Staging<'c> {
     connection: &'c Connection,
-    errors: Vec<LineError>,
+    errors: Vec<Complaint>,
     tables: BTreeSet<&'static str>,
+    /// How many complaints are looked for.
+    limit: usize,
+    /// Whether a later row replaces an earlier one of the same key, as in a file that grows.
+    later_wins: bool,
 }
 
 impl<'c> Staging<'c> {
-    /// An empty one; a connection can have one only.
+    /// An empty one for an import that is refused as a whole; a connection can have one staging only.
     pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Staging<'c>> {
+        Staging::within(connection, ERROR_LIMIT, false)
+    }
+
+    /// An empty one for rows that come one after another and are judged one by one: every complaint is found, and of
+    /// two rows with one key the later one counts. It takes the place of an earlier staging.
+    pub(super) fn one_by_one(connection: &'c Connection) -> rusqlite::Result<Staging<'c>> {
+        connection.execute_batch("DROP TABLE IF EXISTS temp.stage")?;
+        Staging::within(connection, i64::MAX as usize - 1, true)
+    }
+
+    fn within(connection: &'c Connection, limit: usize, later_wins: bool) -> rusqlite::Result<Staging<'c>> {
         connection.execute_batch(
             "CREATE TEMP TABLE stage (seq INTEGER PRIMARY KEY, line INTEGER NOT NULL, tab TEXT NOT NULL,
                  key TEXT NOT NULL, uniq TEXT, row TEXT NOT NULL);",
         )?;
-        Ok(Staging { connection, errors: Vec::new(), tables: BTreeSet::new() })
+        Ok(Staging { connection, errors: Vec::new(), tables: BTreeSet::new(), limit, later_wins })
     }
 
     /// Complains about a line. The column and the reason may quote the input.
     pub(super) fn refuse(&mut self, line: u64, column: Option<&str>, reason: String) {
         let column = column.map(|column| escape(column.as_bytes(), 100));
-        self.errors.push(LineError { line, column, reason });
+        self.errors.push((LineError { line, column, reason }, false));
     }
 
     /// Whether there are more complaints than anyone reads.
     pub(super) fn is_full(&self) -> bool {
-        self.errors.len() > ERROR_LIMIT
+        self.errors.len() > self.limit
     }
 
     /// Notes that the feed has this table, even if it turns out to be empty.
@@ -131,9 +149,17 @@ impl<'c> Staging<'c> {
         Ok(())
     }
 
-    /// Checks what no line shows by itself: repeated keys, rows that name rows that are not there. Everything that is
-    /// wrong, in order of lines, and whether there is more than the limit.
+    /// Everything that is wrong, in order of lines, and whether there is more than the limit.
     pub(super) fn check(&mut self) -> rusqlite::Result<(Vec<LineError>, bool)> {
+        let mut errors: Vec<LineError> = self.complaints()?.into_iter().map(|(error, _)| error).collect();
+        errors.sort();
+        let more = errors.len() > self.limit;
+        errors.truncate(self.limit);
+        Ok((errors, more))
+    }
+
+    /// Checks what no line shows by itself: repeated keys, rows that name rows that are not there.
+    pub(super) fn complaints(&mut self) -> rusqlite::Result<Vec<Complaint>> {
         self.connection.execute_batch(
             "CREATE INDEX temp.stage_key ON stage (tab, key); CREATE INDEX temp.stage_uniq ON stage (tab, uniq, key);",
         )?;
@@ -144,11 +170,14 @@ impl<'c> Staging<'c> {
                 self.dangling(table, column, parent)?;
             }
         }
-        let mut errors = std::mem::take(&mut self.errors);
-        errors.sort();
-        let more = errors.len() > ERROR_LIMIT;
-        errors.truncate(ERROR_LIMIT);
-        Ok((errors, more))
+        Ok(std::mem::take(&mut self.errors))
+    }
+
+    /// (line, table, key) of every row that is kept.
+    pub(super) fn keys(&self) -> rusqlite::Result<Vec<(u64, String, String)>> {
+        let mut rows = self.connection.prepare("SELECT line, tab, key FROM temp.stage")?;
+        let rows = rows.query_map([], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?, row.get(2)?)))?;
+        rows.collect()
     }
 
     /// Runs a query that answers with (line, text) and complains about each.
@@ -156,34 +185,40 @@ impl<'c> Staging<'c> {
         &mut self,
         sql: &str,
         table: &str,
+        may_come: bool,
         tell: impl Fn(&str) -> (Option<String>, String),
     ) -> rusqlite::Result<()> {
-        let limited = format!("{sql} LIMIT {}", ERROR_LIMIT + 1);
+        let limited = format!("{sql} LIMIT {}", self.limit + 1);
         let mut query = self.connection.prepare(&limited)?;
         let rows = query.query_map([table], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
         let found: Vec<(i64, String)> = rows.collect::<rusqlite::Result<_>>()?;
         for (line, text) in found {
             let (column, reason) = tell(&text);
-            self.refuse(line.unsigned_abs(), column.as_deref(), reason);
+            self.errors.push((LineError { line: line.unsigned_abs(), column, reason }, may_come));
         }
         Ok(())
     }
 
     fn repeated(&mut self) -> rusqlite::Result<()> {
         for table in self.fed() {
-            let sql = "SELECT max(line), CAST(min(line) AS TEXT) FROM temp.stage WHERE tab = ?1
-                       GROUP BY key HAVING min(row) <> max(row) ORDER BY 1";
             let key = table.columns[0].name;
-            let tell = |line: &str| {
-                (Some(key.into()), format!("the same row of {} stands differently in line {line}", table.name))
-            };
-            self.complain(sql, table.name, tell)?;
+            if !self.later_wins {
+                let sql = "SELECT max(line), CAST(min(line) AS TEXT) FROM temp.stage WHERE tab = ?1
+                           GROUP BY key HAVING min(row) <> max(row) ORDER BY 1";
+                let tell = |line: &str| {
+                    (Some(key.into()), format!("the same row of {} stands differently in line {line}", table.name))
+                };
+                self.complain(sql, table.name, false, tell)?;
+            }
             let sql = "SELECT max(line), CAST(min(line) AS TEXT) FROM temp.stage WHERE tab = ?1 AND uniq IS NOT NULL
                        GROUP BY uniq HAVING min(key) <> max(key) ORDER BY 1";
             let column = table.unique.last().copied().unwrap_or(key);
-            let tell =
-                |line: &str| (Some(column.into()), format!("another row of {} has it in line {line}", table.name));
-            self.complain(sql, table.name, tell)?;
+            let later_wins = self.later_wins;
+            let tell = |line: &str| match later_wins {
+                true => (Some(column.into()), format!("another row of {} has it", table.name)),
+                false => (Some(column.into()), format!("another row of {} has it in line {line}", table.name)),
+            };
+            self.complain(sql, table.name, false, tell)?;
         }
         let sql = "SELECT max(c.line, r.line), c.key FROM temp.stage r CROSS JOIN temp.stage c
                    ON c.tab = ?1 AND c.key = substr(r.key, 2) WHERE r.tab = 'dcv_reuse' AND r.key LIKE '-%' ORDER BY 1";
@@ -193,7 +228,7 @@ impl<'c> Staging<'c> {
                 format!("confirmation {id} is called a reuse in one line and a validation in another"),
             )
         };
-        self.complain(sql, "dcv_confirmations", tell)
+        self.complain(sql, "dcv_confirmations", false, tell)
     }
 
     /// Rows whose unique columns belong to another row of the database.
@@ -211,7 +246,7 @@ impl<'c> Staging<'c> {
             table.name,
             same.join(" AND ")
         );
-        self.complain(&sql, table.name, |other| {
+        self.complain(&sql, table.name, false, |other| {
             (Some(column.to_string()), format!("belongs to {key} {} already", escape(other.as_bytes(), 100)))
         })
     }
@@ -237,7 +272,7 @@ impl<'c> Staging<'c> {
             sql.push_str(&there("dcv_reuse", "reuse_id", "(-s.named)"));
         }
         sql.push_str(" ORDER BY 1");
-        self.complain(&sql, table.name, |named| {
+        self.complain(&sql, table.name, true, |named| {
             (Some(feed_name.clone()), format!("there is no {} in {parent}", escape(named.as_bytes(), 100)))
         })
     }
