@@ -1,14 +1,15 @@
-//! `ctwarden issuance import FILE`: feeds the embedded issuance database and tells what it did.
+//! `ctwarden issuance import FILE|DIR`: feeds the embedded issuance database and tells what it did.
 
 use std::io::{self, Write};
 use std::path::Path;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::CliError;
 use crate::clock::Timestamp;
 use crate::finding::escape;
-use crate::issuance::{Embedded, ImportSummary, IssuanceError, refusal_json};
+use crate::issuance::{DirectoryReport, Embedded, FileReport, ImportSummary, IssuanceError, refusal_json};
 
 /// How an import ended; the caller turns it into an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,80 @@ fn text(file: &str, summary: &ImportSummary, out: &mut dyn Write) -> io::Result<
     Ok(())
 }
 
+/// Imports every file of a directory; see [`import`]. With `progress` it tells on a terminal how far it is.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_directory(
+    directory: &Path,
+    data_directory: &Path,
+    now: Timestamp,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<Outcome, CliError> {
+    // Draws on standard error, and only when that is a terminal.
+    let bar = ProgressBar::new(0).with_style(
+        ProgressStyle::with_template("{bytes} of {total_bytes} read ({bytes_per_sec}), {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let progress = |bytes: u64, total_bytes: u64| {
+        bar.set_length(total_bytes);
+        bar.set_position(bytes);
+    };
+    let report = Embedded::open(data_directory).and_then(|record| record.import_directory(directory, now, &progress));
+    bar.finish_and_clear();
+    let shown = escape(directory.to_string_lossy().as_bytes(), 500);
+    let report = match report {
+        Ok(report) => report,
+        Err(error) if json => {
+            writeln!(out, "{}", json!({"directory": shown, "imported": false, "error": error.to_string()}))?;
+            return Ok(Outcome::Failed);
+        }
+        Err(error) => return Err(CliError::Failed(format!("{error}; nothing was imported"))),
+    };
+    match json {
+        true => writeln!(out, "{}", directory_json(&shown, &report))?,
+        false => directory_text(&shown, &report, out)?,
+    }
+    Ok(if report.is_whole() { Outcome::Imported } else { Outcome::Refused })
+}
+
+fn directory_json(shown: &str, report: &DirectoryReport) -> Value {
+    let file = |file: &FileReport| match file.errors.is_empty() {
+        true => json!({"file": file.name, "imported": true, "rows": file.rows}),
+        false => of_file(&file.name, refusal_json(&file.errors, file.more)),
+    };
+    let mut told = report.summary.to_json();
+    told["imported"] = Value::from(report.is_whole());
+    told["directory"] = Value::from(shown);
+    told["files"] = report.files.iter().map(file).collect();
+    told["passed_over"] = report.passed_over.iter().cloned().collect();
+    told
+}
+
+fn directory_text(shown: &str, report: &DirectoryReport, out: &mut dyn Write) -> io::Result<()> {
+    for file in &report.files {
+        for error in &file.errors {
+            let column = error.column.as_ref().map_or(String::new(), |column| format!(" column {column}:"));
+            writeln!(out, "{shown}/{}:{}:{column} {}", file.name, error.line, error.reason)?;
+        }
+        let rest = if file.more { ", and there is more" } else { "" };
+        match file.errors.len() {
+            0 => writeln!(out, "{shown}/{}: {} row{}", file.name, file.rows, plural(file.rows as usize))?,
+            count => writeln!(
+                out,
+                "{shown}/{}: {count} error{}{rest}: nothing of it was imported",
+                file.name,
+                plural(count)
+            )?,
+        }
+    }
+    for name in &report.passed_over {
+        writeln!(out, "{shown}/{name}: neither CSV nor NDJSON by its name: passed over")?;
+    }
+    text(shown, &report.summary, out)
+}
+
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
@@ -140,6 +215,42 @@ mod tests {
         let missing = refused(&directory.join("missing.ndjson"), None);
         assert!(matches!(missing, CliError::Failed(text) if text.contains("missing.ndjson")));
         assert!(told(&directory.join("missing.ndjson"), None, directory, true).1.contains(r#""error":"#));
+    }
+
+    #[test]
+    fn a_directory_is_told_file_by_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (data, files) = (directory.path().join("data"), directory.path().join("files"));
+        std::fs::create_dir(&files).expect("made");
+        let write = |name: &str, text: &str| std::fs::write(files.join(name), text).expect("written");
+        write("accounts.csv", "account_id,kind\na,direct\nb,cdn\n");
+        write("orders.csv", "order_id\n");
+        write("README", "x");
+        let told = |json| {
+            let mut out = Vec::new();
+            let now = date(2026, 11, 22);
+            let outcome = import_directory(&files, &data, now, json, &mut out).expect("a buffer takes all");
+            (outcome, String::from_utf8(out).expect("text").replace(&files.display().to_string(), "DIR"))
+        };
+        let (outcome, text) = told(false);
+        assert_eq!(outcome, Outcome::Refused);
+        assert!(
+            text.starts_with("DIR/accounts.csv: 2 rows\nDIR/orders.csv:1: column applicant_id: is missing"),
+            "{text}"
+        );
+        assert!(
+            text.contains("DIR/README: neither CSV nor NDJSON by its name: passed over\nDIR: 2 rows: 2 new"),
+            "{text}"
+        );
+        std::fs::remove_file(files.join("orders.csv")).expect("removed");
+        let (outcome, text) = told(false);
+        assert_eq!(outcome, Outcome::Imported);
+        assert!(text.ends_with("DIR: 2 rows, all of them known: nothing changed\n"), "{text}");
+        let (_, text) = told(true);
+        assert!(text.contains(r#""files":[{"file":"accounts.csv","imported":true,"rows":2}]"#), "{text}");
+        assert!(text.contains(r#""directory":"DIR""#) && text.contains(r#""unchanged":2"#), "{text}");
+        let missing = import_directory(&files.join("none"), &data, date(2026, 11, 22), false, &mut Vec::new());
+        assert!(matches!(missing, Err(CliError::Failed(text)) if text.contains("none: ")));
     }
 
     #[test]

@@ -103,6 +103,7 @@ impl Daemon {
             recipients,
             metrics,
             clock,
+            lagging: pipeline::Lagging::default(),
             hits_waiting: Arc::new(Notify::new()),
             mail_waiting: Arc::new(Notify::new()),
             questions_waiting: Arc::new(Notify::new()),
@@ -199,6 +200,7 @@ impl Work {
         self.loops = JoinSet::new();
         self.loops.spawn(pipeline::examine(self.walk.clone()));
         self.loops.spawn(pipeline::deliver(self.walk.clone()));
+        self.loops.spawn(pipeline::measure_lag(self.walk.clone()));
         self.loops.spawn(pipeline::audit_promises(self.walk.clone(), self.fetcher.clone()));
         for judge in self.walk.judges.iter() {
             self.loops.spawn(pipeline::hear_opinions(self.walk.clone(), judge.clone()));

@@ -153,7 +153,7 @@ fn run(
     let mut staging = Staging::new(&reading)?;
     lines::read(input, format, &mut staging)?;
     let (errors, more) = staging.check()?;
-    let fed = staging.tables().clone();
+    let fed = staging.tables();
     reading.commit()?;
     if !errors.is_empty() {
         return Ok(Err((errors, more)));

@@ -5,6 +5,7 @@
 
 mod batch;
 mod column;
+mod directory;
 mod follow;
 mod import;
 mod lines;
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 pub use batch::Batch;
+pub use directory::{DirectoryReport, FileReport};
 pub use follow::{FileFormat, Followed, Follower, Step};
 pub use import::{ImportSummary, LineError, TableSummary, refusal_json};
 pub use trickle::Refusal;

@@ -79,7 +79,7 @@ pub(super) fn take(
             tx.prepare_cached(sql)?.execute([feed, table, key])?;
         }
         if complaints.is_empty() {
-            let fed = staging.tables().clone();
+            let fed = staging.tables();
             taken.summary = import::merge(tx, &fed, now)?;
             break;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Walk;
 use super::counting::Counting;
+use super::lag;
 use crate::books::{BooksError, Examination, Opened, PendingHit, Questions};
 use crate::case::EntryKind;
 use crate::clock::{Span, Timestamp};
@@ -61,6 +62,7 @@ pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
         let queries: Vec<Query> = hits.iter().map(query).collect();
         let lookups = walk.issuance.find(&queries).await;
         count_answers(walk, &lookups, now);
+        lag::first_looks(walk, &hits, &lookups, now);
         let grounds = walk.grounds();
         let judges: Vec<String> = walk.judges.iter().map(|judge| judge.settings.name.clone()).collect();
         let mut counting = Counting::begin(walk, &hits).await?;
@@ -163,7 +165,7 @@ impl Grounds {
 
 /// The log's word on when it logged is not taken beyond what we saw with our own eyes: an entry dated far ahead would
 /// otherwise have a grace that never ends.
-fn logged_at(hit: &PendingHit) -> Timestamp {
+pub(super) fn logged_at(hit: &PendingHit) -> Timestamp {
     hit.first_logged_at.min(hit.first_seen_at)
 }
 
