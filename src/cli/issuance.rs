@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::CliError;
 use crate::clock::Timestamp;
 use crate::finding::escape;
-use crate::issuance::{DirectoryReport, Embedded, FileReport, ImportSummary, IssuanceError, refusal_json};
+use crate::issuance::{DirectoryReport, Embedded, FileReport, ImportSummary, IssuanceError, Kept, refusal_json};
 
 /// How an import ended; the caller turns it into an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,40 @@ pub fn import_directory(
     Ok(if report.is_whole() { Outcome::Imported } else { Outcome::Refused })
 }
 
+/// Prints what followed files brought and was refused: as text a line each, with `json` an object each. With `forget`
+/// it is gone afterwards.
+///
+/// # Errors
+/// The database cannot be used; or `out` cannot be written, and then nothing is forgotten.
+pub fn refused(data_directory: &Path, forget: bool, json: bool, out: &mut dyn Write) -> Result<(), CliError> {
+    let record = Embedded::open(data_directory)?;
+    let mut count = 0_usize;
+    record.each_refused(|kept: Kept| {
+        count += 1;
+        let Kept { feed, line, reason, text, refused_at } = kept;
+        match json {
+            true => {
+                let refused_at = refused_at.to_string();
+                writeln!(
+                    out,
+                    "{}",
+                    json!({"feed": feed, "line": line, "reason": reason, "text": text, "refused_at": refused_at})
+                )?;
+            }
+            false => writeln!(out, "{refused_at} {}:{line}: {reason}\n  {text}", escape(feed.as_bytes(), 500))?,
+        }
+        Ok::<(), CliError>(())
+    })?;
+    if !json {
+        writeln!(out, "{count} refused line{} kept aside", plural(count))?;
+    }
+    out.flush()?;
+    if forget {
+        record.forget_refused()?;
+    }
+    Ok(())
+}
+
 fn directory_json(shown: &str, report: &DirectoryReport) -> Value {
     let file = |file: &FileReport| match file.errors.is_empty() {
         true => json!({"file": file.name, "imported": true, "rows": file.rows}),
@@ -174,6 +208,7 @@ fn plural(count: usize) -> &'static str {
 mod tests {
     use super::*;
     use crate::clock::date;
+    use crate::issuance::{FileFormat, Followed, Follower};
 
     fn told(path: &Path, table: Option<&str>, directory: &Path, json: bool) -> (Outcome, String) {
         let mut out = Vec::new();
@@ -215,6 +250,27 @@ mod tests {
         let missing = refused(&directory.join("missing.ndjson"), None);
         assert!(matches!(missing, CliError::Failed(text) if text.contains("missing.ndjson")));
         assert!(told(&directory.join("missing.ndjson"), None, directory, true).1.contains(r#""error":"#));
+    }
+
+    #[test]
+    fn what_was_refused_is_shown_until_it_is_forgotten() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("rows.ndjson");
+        std::fs::write(&file, "no row\n{\"table\":\"accounts\",\"account_id\":\"1\"}\n").expect("written");
+        let record = Embedded::open(directory.path()).expect("a database");
+        let followed = Followed { path: file.clone(), format: FileFormat::Rows };
+        Follower::new(record, followed).step(date(2026, 11, 22)).expect("a step");
+        let told = |forget, json| {
+            let mut out = Vec::new();
+            refused(directory.path(), forget, json, &mut out).expect("a buffer takes all");
+            String::from_utf8(out).expect("text").replace(&file.display().to_string(), "FILE")
+        };
+        let text = told(false, false);
+        assert!(text.starts_with("2026-11-22T00:00:00Z FILE:1: not a JSON object"), "{text}");
+        assert!(text.contains("\n  no row\n") && text.ends_with("2 refused lines kept aside\n"), "{text}");
+        let text = told(true, true);
+        assert!(text.lines().count() == 2 && text.contains(r#""reason":"column kind: is missing""#), "{text}");
+        assert_eq!(told(false, false), "0 refused lines kept aside\n");
     }
 
     #[test]

@@ -67,6 +67,12 @@ pub enum CliError {
     Output(#[from] io::Error),
 }
 
+impl From<crate::issuance::IssuanceError> for CliError {
+    fn from(error: crate::issuance::IssuanceError) -> CliError {
+        CliError::Failed(error.to_string())
+    }
+}
+
 /// CT misissuance monitor for certificate authorities.
 #[derive(Debug, Parser)]
 #[command(name = "ctwarden", version = VERSION, about, max_term_width = 100, disable_help_subcommand = true)]
@@ -226,6 +232,15 @@ pub enum IssuanceCommand {
         #[allow(missing_docs)]
         reading: Reading,
     },
+    /// Print what followed files brought and was refused
+    Refused {
+        /// Forget it afterwards
+        #[arg(long)]
+        forget: bool,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        reading: Reading,
+    },
 }
 
 /// Where the configuration is.
@@ -346,6 +361,11 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
                 issuance::Outcome::Refused => Exit::Usage,
                 issuance::Outcome::Failed => Exit::Failed,
             })
+        }
+        Command::Issuance(IssuanceCommand::Refused { forget, reading }) => {
+            let directory = load(&reading.config)?.data_directory;
+            issuance::refused(&directory, forget, reading.output.format == Format::Json, out)?;
+            Ok(Exit::Nothing)
         }
         Command::Evidence(EvidenceCommand::Export { log, kind, config }) => {
             evidence::export(&load(&config)?, &log, &kind, out)

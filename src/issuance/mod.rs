@@ -25,7 +25,7 @@ pub use batch::Batch;
 pub use directory::{DirectoryReport, FileReport};
 pub use follow::{FileFormat, Followed, Follower, Step};
 pub use import::{ImportSummary, LineError, TableSummary, refusal_json};
-pub use trickle::Refusal;
+pub use trickle::{Kept, Refusal};
 
 use crate::clock::Timestamp;
 use crate::finding::CaseKey;

@@ -10,7 +10,7 @@ use crate::clock::{Span, Timestamp};
 use crate::finding::escape;
 use crate::issuance::import::{self, ImportSummary};
 use crate::issuance::staging::{Fault, Staging};
-use crate::issuance::{lines, tables};
+use crate::issuance::{Embedded, IssuanceError, lines, schema, tables};
 
 /// How long a row waits for the rows that it names.
 const PATIENCE: Span = Span::from_days(1);
@@ -47,6 +47,53 @@ pub struct Refusal {
     pub line: u64,
     /// Why.
     pub reason: String,
+}
+
+/// Something that was refused and is kept aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The file.
+    pub feed: String,
+    /// The line of the file, from 1.
+    pub line: u64,
+    /// Why; escaped.
+    pub reason: String,
+    /// The row as JSON, or the line, escaped and cut.
+    pub text: String,
+    /// When it was refused.
+    pub refused_at: Timestamp,
+}
+
+impl Embedded {
+    /// Gives `take` what followed files brought and was refused, oldest first.
+    ///
+    /// # Errors
+    /// When SQLite cannot answer, or what `take` says.
+    pub fn each_refused<E: From<IssuanceError>>(&self, mut take: impl FnMut(Kept) -> Result<(), E>) -> Result<(), E> {
+        let fault = |error| E::from(schema::error(self.path(), error));
+        let connection = schema::connect(self.path())?;
+        let sql = "SELECT feed, line, reason, text, refused_at_ms FROM refused ORDER BY seq";
+        let mut query = connection.prepare(sql).map_err(fault)?;
+        let mut rows = query.query([]).map_err(fault)?;
+        while let Some(row) = rows.next().map_err(fault)? {
+            let read = || -> rusqlite::Result<Kept> {
+                let line = row.get::<_, i64>(1)?.unsigned_abs();
+                let refused_at = Timestamp::from_millis(row.get(4)?);
+                Ok(Kept { feed: row.get(0)?, line, reason: row.get(2)?, text: row.get(3)?, refused_at })
+            };
+            take(read().map_err(fault)?)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is kept aside; how much that was.
+    ///
+    /// # Errors
+    /// When SQLite cannot do it.
+    pub fn forget_refused(&self) -> Result<u64, IssuanceError> {
+        let forgotten = schema::connect(self.path())?.execute("DELETE FROM refused", []);
+        forgotten.map(|count| count as u64).map_err(|error| schema::error(self.path(), error))
+    }
 }
 
 /// What became of rows.
