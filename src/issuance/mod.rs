@@ -9,7 +9,9 @@ mod lines;
 mod lookup;
 mod reuse;
 mod schema;
+pub mod sql;
 mod staging;
+mod stream;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 pub use import::{ImportSummary, LineError, TableSummary};
+pub use sql::Sql;
+pub use stream::{FeedRow, feed_columns, feed_tables};
 
 use crate::finding::CaseKey;
 use crate::record::Lookup;
@@ -68,6 +72,12 @@ pub enum IssuanceError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// A database server of the CA gave no answer.
+    #[error(transparent)]
+    Server(#[from] sql::SqlError),
+    /// Whoever takes the rows of a stream wants no more of them.
+    #[error("{0}")]
+    Stopped(String),
     /// The table named for an import does not exist.
     #[error("there is no table {name:?}: give --table with one of {known}")]
     NoSuchTable {
@@ -102,6 +112,8 @@ pub enum IssuanceDb {
     None,
     /// In the embedded database.
     Embedded(Embedded),
+    /// In the CA's own database, or a replica of it.
+    Sql(Sql),
 }
 
 impl IssuanceDb {
@@ -111,6 +123,8 @@ impl IssuanceDb {
         let embedded = match self {
             IssuanceDb::None => return vec![Lookup::NoSource; queries.len()],
             IssuanceDb::Embedded(embedded) => embedded.clone(),
+            IssuanceDb::Sql(sql) if !queries.is_empty() => return sql.find(queries).await,
+            IssuanceDb::Sql(_) => return Vec::new(),
         };
         if queries.is_empty() {
             return Vec::new();
