@@ -15,6 +15,8 @@ mod mail;
 mod problem;
 mod profile;
 mod raw;
+mod secret;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +37,7 @@ use crate::ct::list_key::ListKey;
 use crate::evidence::caa::issue_value;
 use crate::evidence::{Policy, methods::section};
 use crate::finding::KeyHash;
+use crate::issuance::sql;
 use crate::judges;
 
 /// The commented example that `ctwarden config example` prints.
@@ -184,6 +187,8 @@ pub struct IssuanceConfig {
     pub source: IssuanceSource,
     /// How long after logging the record may lack a certificate before that is a finding; at least one second.
     pub grace: Span,
+    /// The database server, when the record is on one.
+    pub server: Option<sql::Settings>,
     /// The CA's own terms, against which its record is read.
     pub terms: Policy,
 }
@@ -194,6 +199,10 @@ pub struct IssuanceConfig {
 pub enum IssuanceSource {
     /// The embedded database, filled by `ctwarden issuance import`.
     Embedded,
+    /// The CA's own PostgreSQL, or a replica of it.
+    Postgres,
+    /// The CA's own MariaDB or MySQL, or a replica of it.
+    Mysql,
     /// There is none: rules that need it are not evaluable.
     None,
 }
@@ -334,10 +343,12 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
     };
     let profiles = profile::build(raw.profile, &issuers, document);
     let terms = Policy { profiles, ..terms(&raw.issuance, document) };
-    let grace = raw.issuance.grace.and_then(|text| match parse_span(&text) {
+    let grace = raw.issuance.grace.as_ref().and_then(|text| match parse_span(text) {
         Ok(span) => Some(span),
         Err(reason) => document.refuse("issuance.grace", reason, "The default is 1m."),
     });
+    let source = raw.issuance.source;
+    let server = server::build(raw.issuance, &issuers, document);
     let mail = mail::build(raw.mail, document);
     let web_listen = raw.web.listen.and_then(|text| match text.parse() {
         Ok(address) => Some(address),
@@ -359,7 +370,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         issuers,
         data_directory: data_directory?,
         books: books?,
-        issuance: IssuanceConfig { source: raw.issuance.source?, grace: grace?, terms },
+        issuance: IssuanceConfig { source: source?, grace: grace?, server: server?, terms },
         mail: mail?,
         web_listen: web_listen?,
         watch_all_issuers: raw.watch.all_issuers?,

@@ -156,7 +156,7 @@ fn every_key_is_understood() {
     assert_eq!(config.issuers[0].source, IssuerSource::KeyHash(config.issuers[0].key_hash));
     assert_eq!(config.books, Path::new("/nowhere/b.sqlite"));
     let (source, grace) = (IssuanceSource::None, Span::from_seconds(90));
-    assert_eq!(config.issuance, IssuanceConfig { source, grace, terms: Policy::default() });
+    assert_eq!(config.issuance, IssuanceConfig { source, grace, server: None, terms: Policy::default() });
     let MailTransport::Smtp { port, tls, password, ca_certificate, .. } = &config.mail.transport else { panic!() };
     assert_eq!((*port, *tls), (25, MailTls::NoneOnLoopback));
     assert_eq!(password.as_ref().map(Secret::expose), Some("correct horse"));
@@ -392,7 +392,7 @@ fn the_example_shows_every_key_once_and_no_other() {
     for ((_, value), key) in shown.iter().zip(KEYS) {
         assert_eq!(value, key.example, "{} (the example follows the order of the table)", key.path);
         // Sections that stand there commented out as a whole.
-        let optional = ["logs.override[]", "profile[]", "judge[]"].contains(&key.section());
+        let optional = ["logs.override[]", "profile[]", "judge[]", "issuance.issuer[]"].contains(&key.section());
         if key.need == Need::Required && !optional {
             assert!(EXAMPLE.contains(&format!("\n{} = ", key.name())), "{} is commented out", key.path);
         }
@@ -415,6 +415,8 @@ fn the_example_works_when_the_named_values_are_filled_in() {
     place.write("forbidden-names.txt", b"# names of others\nbank.example # one of them\n\n");
     place.write("debian-weak-keys.txt", b"#\n");
     place.write("compromised-keys.txt", b"#\n");
+    place.write("ca-database-password", b"x");
+    place.write("ca-database-ca.pem", &std::fs::read(place.path("issuer.pem")).unwrap());
     let whole: String = EXAMPLE.lines().fold(String::new(), |text, line| {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         let key =
@@ -422,8 +424,10 @@ fn the_example_works_when_the_named_values_are_filled_in() {
         let other = ["folder", "issuer_key_hash", "url = \"http:"].iter().any(|start| bare.starts_with(start));
         text + if (key || bare.starts_with('[')) && !other { bare } else { "" } + "\n"
     });
-    let config = place.load(&whole).unwrap();
+    let config = place.load(&whole.replace("source = \"embedded\"", "source = \"postgres\"")).unwrap();
     assert_eq!((config.logs.overrides.len(), config.judges.len()), (1, 1));
+    let server = config.issuance.server.unwrap();
+    assert_eq!((server.port, server.issuers.len(), server.texts.len()), (5432, 1, 1));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{DaemonError, key_lists};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Config, IssuanceSource, IssuerSource, MailProfile, MailTls, MailTransport};
-use crate::issuance::{Embedded, IssuanceDb};
+use crate::issuance::{Embedded, IssuanceDb, Sql};
 use crate::judges::{self, Judge};
 use crate::lint::Tables;
 use crate::metrics::Metrics;
@@ -120,8 +120,10 @@ pub async fn grounds(config: &Config, clock: Clock) -> Result<(Grounds, Vec<Stri
 /// # Errors
 /// [`DaemonError::Issuance`].
 pub fn issuance(config: &Config) -> Result<IssuanceDb, DaemonError> {
-    Ok(match config.issuance.source {
-        IssuanceSource::Embedded => IssuanceDb::Embedded(Embedded::open(&config.data_directory)?),
-        IssuanceSource::None => IssuanceDb::None,
+    Ok(match (&config.issuance.server, config.issuance.source) {
+        // Nobody is connected to yet: a server that is down now does not keep the daemon from starting.
+        (Some(server), _) => IssuanceDb::Sql(Sql::new(server.clone(), Clock::System)),
+        (None, IssuanceSource::Embedded) => IssuanceDb::Embedded(Embedded::open(&config.data_directory)?),
+        (None, _) => IssuanceDb::None,
     })
 }

@@ -130,7 +130,9 @@ impl Embedded {
         }
         match reader.await {
             Ok(done) => done.map(|()| count),
-            Err(error) => Err(IssuanceError::Stopped(format!("the task that reads the issuance database ended: {error}"))),
+            Err(error) => {
+                Err(IssuanceError::Stopped(format!("the task that reads the issuance database ended: {error}")))
+            }
         }
     }
 

@@ -38,10 +38,12 @@ impl Table {
             Ok(Value::Null) if column.required => Err((column.name, "is missing".to_string())),
             value => value.map_err(|reason| (column.name, reason)),
         };
-        let kept = |value: Result<Value, _>| value.unwrap_or_else(|reason| {
-            wrong.push(reason);
-            Value::Null
-        });
+        let kept = |value: Result<Value, _>| {
+            value.unwrap_or_else(|reason| {
+                wrong.push(reason);
+                Value::Null
+            })
+        };
         let values: Vec<Value> = self.columns.iter().zip(raws).map(read).map(kept).collect();
         let given = |name: &str| self.value(&values, name).is_some_and(|value| !value.is_null());
         if self.name == "san_authorisations" && given("dcv_id") && given("reuse_id") {

@@ -65,7 +65,7 @@ fn fill(
     // A "confirmation" that is a reuse is named as what it is.
     connection.execute_batch(
         "UPDATE san_authorisations SET reuse_id = -dcv_id, dcv_id = NULL
-             WHERE EXISTS (SELECT 1 FROM dcv_reuse r WHERE r.reuse_id = -dcv_id);",
+             WHERE EXISTS (SELECT 1 FROM dcv_reuse r WHERE r.reuse_id = -san_authorisations.dcv_id);",
     )?;
     reuse::resolve(&connection)?;
     for table in TABLES.iter().filter(|table| settings.feeds(table.name)) {

@@ -81,7 +81,11 @@ mod tests {
                     assert!(made.contains(&format!("    {} ", column.name)), "{}.{}", table.name, column.name);
                 }
             }
-            assert!(text.contains("CREATE UNIQUE INDEX certificates_by_issuer_id_serial ON certificates (issuer_id, serial)"));
+            assert!(
+                text.contains(
+                    "CREATE UNIQUE INDEX certificates_by_issuer_id_serial ON certificates (issuer_id, serial)"
+                )
+            );
         }
     }
 }

@@ -17,7 +17,9 @@ pub enum SqlError {
         reason: String,
     },
     /// A question was refused, or its answer cannot be used.
-    #[error("{server}: question {table}: {reason}: compare its text in [issuance.queries] with the database; `ctwarden issuance check` shows more")]
+    #[error(
+        "{server}: question {table}: {reason}: compare its text in [issuance.queries] with the database; `ctwarden issuance check` shows more"
+    )]
     Question {
         /// The server.
         server: String,
@@ -37,7 +39,9 @@ pub enum SqlError {
         limit: Duration,
     },
     /// All connections are in use.
-    #[error("{server}: all {connections} connections were busy for too long: the server is slow, or raise connections in [issuance]")]
+    #[error(
+        "{server}: all {connections} connections were busy for too long: the server is slow, or raise connections in [issuance]"
+    )]
     Busy {
         /// The server.
         server: String,

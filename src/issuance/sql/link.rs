@@ -163,15 +163,6 @@ impl Link {
         Ok(rows)
     }
 
-    /// One number that a statement of ours gives.
-    pub(super) async fn number(&mut self, settings: &Settings, what: &str, sql: &str) -> Result<Option<i64>, SqlError> {
-        match self.value(settings, what, sql).await? {
-            Cell::Number(number) => Ok(Some(number)),
-            Cell::Text(text) => Ok(text.parse().ok()),
-            _ => Ok(None),
-        }
-    }
-
     /// The one value of a statement.
     async fn value(&mut self, settings: &Settings, what: &str, sql: &str) -> Result<Cell, SqlError> {
         let columns = within(settings, what, self.columns(sql)).await?;
@@ -216,7 +207,11 @@ pub(super) fn refused(settings: &Settings, table: &str, reason: String) -> SqlEr
 }
 
 /// Waits for the server no longer than its own limit and a little.
-async fn within<T>(settings: &Settings, what: &str, asked: impl Future<Output = Result<T, Said>>) -> Result<T, SqlError> {
+async fn within<T>(
+    settings: &Settings,
+    what: &str,
+    asked: impl Future<Output = Result<T, Said>>,
+) -> Result<T, SqlError> {
     let limit = settings.statement_timeout + PATIENCE;
     match tokio::time::timeout(limit, asked).await {
         Ok(answer) => answer.map_err(|reason| refused(settings, what, reason)),

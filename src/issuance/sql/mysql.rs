@@ -70,7 +70,10 @@ impl Mysql {
     }
 
     /// The columns that a SELECT gives, as the server knows them before it is run.
-    pub(super) async fn columns(&mut self, sql: &str) -> Result<Vec<(String, String, Result<Form, &'static str>)>, Said> {
+    pub(super) async fn columns(
+        &mut self,
+        sql: &str,
+    ) -> Result<Vec<(String, String, Result<Form, &'static str>)>, Said> {
         let statement = self.connection.prep(sql).await.map_err(|e| why(&e))?;
         let columns = statement.columns();
         let columns = columns.iter().map(|column| {
@@ -123,8 +126,13 @@ fn form(column: &Column) -> Result<Form, &'static str> {
         | MYSQL_TYPE_YEAR => Ok(Form::Whole),
         MYSQL_TYPE_DECIMAL | MYSQL_TYPE_NEWDECIMAL => Ok(Form::Decimal),
         MYSQL_TYPE_NULL | MYSQL_TYPE_ENUM | MYSQL_TYPE_JSON => Ok(Form::Text),
-        MYSQL_TYPE_VARCHAR | MYSQL_TYPE_VAR_STRING | MYSQL_TYPE_STRING | MYSQL_TYPE_TINY_BLOB | MYSQL_TYPE_BLOB
-        | MYSQL_TYPE_MEDIUM_BLOB | MYSQL_TYPE_LONG_BLOB => {
+        MYSQL_TYPE_VARCHAR
+        | MYSQL_TYPE_VAR_STRING
+        | MYSQL_TYPE_STRING
+        | MYSQL_TYPE_TINY_BLOB
+        | MYSQL_TYPE_BLOB
+        | MYSQL_TYPE_MEDIUM_BLOB
+        | MYSQL_TYPE_LONG_BLOB => {
             let text = column.character_set() != BINARY || column.flags().contains(ColumnFlags::ENUM_FLAG);
             Ok(if text { Form::Text } else { Form::Octets })
         }
@@ -142,7 +150,9 @@ fn cell(column: &Shown, value: Value) -> Cell {
     match (column.form, value) {
         (_, Value::NULL) => Cell::Null,
         (_, Value::Int(number)) => Cell::Number(number),
-        (_, Value::UInt(number)) => i64::try_from(number).map_or(Cell::Other("a number that is too large"), Cell::Number),
+        (_, Value::UInt(number)) => {
+            i64::try_from(number).map_or(Cell::Other("a number that is too large"), Cell::Number)
+        }
         (Form::Octets, Value::Bytes(octets)) => Cell::Text(hex::encode(octets)),
         (Form::Decimal, Value::Bytes(digits)) => decimal(&digits),
         (_, Value::Bytes(text)) => String::from_utf8(text).map_or(Cell::Other("text that is not UTF-8"), Cell::Text),
@@ -167,9 +177,7 @@ fn decimal(digits: &[u8]) -> Cell {
 
 fn why(error: &mysql_async::Error) -> Said {
     match error {
-        mysql_async::Error::Server(server) => {
-            escape(format!("{} [{}]", server.message, server.code).as_bytes(), 400)
-        }
+        mysql_async::Error::Server(server) => escape(format!("{} [{}]", server.message, server.code).as_bytes(), 400),
         other => told(other),
     }
 }
@@ -180,7 +188,8 @@ mod tests {
 
     #[test]
     fn few_different_statements_are_made_and_numbers_stay_numbers() {
-        let bind = |form, texts: &[&str]| values(&Bind { form, values: texts.iter().map(ToString::to_string).collect() });
+        let bind =
+            |form, texts: &[&str]| values(&Bind { form, values: texts.iter().map(ToString::to_string).collect() });
         assert_eq!(bind(Form::Whole, &["1", "2", "3"]), [1, 2, 3, 3].map(Value::Int));
         assert_eq!(bind(Form::Text, &["1"]), [Value::Bytes(b"1".to_vec())]);
         assert_eq!(bind(Form::Octets, &["0aff"]), [Value::Bytes(vec![10, 255])]);

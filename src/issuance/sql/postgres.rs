@@ -22,7 +22,8 @@ use crate::issuance::column::Cell;
 pub(super) type Said = String;
 
 /// The newest change that a replica shows; a server that is none shows its own now.
-pub(super) const REPLICA_TIME: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp() ELSE now() END";
+pub(super) const REPLICA_TIME: &str =
+    "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp() ELSE now() END";
 
 /// A connection. Its task ends with it.
 pub(super) struct Postgres {
@@ -91,7 +92,10 @@ impl Postgres {
     }
 
     /// The columns that a SELECT gives, as the server knows them before it is run.
-    pub(super) async fn columns(&mut self, sql: &str) -> Result<Vec<(String, String, Result<Form, &'static str>)>, Said> {
+    pub(super) async fn columns(
+        &mut self,
+        sql: &str,
+    ) -> Result<Vec<(String, String, Result<Form, &'static str>)>, Said> {
         let statement = self.prepare(sql).await?;
         let columns = statement.columns().iter();
         Ok(columns.map(|c| (c.name().to_string(), base(c.type_()).name().to_string(), form(c.type_()))).collect())

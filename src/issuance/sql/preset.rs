@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn a_file_says_how_serials_are_written_and_what_is_asked() {
-        let text = "serials = \"decimal\"\nreplica_time = \"SELECT 1;\"\n[queries]\ncertificates = \"select 1 AS cert_id\"";
+        let text =
+            "serials = \"decimal\"\nreplica_time = \"SELECT 1;\"\n[queries]\ncertificates = \"select 1 AS cert_id\"";
         let preset = read(text).expect("a preset");
         assert_eq!((preset.serials, preset.replica_time.as_deref()), (SerialForm::Decimal, Some("SELECT 1")));
         assert_eq!(preset.texts["certificates"], "select 1 AS cert_id");

@@ -62,7 +62,9 @@ impl Shape {
                 Ok(form) if form != Form::Text || !COMPARED_TIMES.contains(&name) => {
                     shown.push(Shown { place, name, form, type_name });
                 }
-                Ok(_) => return Err(format!("column {name} is text: give a number of seconds or a time with its zone")),
+                Ok(_) => {
+                    return Err(format!("column {name} is text: give a number of seconds or a time with its zone"));
+                }
                 Err(remedy) => {
                     return Err(format!("column {name} has the type {}: {remedy}", escape(type_name.as_bytes(), 60)));
                 }
@@ -208,7 +210,9 @@ fn expression(dialect: Dialect, column: &Shown) -> String {
         Form::Moment => {
             format!("CASE WHEN isfinite(q.{name}) THEN floor(extract(epoch FROM q.{name}))::int8 ELSE -1 END")
         }
-        Form::Day => format!("CASE WHEN isfinite(q.{name}) THEN (q.{name} - date '1970-01-01') * 86400::int8 ELSE -1 END"),
+        Form::Day => {
+            format!("CASE WHEN isfinite(q.{name}) THEN (q.{name} - date '1970-01-01') * 86400::int8 ELSE -1 END")
+        }
     }
 }
 

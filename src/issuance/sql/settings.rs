@@ -36,7 +36,7 @@ impl Dialect {
 }
 
 /// How a connection is protected.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tls {
     /// By TLS with a certificate for the host: of a CA in this PEM, or of a public CA.
     Verify(Option<Vec<u8>>),
