@@ -106,7 +106,7 @@ fn server(raw: RawIssuance, dialect: Dialect, issuers: &[Issuer], document: &mut
         document.refuse::<()>("issuance.queries.issuers", "does not go with [[issuance.issuer]]", remedy);
     }
     for table in ["issuers", "certificates"] {
-        if !chosen.texts.contains_key(table) && !(table == "issuers" && !mapped.is_empty()) {
+        if !chosen.texts.contains_key(table) && (table != "issuers" || mapped.is_empty()) {
             let remedy = match table {
                 "issuers" => {
                     "Write [[issuance.issuer]] with issuer_id and issuer for each, or the text in [issuance.queries]."

@@ -117,6 +117,11 @@ pub enum IssuanceDb {
 }
 
 impl IssuanceDb {
+    /// Whether the record is on a database server, whose answers can be older than the question.
+    pub fn is_server(&self) -> bool {
+        matches!(self, IssuanceDb::Sql(_))
+    }
+
     /// What the CA recorded about each certificate, one answer per query in the order of the queries. All answers come
     /// from one moment of the database. An outage is an answer ([`Lookup::Unavailable`] for all), never an error.
     pub async fn find(&self, queries: &[Query]) -> Vec<Lookup> {

@@ -64,6 +64,7 @@ pub static TABLE: &[MetricInfo] = &[
     row("ctwarden_notification_queue_oldest_timestamp_seconds", Kind::Time, &[], "When the oldest message that is not delivered yet was written; 0: none waits."),
     row("ctwarden_issuance_db_last_success_timestamp_seconds", Kind::Time, &[], "When the issuance database last answered; 0: never since the start."),
     row("ctwarden_issuance_db_check_failures_total", Kind::Counter, &[], "Questions that the issuance database did not answer."),
+    row("ctwarden_issuance_db_replica_lag_seconds", Kind::Gauge, &[], "How old the newest write was that the issuance database server showed when it last answered; 0 for an embedded one."),
     row("ctwarden_judge_requests_total", Kind::Counter, &["judge", "outcome"], "Questions to another linter by outcome."),
     row("ctwarden_judge_opinions_waiting", Kind::Gauge, &["judge"], "Certificates on which another linter has not given its opinion yet."),
     row("ctwarden_judge_opinions_oldest_timestamp_seconds", Kind::Time, &["judge"], "When another linter was first to be asked about the certificate that waits longest for its opinion; 0: none waits."),
