@@ -15,6 +15,7 @@ mod opinions;
 mod promises;
 mod rates;
 mod reading;
+mod record_watch;
 mod rescan;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -41,6 +42,7 @@ pub use follow::{FollowEnd, Until, follow};
 pub use lag::{Lagging, measure_lag, measure_lag_due};
 pub use opinions::{hear_opinions, hear_opinions_due};
 pub use promises::{audit_promises, audit_promises_due};
+pub use record_watch::watch_record;
 pub use rescan::{Difference, Rescan, Side, Tally};
 
 /// What the three loops share. A reload makes a clone of it in which some things are new.

@@ -9,7 +9,7 @@ use crate::issuance::Followed;
 /// Every `[[issuance.follow]]`; those with problems are left out, and the problems reported. The files need not exist.
 pub(super) fn build(raw: Vec<RawFollow>, source: Option<IssuanceSource>, document: &mut Document<'_>) -> Vec<Followed> {
     let mut files: Vec<Followed> = Vec::new();
-    if !raw.is_empty() && source == Some(IssuanceSource::None) {
+    if !raw.is_empty() && source.is_some_and(|source| source != IssuanceSource::Embedded) {
         let remedy = "Write source = \"embedded\" in [issuance], or remove the section.";
         document.refuse::<()>("issuance.follow", "is of no use without an embedded issuance record", remedy);
     }

@@ -16,6 +16,8 @@ mod mail;
 mod problem;
 mod profile;
 mod raw;
+mod secret;
+mod server;
 #[cfg(test)]
 mod tests;
 mod web;
@@ -37,7 +39,7 @@ use crate::ct::list_key::ListKey;
 use crate::evidence::caa::issue_value;
 use crate::evidence::{Policy, methods::section};
 use crate::finding::KeyHash;
-use crate::issuance::Followed;
+use crate::issuance::{Followed, sql};
 use crate::judges;
 use crate::web::Token;
 
@@ -188,6 +190,8 @@ pub struct IssuanceConfig {
     pub source: IssuanceSource,
     /// How long after logging the record may lack a certificate before that is a finding; at least one second.
     pub grace: Span,
+    /// The database server, when the record is on one.
+    pub server: Option<sql::Settings>,
     /// The CA's own terms, against which its record is read.
     pub terms: Policy,
     /// `[[issuance.follow]]`: growing files that feed the record; each path once.
@@ -200,6 +204,10 @@ pub struct IssuanceConfig {
 pub enum IssuanceSource {
     /// The embedded database, filled by `ctwarden issuance import`.
     Embedded,
+    /// The CA's own PostgreSQL, or a replica of it.
+    Postgres,
+    /// The CA's own MariaDB or MySQL, or a replica of it.
+    Mysql,
     /// There is none: rules that need it are not evaluable.
     None,
 }
@@ -339,7 +347,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 }
 
 /// Gives meaning to every section before the first missing piece ends it, so that every problem is reported.
-fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Config> {
+fn build(file: &Path, mut raw: RawConfig, document: &mut Document<'_>) -> Option<Config> {
     let logs = logs::build(raw.logs, document);
     let issuers = issuer::build(raw.issuer, raw.watch.all_issuers, document);
     let data_directory = raw.data.directory.and_then(|text| directory("data.directory", &text, document));
@@ -351,13 +359,15 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
     };
     let profiles = profile::build(raw.profile, &issuers, document);
     let terms = Policy { profiles, ..terms(&raw.issuance, document) };
-    let grace = raw.issuance.grace.and_then(|text| match parse_span(&text) {
+    let grace = raw.issuance.grace.as_ref().and_then(|text| match parse_span(text) {
         Ok(span) => Some(span),
         Err(reason) => document.refuse("issuance.grace", reason, "The default is 1m."),
     });
+    let source = raw.issuance.source;
+    let follow = follow::build(std::mem::take(&mut raw.issuance.follow), source, document);
+    let server = server::build(raw.issuance, &issuers, document);
     let mail = mail::build(raw.mail, document);
-    let web = web::build(raw.web, raw.issuance.source, document);
-    let follow = follow::build(raw.issuance.follow, raw.issuance.source, document);
+    let web = web::build(raw.web, source, document);
     let mut lint = raw.lint;
     let (weak_keys, compromised_keys) = (lint.weak_keys.take(), lint.compromised_keys.take());
     let inputs = inputs::build(lint, document);
@@ -371,7 +381,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         issuers,
         data_directory: data_directory?,
         books: books?,
-        issuance: IssuanceConfig { source: raw.issuance.source?, grace: grace?, terms, follow },
+        issuance: IssuanceConfig { source: source?, grace: grace?, server: server?, terms, follow },
         mail: mail?,
         web: web?,
         watch_all_issuers: raw.watch.all_issuers?,

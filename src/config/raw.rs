@@ -2,6 +2,8 @@
 //! [`Document`](super::document::Document), so that serde never meets a key that the table does not know.
 //! The key table says what each field is.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{IssuanceSource, LogFormat, MailProfile, MailTls};
@@ -97,6 +99,21 @@ pub struct RawBooks {
 pub struct RawIssuance {
     pub source: Option<IssuanceSource>,
     pub grace: Option<String>,
+    pub preset: Option<String>,
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub database: Option<String>,
+    pub user: Option<String>,
+    pub password_file: Option<String>,
+    pub tls: Option<String>,
+    pub ca_certificate: Option<String>,
+    pub connections: Option<usize>,
+    pub statement_timeout: Option<String>,
+    pub connect_timeout: Option<String>,
+    pub serials: Option<String>,
+    pub replica_time: Option<String>,
+    pub queries: BTreeMap<String, String>,
+    pub issuer: Vec<RawMappedIssuer>,
     pub caa_domains: Option<Vec<String>>,
     pub account_uri_prefix: Option<String>,
     pub channels: Option<Vec<String>>,
@@ -112,6 +129,14 @@ pub struct RawIssuance {
 pub struct RawFollow {
     pub path: Option<String>,
     pub format: Option<FileFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMappedIssuer {
+    pub issuer_id: Option<i64>,
+    pub issuer: Option<String>,
+    pub hierarchy: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

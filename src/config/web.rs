@@ -39,7 +39,7 @@ pub(super) fn build(raw: RawWeb, source: Option<IssuanceSource>, document: &mut 
                       but that proxy reaches the address.";
         document.refuse::<()>("web.listen", reason, remedy);
     }
-    if has_tokens && source == Some(IssuanceSource::None) {
+    if has_tokens && source.is_some_and(|source| source != IssuanceSource::Embedded) {
         let remedy = "Write source = \"embedded\" in [issuance], or remove the token.";
         document.refuse::<()>("web.token", "is of no use without an embedded issuance record", remedy);
     }

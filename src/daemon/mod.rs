@@ -201,6 +201,7 @@ impl Work {
         self.loops.spawn(pipeline::examine(self.walk.clone()));
         self.loops.spawn(pipeline::deliver(self.walk.clone()));
         self.loops.spawn(pipeline::measure_lag(self.walk.clone()));
+        self.loops.spawn(pipeline::watch_record(self.walk.clone()));
         self.loops.spawn(pipeline::audit_promises(self.walk.clone(), self.fetcher.clone()));
         for judge in self.walk.judges.iter() {
             self.loops.spawn(pipeline::hear_opinions(self.walk.clone(), judge.clone()));

@@ -9,7 +9,7 @@ use super::{DaemonError, key_lists};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Config, IssuanceSource, IssuerSource, MailProfile, MailTls, MailTransport};
-use crate::issuance::{Embedded, IssuanceDb, table_names};
+use crate::issuance::{Embedded, IssuanceDb, Sql, feed_tables};
 use crate::judges::{self, Judge};
 use crate::lint::Tables;
 use crate::metrics::Metrics;
@@ -121,9 +121,11 @@ pub async fn grounds(config: &Config, clock: Clock) -> Result<(Grounds, Vec<Stri
 /// # Errors
 /// [`DaemonError::Issuance`].
 pub fn issuance(config: &Config) -> Result<IssuanceDb, DaemonError> {
-    Ok(match config.issuance.source {
-        IssuanceSource::Embedded => IssuanceDb::Embedded(Embedded::open(&config.data_directory)?),
-        IssuanceSource::None => IssuanceDb::None,
+    Ok(match (&config.issuance.server, config.issuance.source) {
+        // Nobody is connected to yet: a server that is down now does not keep the daemon from starting.
+        (Some(server), _) => IssuanceDb::Sql(Sql::new(server.clone(), Clock::System)),
+        (None, IssuanceSource::Embedded) => IssuanceDb::Embedded(Embedded::open(&config.data_directory)?),
+        (None, _) => IssuanceDb::None,
     })
 }
 
@@ -133,7 +135,7 @@ pub(super) fn record_door(config: &Config, walk: &Walk) -> Option<Door> {
     if config.web.tokens.is_empty() {
         return None;
     }
-    let tables = table_names();
+    let tables: Vec<&str> = feed_tables().collect();
     for token in config.web.tokens.iter().filter(|token| token.role == Role::Feed) {
         walk.metrics.declare_feed(&token.name, &tables);
     }

@@ -101,6 +101,7 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("data.directory", old.data_directory != new.data_directory),
         ("books.url", old.books != new.books),
         ("issuance.source", old.issuance.source != new.issuance.source),
+        ("issuance, the database server", old.issuance.server != new.issuance.server),
         ("issuance.grace", old.issuance.grace != new.issuance.grace),
         ("issuance, the CA's terms", terms(old) != terms(new)),
         ("profile", old.issuance.terms.profiles != new.issuance.terms.profiles),

@@ -12,7 +12,9 @@ mod lines;
 mod lookup;
 mod reuse;
 mod schema;
+pub mod sql;
 mod staging;
+mod stream;
 mod tables;
 mod trickle;
 
@@ -25,6 +27,8 @@ pub use batch::Batch;
 pub use directory::{DirectoryReport, FileReport};
 pub use follow::{FileFormat, Followed, Follower, Step};
 pub use import::{ImportSummary, LineError, TableSummary, refusal_json};
+pub use sql::Sql;
+pub use stream::{FeedRow, feed_columns, feed_tables};
 pub use trickle::{Kept, Refusal};
 
 use crate::clock::Timestamp;
@@ -77,6 +81,12 @@ pub enum IssuanceError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// A database server of the CA gave no answer.
+    #[error(transparent)]
+    Server(#[from] sql::SqlError),
+    /// Whoever takes the rows of a stream wants no more of them.
+    #[error("{0}")]
+    Stopped(String),
     /// The table named for an import does not exist.
     #[error("there is no table {name:?}: give --table with one of {known}")]
     NoSuchTable {
@@ -101,11 +111,6 @@ pub enum IssuanceError {
     },
 }
 
-/// The names of all tables of the feed, parents first.
-pub fn table_names() -> Vec<&'static str> {
-    tables::TABLES.iter().map(|table| table.name).collect()
-}
-
 /// What is asked of the database about one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
@@ -122,15 +127,24 @@ pub enum IssuanceDb {
     None,
     /// In the embedded database.
     Embedded(Embedded),
+    /// In the CA's own database, or a replica of it.
+    Sql(Sql),
 }
 
 impl IssuanceDb {
+    /// Whether the record is on a database server, whose answers can be older than the question.
+    pub fn is_server(&self) -> bool {
+        matches!(self, IssuanceDb::Sql(_))
+    }
+
     /// What the CA recorded about each certificate, one answer per query in the order of the queries. All answers come
     /// from one moment of the database. An outage is an answer ([`Lookup::Unavailable`] for all), never an error.
     pub async fn find(&self, queries: &[Query]) -> Vec<Lookup> {
         let embedded = match self {
             IssuanceDb::None => return vec![Lookup::NoSource; queries.len()],
             IssuanceDb::Embedded(embedded) => embedded.clone(),
+            IssuanceDb::Sql(sql) if !queries.is_empty() => return sql.find(queries).await,
+            IssuanceDb::Sql(_) => return Vec::new(),
         };
         if queries.is_empty() {
             return Vec::new();

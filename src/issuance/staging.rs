@@ -170,23 +170,9 @@ impl<'c> Staging<'c> {
     /// Reads the values of one row, given in the order of the table's columns, and keeps it. A row with complaints is
     /// kept as well when its key is readable, so that rows that name it are not complained about too.
     pub(super) fn row(&mut self, line: u64, table: &'static Table, raws: &[Raw<'_>]) -> Result<(), Fault> {
-        let mut values = Vec::with_capacity(raws.len());
-        for (column, raw) in table.columns.iter().zip(raws) {
-            let value = match column.kind.read(*raw) {
-                Ok(Value::Null) if column.required => Err("is missing".to_string()),
-                value => value,
-            };
-            values.push(value.unwrap_or_else(|reason| {
-                self.refuse(line, Some(column.name), reason);
-                Value::Null
-            }));
-        }
-        let value = |name: &str| table.columns.iter().position(|c| c.name == name).map(|place| &values[place]);
-        let given = |name: &str| value(name).is_some_and(|value| !value.is_null());
-        if table.name == "san_authorisations" && given("dcv_id") && given("reuse_id") {
-            let reason =
-                "a name rests on a confirmation or on a reuse, not on both: leave one of dcv_id, reuse_id empty";
-            self.refuse(line, Some("reuse_id"), reason.to_string());
+        let (values, wrong) = table.read(raws);
+        for (column, reason) in wrong {
+            self.refuse(line, Some(column), reason);
         }
         let (table, values) = reuse::classify(table, values);
         self.declare(table);

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Walk;
 use super::counting::Counting;
-use super::lag;
+use super::{Walk, lag, record_watch};
 use crate::books::{BooksError, Examination, Opened, PendingHit, Questions};
 use crate::case::EntryKind;
 use crate::clock::{Span, Timestamp};
@@ -60,8 +59,13 @@ pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
     if count > 0 {
         hits.iter_mut().for_each(sort_forms);
         let queries: Vec<Query> = hits.iter().map(query).collect();
-        let lookups = walk.issuance.find(&queries).await;
-        count_answers(walk, &lookups, now);
+        let mut lookups = walk.issuance.find(&queries).await;
+        record_watch::count_answers(walk, &lookups, now);
+        if walk.issuance.is_server() {
+            for (hit, lookup) in hits.iter().zip(&mut lookups) {
+                record_watch::distrust(lookup, logged_at(hit).plus(walk.grace), now);
+            }
+        }
         lag::first_looks(walk, &hits, &lookups, now);
         let grounds = walk.grounds();
         let judges: Vec<String> = walk.judges.iter().map(|judge| judge.settings.name.clone()).collect();
@@ -110,14 +114,6 @@ pub(super) fn query(hit: &PendingHit) -> Query {
     let certificate = hit.ders.first().and_then(|(_, form, der)| exam::parse(*form, der).ok());
     let names = certificate.map(|certificate| exam::presented(&certificate).names).unwrap_or_default();
     Query { key: hit.key.clone(), names }
-}
-
-fn count_answers(walk: &Walk, lookups: &[Lookup], now: Timestamp) {
-    if lookups.iter().any(|lookup| matches!(lookup, Lookup::Unavailable { .. })) {
-        walk.metrics.issuance_db_failed();
-    } else if lookups.iter().any(|lookup| matches!(lookup, Lookup::Found(_) | Lookup::Unknown { .. })) {
-        walk.metrics.issuance_db_answered(now);
-    }
 }
 
 pub(super) type Verdicts = Vec<(&'static RuleInfo, Verdict)>;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Walk;
 use crate::books::BooksError;
-use crate::issuance::{Followed, Follower, IssuanceDb, IssuanceError, Step, table_names};
+use crate::issuance::{Followed, Follower, IssuanceDb, IssuanceError, Step, feed_tables};
 
 /// The pause when there is nothing to read.
 const IDLE: Duration = Duration::from_secs(1);
@@ -60,7 +60,8 @@ pub async fn drain_feed(walk: &Arc<Walk>, followed: Followed) -> Result<(), Issu
 
 fn open(walk: &Walk, followed: Followed) -> Option<Follower> {
     let IssuanceDb::Embedded(record) = &*walk.issuance else { return None };
-    walk.metrics.declare_feed(&followed.path.to_string_lossy(), &table_names());
+    let tables: Vec<&str> = feed_tables().collect();
+    walk.metrics.declare_feed(&followed.path.to_string_lossy(), &tables);
     Some(Follower::new(record.clone(), followed))
 }
 

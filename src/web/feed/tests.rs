@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::issuance::{FILE_NAME, table_names};
+use crate::issuance::{FILE_NAME, feed_tables};
 
 const ROWS: &str = r#"{"table":"accounts","account_id":"1","kind":"cdn"}
 {"table":"accounts","account_id":"2","kind":"direct"}
@@ -24,7 +24,7 @@ impl Running {
         let directory = tempfile::tempdir().expect("a directory");
         let record = Embedded::open(directory.path()).expect("a database");
         let metrics = Arc::new(Metrics::new("0", "0"));
-        metrics.declare_feed("ra", &table_names());
+        metrics.declare_feed("ra", &feed_tables().collect::<Vec<_>>());
         let token = |name: &str, role| Token { name: name.into(), role, sha256: Sha256::digest(name).into() };
         let tokens = vec![token("ra", Role::Feed), token("board", Role::Read)];
         let (metrics, clock) = (metrics.clone(), Clock::System);
