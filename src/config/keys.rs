@@ -211,7 +211,7 @@ pub static KEYS: &[Key] = &[
     key("issuance.issuer[].issuer", Text, Required, "Its name in [[issuer]].", r#""Example CA G1""#),
     key("issuance.issuer[].hierarchy", Word(&["public", "internal"]), Default(r#""public""#), "The hierarchy that it belongs to.", r#""public""#),
     key("issuance.follow[].path", Text, Required, "A growing file that feeds the record.", r#""/var/log/ra/rows.ndjson""#),
-    key("issuance.follow[].format", Word(&["rows"]), Default(r#""rows""#), "What its lines are.", r#""rows""#),
+    key("issuance.follow[].format", Word(&["rows", "boulder-log"]), Default(r#""rows""#), "What its lines are.", r#""rows""#),
     key("mail.server", Text, Optional, "The SMTP server.", r#""smtp.ca.example""#),
     key("mail.port", Integer(1, 65_535), Optional, "Its port; 587 for starttls, 465 for tls, 25 for none-on-loopback.", "587"),
     key("mail.tls", Word(&["starttls", "tls", "none-on-loopback"]), Default(r#""starttls""#), "How the connection is protected.",

@@ -85,6 +85,8 @@ CREATE TABLE refused (seq INTEGER PRIMARY KEY, feed TEXT NOT NULL, line INTEGER 
     text TEXT NOT NULL, refused_at_ms INTEGER NOT NULL) STRICT;
 CREATE TABLE account_caa_checks (account_id TEXT NOT NULL, name TEXT NOT NULL, checked_at INTEGER NOT NULL,
     caa_id INTEGER NOT NULL, PRIMARY KEY (account_id, name, checked_at)) STRICT, WITHOUT ROWID;
+CREATE TABLE names_without_check (account_id TEXT NOT NULL, name TEXT NOT NULL, cert_id INTEGER NOT NULL,
+    signed_at INTEGER NOT NULL, PRIMARY KEY (account_id, name, cert_id)) STRICT, WITHOUT ROWID;
 ";
 
 /// What version 2 has and version 1 had not.
