@@ -254,7 +254,7 @@ mod tests {
         Presented {
             names: names.iter().map(|name| name.to_string()).collect(),
             spki_sha256: KeyHash([7; 32]),
-            validity: None,
+            ..Presented::default()
         }
     }
 
@@ -277,6 +277,7 @@ mod tests {
             issuer_hierarchy: "public".into(),
             signed_at: SEEN,
             spki_sha256: None,
+            tbs_sha256: None,
             validity: None,
             state: "issued".into(),
             order: Some(order),

@@ -9,7 +9,7 @@ use crate::clock::{Span, Timestamp};
 use crate::finding::{CaseKey, KeyHash, escape};
 
 /// What a certificate shows of itself to the rules that compare it with the CA's record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Presented {
     /// Every SAN in the order of the certificate: dNSNames in lower case and escaped, addresses in their usual text.
     pub names: Vec<String>,
@@ -17,6 +17,21 @@ pub struct Presented {
     pub spki_sha256: KeyHash,
     /// Start and end of its validity, when both can be read.
     pub validity: Option<(Timestamp, Timestamp)>,
+    /// SHA-256 of its TBSCertificate without poison and SCT list; `None` where the certificate itself is not at hand.
+    pub tbs_sha256: Option<KeyHash>,
+    /// The attributes of its subject, in their order; `None` where the certificate itself is not at hand.
+    pub subject: Option<Vec<SubjectAttribute>>,
+}
+
+/// An attribute of a subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectAttribute {
+    /// What it is called: `O`, or dotted.
+    pub name: String,
+    /// The column of an identity that verifies it, one of [`IDENTITY_COLUMNS`]; `None`: no column does.
+    pub column: Option<&'static str>,
+    /// Its text as it stands in the certificate; foreign.
+    pub value: String,
 }
 
 /// The answer to "what do you know of this certificate?".
@@ -66,6 +81,8 @@ pub struct IssuanceRecord {
     pub signed_at: Timestamp,
     /// SHA-256 of the public key in the certificate.
     pub spki_sha256: Option<String>,
+    /// SHA-256 of the TBSCertificate without poison and SCT list, which precertificate and certificate share.
+    pub tbs_sha256: Option<String>,
     /// Start and end of the validity in the certificate, when both are recorded.
     pub validity: Option<(Timestamp, Timestamp)>,
     /// `precert_only` or `issued`.
@@ -317,6 +334,14 @@ pub struct LintRun {
     pub result: String,
     /// What it found, one finding a line, if recorded.
     pub findings: Option<String>,
+}
+
+impl Identity {
+    /// What was verified under this name of [`IDENTITY_COLUMNS`].
+    pub fn value(&self, column: &str) -> Option<&str> {
+        let place = IDENTITY_COLUMNS.iter().position(|known| *known == column)?;
+        self.values[place].as_deref()
+    }
 }
 
 /// What the CA recorded of a revocation.

@@ -58,7 +58,7 @@ impl Case {
         let issuer_key_hash = KeyHash::from_hex(issuer).expect("a key hash");
         let serial = Serial::from_hex(serial).expect("a serial");
         let names = names.iter().map(|name| name.to_string()).collect();
-        let presented = Presented { names, spki_sha256: KeyHash::from_hex(spki).expect("a key hash"), validity: None };
+        let presented = Presented { names, spki_sha256: KeyHash::from_hex(spki).expect("a key hash"), ..Presented::default() };
         let context =
             crosscheck::Context { first_seen: NOW, now: NOW.plus(Span::from_days(1)), grace: Span::default() };
         let policy = Policy {

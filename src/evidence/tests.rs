@@ -59,6 +59,7 @@ pub(super) fn record(rows: Option<Vec<(&str, Basis)>>, other: Vec<DcvConfirmatio
         issuer_hierarchy: "public".into(),
         signed_at: SIGNED,
         spki_sha256: None,
+        tbs_sha256: None,
         validity: None,
         state: "issued".into(),
         order: Some(Order {
@@ -90,7 +91,7 @@ pub(super) fn record(rows: Option<Vec<(&str, Basis)>>, other: Vec<DcvConfirmatio
 /// The rule, the subject and the detail of everything found about a certificate with these names.
 fn found(names: &[&str], record: IssuanceRecord) -> Vec<Finding> {
     let names = names.iter().map(|name| name.to_string()).collect();
-    let presented = Presented { names, spki_sha256: KeyHash::default(), validity: None };
+    let presented = Presented { names, ..Presented::default() };
     let policy = Policy { issuer_domains: vec!["ca.example".into()], ..Policy::default() };
     let verdicts = run(&presented, &Lookup::Found(Box::new(record)), Issued::at(SIGNED), &policy);
     assert!(verdicts.iter().map(|(rule, _)| rule.id).eq(RULES.iter().map(|rule| rule.id)));
@@ -318,7 +319,7 @@ fn what_other_people_wrote_is_escaped_wherever_it_is_told() {
 
 #[test]
 fn without_an_answer_or_a_table_nothing_is_evaluable() {
-    let presented = Presented { names: vec!["a.eus".into()], spki_sha256: KeyHash::default(), validity: None };
+    let presented = Presented { names: vec!["a.eus".into()], ..Presented::default() };
     let lookups = [
         (Lookup::Unknown { as_of: SIGNED }, "no row for this certificate"),
         (Lookup::Unavailable { reason: "locked".into() }, "locked"),

@@ -6,18 +6,18 @@ mod statistics;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::cert::{Certificate, Identifier, ParseError};
+use crate::cert::{Attribute, Certificate, Identifier, ParseError};
 use crate::clock::{Span, Timestamp};
 use crate::conduct;
 use crate::crosscheck;
 use crate::ct::sct::parse_sct_list;
 use crate::evidence;
 use crate::finding::{
-    Citation, Document, Finding, Issued, KeyHash, Needs, RevocationClock, RuleInfo, Severity, Verdict, br,
+    Citation, Document, Finding, Issued, KeyHash, Needs, RevocationClock, RuleInfo, Severity, Verdict, br, escape,
 };
 use crate::lint::{self, Tables};
 use crate::promise::{self, KnownLogs};
-use crate::record::{Lookup, Presented};
+use crate::record::{Lookup, Presented, SubjectAttribute};
 use crate::watch::{self, Form, Standing, Watchlist};
 
 pub use facts::{certificate_facts, record_lines};
@@ -171,9 +171,38 @@ pub fn presented(certificate: &Certificate) -> Presented {
         Identifier::Dns(name) => name.lower().text(),
         Identifier::Ip(_) => identifier.text(),
     });
-    let validity = certificate.not_before().zip(certificate.not_after());
-    Presented { names: names.collect(), spki_sha256: certificate.spki_sha256(), validity }
+    let attributes = certificate.subject_attributes();
+    let attribute = |attribute: &Attribute<'_>| SubjectAttribute {
+        name: attribute.name(),
+        column: VERIFIED_BY.iter().find(|(name, _)| *name == attribute.name()).map(|(_, column)| *column),
+        value: attribute.text().unwrap_or_else(|| escape(attribute.value, 300)),
+    };
+    Presented {
+        names: names.collect(),
+        spki_sha256: certificate.spki_sha256(),
+        validity: certificate.not_before().zip(certificate.not_after()),
+        tbs_sha256: Some(KeyHash(certificate.core_sha256())),
+        subject: Some(attributes.iter().map(attribute).collect()),
+    }
 }
+
+/// The attributes of a subject that tell who it is, and the columns of an identity that verify them (BR 3.2.2.1, 3.2.3,
+/// EVG 3.2.2).
+const VERIFIED_BY: [(&str, &str); 13] = [
+    ("O", "organization"),
+    ("C", "country"),
+    ("ST", "state"),
+    ("L", "locality"),
+    ("street", "street"),
+    ("postalCode", "postal_code"),
+    ("GN", "given_name"),
+    ("SN", "surname"),
+    ("serialNumber", "registration_number"),
+    ("businessCategory", "business_category"),
+    ("jurisdictionC", "jurisdiction_country"),
+    ("jurisdictionST", "jurisdiction_state"),
+    ("jurisdictionL", "jurisdiction_locality"),
+];
 
 /// The time of issuance, in this order: the CA's own signing time; the earliest embedded SCT; otherwise an interval
 /// from notBefore to the earliest log timestamp.
