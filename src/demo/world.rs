@@ -209,6 +209,7 @@ mod tests {
     use crate::crosscheck::{self, Context};
     use crate::finding::{CaseKey, Issued, RuleInfo, Serial, Verdict};
     use crate::issuance::Query;
+    use crate::lint::SuffixList;
     use crate::{evidence, lint};
     use std::collections::BTreeSet;
 
@@ -227,7 +228,13 @@ mod tests {
         let mut verdicts: Vec<(&'static RuleInfo, Verdict)> = Vec::new();
         verdicts.extend(lint::run(&certificate, Issued::at(now), &lint::Tables::embedded()));
         verdicts.extend(crosscheck::run(&presented, &lookup, &context, &evidence::Policy::default()));
-        verdicts.extend(evidence::run(&presented, &lookup, Issued::at(now), &evidence::Policy::default()));
+        verdicts.extend(evidence::run(
+            &presented,
+            &lookup,
+            Issued::at(now),
+            &evidence::Policy::default(),
+            &SuffixList::Embedded,
+        ));
         verdicts
             .into_iter()
             .filter(|(_, verdict)| matches!(verdict, Verdict::Fail(_)))

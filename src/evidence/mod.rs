@@ -7,7 +7,11 @@ mod approvals;
 pub mod caa;
 mod caa_checks;
 mod confirmation;
+pub mod dated;
+mod identity;
+mod location;
 pub mod methods;
+mod origin;
 mod perspectives;
 mod policy;
 pub mod reuse_limits;
@@ -21,13 +25,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::evidence::caa_checks::Checked;
 use crate::evidence::confirmation::Reliance;
-pub use crate::evidence::policy::Policy;
+pub(crate) use crate::evidence::policy::lists;
+pub use crate::evidence::policy::{FlawedMethod, Policy, ReuseRule};
 pub use crate::evidence::rules::RULES;
-use crate::evidence::rules::{DCV_EXISTS, DCV_RECORD, DCV_REUSE, EV_APPROVALS};
+use crate::evidence::rules::{DCV_EXISTS, DCV_RECORD, DCV_REUSE, EV_APPROVALS, ID_REUSE};
 use crate::evidence::story::{chain, plural, told};
 use crate::evidence::tally::{Remark, Tally};
 use crate::finding::{Finding, Issued, RuleInfo, Severity, Verdict};
-use crate::record::{Basis, DcvConfirmation, IssuanceRecord, Lookup, Presented, SanAuthorisation, covers};
+use crate::lint::SuffixList;
+use crate::record::{Basis, DcvConfirmation, DcvReuse, IssuanceRecord, Lookup, Presented, SanAuthorisation, covers};
 
 /// Audits the evidence behind every SAN: one verdict per rule of [`RULES`], in that order. The moment that counts is
 /// the CA's own signing time in the record; `issued` is what the logs say of it and stands beside it in the findings.
@@ -36,19 +42,24 @@ pub fn run(
     lookup: &Lookup,
     issued: Issued,
     policy: &Policy,
+    suffixes: &SuffixList,
 ) -> Vec<(&'static RuleInfo, Verdict)> {
     let mut tally = Tally::default();
     match lookup.record() {
         Err(why) => RULES.iter().for_each(|rule| tally.add(Remark::gap(rule, why.clone()))),
         Ok(record) => {
             match record.authorisations.as_deref() {
-                Some(rows) => Audit { record, rows: by_name(rows), issued, policy }.names(presented, &mut tally),
+                Some(rows) => {
+                    let rows = by_name(rows);
+                    Audit { record, rows, issued, policy, suffixes }.names(presented, &mut tally);
+                }
                 None => {
                     let gap = |rule| Remark::gap(rule, "the feed has no table san_authorisations");
-                    RULES.iter().filter(|rule| rule.id != EV_APPROVALS.id).for_each(|rule| tally.add(gap(rule)));
+                    let of_order = [EV_APPROVALS.id, ID_REUSE.id];
+                    RULES.iter().filter(|rule| !of_order.contains(&rule.id)).for_each(|rule| tally.add(gap(rule)));
                 }
             }
-            approvals::judge(record).into_iter().for_each(|remark| tally.add(remark));
+            approvals::judge(record).into_iter().chain(identity::judge(record)).for_each(|remark| tally.add(remark));
         }
     }
     tally.verdicts()
@@ -63,6 +74,7 @@ struct Audit<'a> {
     rows: HashMap<String, &'a SanAuthorisation>,
     issued: Issued,
     policy: &'a Policy,
+    suffixes: &'a SuffixList,
 }
 
 impl Audit<'_> {
@@ -86,8 +98,7 @@ impl Audit<'_> {
         let other = if broken.is_empty() { None } else { self.other_confirmation(name) };
         if let Some(other) = other {
             let defect = Remark::Broken(self.with_evidence(defect(name, &broken, other), row));
-            let (record, policy) = (self.record, self.policy);
-            let rest = Reliance { name, confirmation: other, reuse: None, record, policy }.judge();
+            let rest = self.reliance(name, other, None).judge();
             return rest.into_iter().chain([defect]).collect();
         }
         let told = |remark| match remark {
@@ -97,12 +108,18 @@ impl Audit<'_> {
         remarks.into_iter().map(told).collect()
     }
 
+    fn reliance<'r>(
+        &'r self,
+        name: &'r str,
+        confirmation: &'r DcvConfirmation,
+        reuse: Option<&'r DcvReuse>,
+    ) -> Reliance<'r> {
+        Reliance { name, confirmation, reuse, record: self.record, policy: self.policy, suffixes: self.suffixes }
+    }
+
     fn relied_upon(&self, name: &str, row: Option<&SanAuthorisation>) -> Vec<Remark> {
         let missing = |why: &str| Remark::Broken(DCV_EXISTS.finding(name, why));
-        let reliance = |confirmation, reuse| {
-            let (record, policy) = (self.record, self.policy);
-            Reliance { name, confirmation, reuse, record, policy }.judge()
-        };
+        let reliance = |confirmation, reuse| self.reliance(name, confirmation, reuse).judge();
         match row.map(|row| &row.basis) {
             None => vec![missing("no row in san_authorisations: nothing says on what validation the name rests")],
             Some(Basis::Missing) => vec![missing("its row names neither a confirmation nor a reuse")],
@@ -121,12 +138,10 @@ impl Audit<'_> {
 
     /// The newest confirmation of the same applicant that could carry the name although the record does not say so.
     fn other_confirmation(&self, name: &str) -> Option<&DcvConfirmation> {
-        let (record, policy) = (self.record, self.policy);
         let fit = |confirmation: &&DcvConfirmation| {
-            let reliance = Reliance { name, confirmation, reuse: None, record, policy };
-            reliance.judge().iter().filter_map(doubt).next().is_none()
+            self.reliance(name, confirmation, None).judge().iter().filter_map(doubt).next().is_none()
         };
-        record.other_confirmations.iter().filter(fit).max_by_key(|c| c.completed_at)
+        self.record.other_confirmations.iter().filter(fit).max_by_key(|c| c.completed_at)
     }
 
     fn with_evidence(&self, finding: Finding, row: Option<&SanAuthorisation>) -> Finding {

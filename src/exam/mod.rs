@@ -1,6 +1,7 @@
 //! The examination of a hit: lint + crosscheck + evidence, and for every rule one of three verdicts.
 
 mod facts;
+pub mod prerun;
 mod statistics;
 
 use std::borrow::Cow;
@@ -57,7 +58,8 @@ static ENTRY_MATCH: RuleInfo = RuleInfo {
 };
 
 /// The rules of this room: those that need the whole hit.
-static RULES: &[&RuleInfo] = &[&IMPOSTER, &SERIAL_UNIQUE, &ENTRY_MATCH, &SERIAL_ENTROPY, &KEY_REUSE];
+static RULES: &[&RuleInfo] =
+    &[&IMPOSTER, &SERIAL_UNIQUE, &ENTRY_MATCH, &SERIAL_ENTROPY, &KEY_REUSE, &prerun::LINT_PRERUN];
 
 /// Every rule of the product, in the order of the table that `ctwarden rules` prints.
 pub fn rules() -> Vec<&'static RuleInfo> {
@@ -145,10 +147,11 @@ pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> V
         }
     }
     if examinee.standing == Standing::Ours && !certificate.is_ca() {
+        verdicts.push((&prerun::LINT_PRERUN, linted(examinee.lookup, &verdicts)));
         let presented = presented(certificate);
         let context = crosscheck::Context { first_seen: examinee.first_logged_at, now, grace: policy.grace };
         verdicts.extend(crosscheck::run(&presented, examinee.lookup, &context, policy.terms));
-        verdicts.extend(evidence::run(&presented, examinee.lookup, issued, policy.terms));
+        verdicts.extend(evidence::run(&presented, examinee.lookup, issued, policy.terms, &policy.tables.suffixes));
     }
     verdicts
 }
@@ -294,6 +297,17 @@ fn pairs(
         all.iter().partition(|form| !form.is_precertificate() && !form.is_tbs_only());
     let pairs = finals.iter().flat_map(|fin| precertificates.iter().map(move |pre| (pre, fin)));
     pairs.map(|(pre, fin)| lint::pair::matches(pre, fin, issued)).collect()
+}
+
+/// The linting before the signature, held against what the rules about the certificate alone have found.
+fn linted(lookup: &Lookup, verdicts: &[(&'static RuleInfo, Verdict)]) -> Verdict {
+    let alone = lint::RULES.iter().map(|rule| rule.info.id).collect::<HashSet<_>>();
+    let of_lint = verdicts.iter().filter(|(rule, _)| alone.contains(rule.id));
+    let found = of_lint.filter_map(|(_, verdict)| match verdict {
+        Verdict::Fail(found) => Some(found),
+        Verdict::Pass | Verdict::NotEvaluable(_) => None,
+    });
+    prerun::judge(lookup, &found.flatten().collect::<Vec<_>>())
 }
 
 fn entry(examinee: &Examinee<'_>) -> Verdict {
