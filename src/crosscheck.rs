@@ -154,6 +154,9 @@ fn unknown(presented: &Presented, lookup: &Lookup, context: &Context) -> Verdict
 fn unexpected(presented: &Presented, record: &IssuanceRecord) -> Verdict {
     let names: BTreeSet<&str> = presented.names.iter().map(String::as_str).collect();
     let Some(order) = &record.order else {
+        if !record.keeps_orders {
+            return Verdict::NotEvaluable(record.without_order().to_string());
+        }
         let subjects = if names.is_empty() { BTreeSet::from(["certificate"]) } else { names };
         let why = "there is no order for this certificate, so nobody is on record as having asked for the name";
         let finding = |name: &str| {
@@ -163,7 +166,9 @@ fn unexpected(presented: &Presented, record: &IssuanceRecord) -> Verdict {
         return Verdict::Fail(subjects.into_iter().map(finding).collect());
     };
     let Some(approved) = &order.names else {
-        return Verdict::NotEvaluable("the issuance record keeps no list of the names of an order".to_string());
+        return Verdict::NotEvaluable(
+            "the feed has no table order_names: no list of the names of an order is kept".to_string(),
+        );
     };
     let asked: BTreeSet<String> = approved.iter().map(|name| name.to_ascii_lowercase()).collect();
     let strangers = names.into_iter().filter(|name| !asked.contains(*name)).map(|name| {
@@ -175,11 +180,11 @@ fn unexpected(presented: &Presented, record: &IssuanceRecord) -> Verdict {
 
 fn order_key(presented: &Presented, record: &IssuanceRecord) -> Verdict {
     let Some(order) = &record.order else {
-        return Verdict::NotEvaluable("there is no order for this certificate, so no request to compare with".into());
+        return Verdict::NotEvaluable(record.without_order().to_string());
     };
     let Some(requested) = &order.csr_spki_sha256 else {
         return Verdict::NotEvaluable(format!(
-            "order {} does not record the key of its request",
+            "order {} does not record the key of its request (orders.csr_spki_sha256)",
             shown(&order.order_id)
         ));
     };
@@ -229,7 +234,9 @@ fn validity(presented: &Presented, record: &IssuanceRecord) -> Verdict {
         return Verdict::NotEvaluable("the validity of the certificate cannot be read".to_string());
     };
     let Some((known_start, known_end)) = record.validity else {
-        return Verdict::NotEvaluable("certificates.not_before or not_after is empty for this certificate".to_string());
+        return Verdict::NotEvaluable(
+            "certificates.not_before or certificates.not_after is empty for this certificate".to_string(),
+        );
     };
     if (start.seconds(), end.seconds()) == (known_start.seconds(), known_end.seconds()) {
         return Verdict::Pass;
@@ -241,7 +248,7 @@ fn validity(presented: &Presented, record: &IssuanceRecord) -> Verdict {
 
 fn hierarchy(_: &Presented, record: &IssuanceRecord) -> Verdict {
     let Some(order) = &record.order else {
-        return Verdict::NotEvaluable("there is no order for this certificate that names a hierarchy".to_string());
+        return Verdict::NotEvaluable(record.without_order().to_string());
     };
     if order.hierarchy.eq_ignore_ascii_case(&record.issuer_hierarchy) {
         return Verdict::Pass;
@@ -254,10 +261,12 @@ fn hierarchy(_: &Presented, record: &IssuanceRecord) -> Verdict {
 
 fn channel(_: &Presented, record: &IssuanceRecord, policy: &Policy) -> Verdict {
     let Some(order) = &record.order else {
-        return Verdict::NotEvaluable("there is no order for this certificate that names a channel".to_string());
+        return Verdict::NotEvaluable(record.without_order().to_string());
     };
     if policy.channels.is_empty() {
-        return Verdict::NotEvaluable("the channels that the CA's policy allows are not configured".to_string());
+        return Verdict::NotEvaluable(
+            "the channels that the CA's policy allows are not configured (issuance.channels)".to_string(),
+        );
     }
     let day = order.created_at;
     let Some(allowed) = dated::at(&policy.channels, day) else {
@@ -333,6 +342,8 @@ mod tests {
             order: Some(order),
             authorisations: None,
             other_confirmations: vec![],
+            keeps_orders: true,
+            keeps_confirmations: true,
             keeps_caa_checks: false,
             approvals: None,
             identity: None,
@@ -405,7 +416,7 @@ mod tests {
         let [db, san, key] = verdicts(&presented(&["test.ssl.com", "a.b"]), &found(none.clone()), Span::default());
         assert_eq!(db, Verdict::Pass);
         assert_eq!(subjects(&san), ["a.b", "test.ssl.com"]);
-        assert!(missing(&key).contains("no order"));
+        assert!(missing(&key).contains("names no order"));
         let [_, nameless, _] = verdicts(&presented(&[]), &found(none), Span::default());
         assert_eq!(subjects(&nameless), ["certificate"]);
     }
@@ -417,7 +428,7 @@ mod tests {
             order.csr_spki_sha256 = None;
         }
         let [_, san, key] = verdicts(&presented(&["a.b"]), &found(bare), Span::default());
-        assert!(missing(&san).contains("no list of the names"));
+        assert!(missing(&san).contains("order_names"));
         assert!(missing(&key).contains("does not record the key"));
     }
 
@@ -452,7 +463,7 @@ mod tests {
         assert_eq!(last(&known, &policy())[0], Verdict::Pass);
         known.order = None;
         let [_, hierarchy, channel] = last(&known, &policy());
-        assert!(missing(&hierarchy).contains("no order") && missing(&channel).contains("no order"));
+        assert!(missing(&hierarchy).contains("names no order") && missing(&channel).contains("no order"));
     }
 
     #[test]

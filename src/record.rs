@@ -94,6 +94,10 @@ pub struct IssuanceRecord {
     /// The confirmations of the same applicant, completed by the time of signing, for domains that cover one of the
     /// SANs, whether a row names them or not: before "no evidence" is said, these are searched.
     pub other_confirmations: Vec<DcvConfirmation>,
+    /// Whether the feed has the table of orders: without it a certificate without an order says nothing.
+    pub keeps_orders: bool,
+    /// Whether the feed has the table of confirmations: without it a name without one says nothing.
+    pub keeps_confirmations: bool,
     /// Whether the feed has the table of CAA checks: without it a name without a check says nothing.
     pub keeps_caa_checks: bool,
     /// Who approved the order, in order of time; `None` when the feed has no such table.
@@ -110,6 +114,16 @@ pub struct IssuanceRecord {
     pub keeps_revocations: bool,
     /// How fresh the database's answer is.
     pub as_of: Timestamp,
+}
+
+impl IssuanceRecord {
+    /// Why there is no order to compare with, for a record that has none.
+    pub fn without_order(&self) -> &'static str {
+        match self.keeps_orders {
+            true => "the certificate's row names no order (certificates.order_id)",
+            false => "the feed has no table orders",
+        }
+    }
 }
 
 /// A subscriber's order.

@@ -42,7 +42,7 @@ pub(super) fn country(record: &IssuanceRecord, policy: &Policy) -> Verdict {
         );
     }
     let Some(order) = &record.order else {
-        return Verdict::NotEvaluable("there is no order for this certificate that names an applicant (orders)".into());
+        return Verdict::NotEvaluable(record.without_order().to_string());
     };
     let day = record.signed_at;
     let Some(allowed) = dated::at(&policy.countries, day) else {
@@ -82,9 +82,7 @@ pub(super) fn test(presented: &Presented, record: &IssuanceRecord, policy: &Poli
             format!("organization {} is one of the CA's own tests", shown(&organization.value))
         }
         (None, None) if record.order.is_none() && !policy.test_accounts.is_empty() => {
-            return Verdict::NotEvaluable(
-                "there is no order for this certificate that names an account (orders)".into(),
-            );
+            return Verdict::NotEvaluable(record.without_order().to_string());
         }
         (None, None) if presented.subject.is_none() && !policy.test_organizations.is_empty() => {
             return Verdict::NotEvaluable(

@@ -36,8 +36,7 @@ pub(super) fn judge(presented: &Presented, record: &IssuanceRecord) -> Verdict {
         return Verdict::NotEvaluable("the feed has no table identities".to_string());
     }
     let Some(order) = &record.order else {
-        let why = "the certificate's row names no order that could name an identity (certificates.order_id)";
-        return Verdict::NotEvaluable(why.to_string());
+        return Verdict::NotEvaluable(record.without_order().to_string());
     };
     let Some(identity) = &record.identity else {
         // BR 3.2.2.3: the country alone may be verified without an identity, as in a DV certificate.

@@ -85,7 +85,7 @@ impl Checked<'_> {
             _ => {}
         }
         if self.policy.issuer_domains.is_empty() {
-            return gap("the issuer domains of the CA (CP/CPS 4.2) are not configured".into());
+            return gap("the issuer domains of the CA (CP/CPS 4.2) are not configured (issuance.caa_domains)".into());
         }
         let records = match read(rrset.unwrap_or_default()) {
             Ok(records) => records,

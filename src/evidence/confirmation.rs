@@ -266,9 +266,7 @@ impl Reliance<'_> {
 
     fn applicant(&self) -> Option<Remark> {
         let Some(order) = &self.record.order else {
-            let why =
-                "the certificate's row names no order, so that its applicant is not known (certificates.order_id)";
-            return Some(Remark::gap(&DCV_APPLICANT, why));
+            return Some(Remark::gap(&DCV_APPLICANT, self.record.without_order()));
         };
         let c = self.confirmation;
         if c.applicant_id == order.applicant_id {

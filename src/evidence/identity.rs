@@ -11,7 +11,7 @@ use crate::record::IssuanceRecord;
 pub(super) fn judge(record: &IssuanceRecord) -> Option<Remark> {
     let gap = |why: &str| Some(Remark::gap(&ID_REUSE, why));
     let Some(order) = &record.order else {
-        return gap("the certificate's row names no order, so that its kind is not known (certificates.order_id)");
+        return gap(record.without_order());
     };
     let limit = identity_limit(&order.vtype, record.signed_at)?;
     let Some(identity) = &record.identity else {

@@ -28,12 +28,36 @@ use crate::evidence::confirmation::Reliance;
 pub(crate) use crate::evidence::policy::lists;
 pub use crate::evidence::policy::{FlawedMethod, Policy, ReuseRule};
 pub use crate::evidence::rules::RULES;
-use crate::evidence::rules::{DCV_EXISTS, DCV_RECORD, DCV_REUSE, EV_APPROVALS, ID_REUSE};
+use crate::evidence::rules::{
+    DCV_ADN, DCV_APPLICANT, DCV_EXISTS, DCV_FLAWED, DCV_LOCATION, DCV_MANUAL, DCV_METHOD, DCV_ORIGIN, DCV_OWN_LIMIT,
+    DCV_RECORD, DCV_RESOLVER, DCV_REUSE, DCV_TOKEN30, DCV_WILDCARD, DNSSEC, EV_APPROVALS, ID_REUSE, MPIC_COUNT,
+    MPIC_QUORUM, MPIC_RIR,
+};
 use crate::evidence::story::{chain, plural, told};
 use crate::evidence::tally::{Remark, Tally};
 use crate::finding::{Finding, Issued, RuleInfo, Severity, Verdict};
 use crate::lint::SuffixList;
 use crate::record::{Basis, DcvConfirmation, DcvReuse, IssuanceRecord, Lookup, Presented, SanAuthorisation, covers};
+
+/// The rules that need a confirmation to judge.
+static OF_A_CONFIRMATION: [&RuleInfo; 16] = [
+    &DCV_ADN,
+    &DCV_METHOD,
+    &DCV_WILDCARD,
+    &DCV_REUSE,
+    &DCV_OWN_LIMIT,
+    &DCV_TOKEN30,
+    &DCV_LOCATION,
+    &DCV_FLAWED,
+    &DCV_ORIGIN,
+    &DCV_APPLICANT,
+    &DCV_MANUAL,
+    &DCV_RESOLVER,
+    &MPIC_COUNT,
+    &MPIC_QUORUM,
+    &MPIC_RIR,
+    &DNSSEC,
+];
 
 /// Audits the evidence behind every SAN: one verdict per rule of [`RULES`], in that order. The moment that counts is
 /// the CA's own signing time in the record; `issued` is what the logs say of it and stands beside it in the findings.
@@ -118,22 +142,28 @@ impl Audit<'_> {
     }
 
     fn relied_upon(&self, name: &str, row: Option<&SanAuthorisation>) -> Vec<Remark> {
-        let missing = |why: &str| Remark::Broken(DCV_EXISTS.finding(name, why));
-        let reliance = |confirmation, reuse| self.reliance(name, confirmation, reuse).judge();
-        match row.map(|row| &row.basis) {
-            None => vec![missing("no row in san_authorisations: nothing says on what validation the name rests")],
-            Some(Basis::Missing) => vec![missing("its row names neither a confirmation nor a reuse")],
-            Some(Basis::Confirmation(confirmation)) => reliance(confirmation, None),
+        let (why, more) = match row.map(|row| &row.basis) {
+            Some(Basis::Confirmation(confirmation)) => return self.reliance(name, confirmation, None).judge(),
             Some(Basis::Reuse(reuse)) => match &reuse.root {
-                Some(root) => reliance(root, Some(reuse)),
+                Some(root) => return self.reliance(name, root, Some(reuse)).judge(),
                 None => {
                     let steps = reuse.chain.len().max(1);
                     let why = format!("the origin of the reuse was not found after {steps} step{}", plural(steps));
                     let nothing = format!("it rests on {}, which leads to no confirmation", reuse.label());
-                    vec![missing(&nothing), Remark::Broken(DCV_REUSE.finding(name, why))]
+                    (nothing, Some(Remark::Broken(DCV_REUSE.finding(name, why))))
                 }
             },
+            None => ("no row in san_authorisations: nothing says on what validation the name rests".into(), None),
+            Some(Basis::Missing) => ("its row names neither a confirmation nor a reuse".into(), None),
+        };
+        let of_one = OF_A_CONFIRMATION.iter().filter(|rule| rule.in_force(self.record.signed_at));
+        if !self.record.keeps_confirmations {
+            let gap = |rule| Remark::gap(rule, "the feed has no table dcv_confirmations");
+            return of_one.copied().chain([&DCV_EXISTS]).map(gap).collect();
         }
+        let missing = format!("no confirmation of {} is on record (san_authorisations.dcv_id)", story::shown(name));
+        let gaps = of_one.map(|rule| Remark::gap(rule, missing.clone()));
+        gaps.chain([Remark::Broken(DCV_EXISTS.finding(name, why))]).chain(more).collect()
     }
 
     /// The newest confirmation of the same applicant that could carry the name although the record does not say so.

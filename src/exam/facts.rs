@@ -159,6 +159,8 @@ mod tests {
             order: None,
             authorisations: None,
             other_confirmations: Vec::new(),
+            keeps_orders: true,
+            keeps_confirmations: true,
             keeps_caa_checks: false,
             approvals: None,
             identity: Some(identity),

@@ -103,6 +103,8 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
         order,
         authorisations,
         other_confirmations,
+        keeps_orders: feed.has("orders"),
+        keeps_confirmations: feed.has("dcv_confirmations"),
         keeps_caa_checks: feed.has("caa_checks"),
         approvals: feed.has("approvals").then_some(decisions),
         identity,

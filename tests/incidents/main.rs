@@ -7,6 +7,7 @@
 
 #[path = "../support/certgen.rs"]
 mod certgen;
+mod gaps;
 mod scene;
 mod table;
 

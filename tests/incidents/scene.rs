@@ -109,6 +109,12 @@ impl Scene {
         merge(row.as_object_mut().expect("an object"), columns);
         self
     }
+    /// Leaves a column of the first row of a table empty.
+    pub fn empty(mut self, table: &str, column: &str) -> Scene {
+        let row = self.rows.iter_mut().find(|row| row["table"] == table).expect("a row");
+        row[column] = Value::Null;
+        self
+    }
     pub fn confirmation(self, columns: Value) -> Scene {
         self.set("dcv_confirmations", columns)
     }

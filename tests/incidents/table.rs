@@ -53,8 +53,10 @@ fn checked(fails: Value, passes: Value) -> [Scene; 2] {
 
 fn names() -> Vec<Incident> {
     let stranger = || Scene::new("test.ssl.com").set("order_names", json!({"name": NAME}));
-    let unconfirmed =
-        |scene: Scene| scene.set("san_authorisations", json!({"dcv_id": null})).without("dcv_confirmations");
+    let unconfirmed = |scene: Scene| {
+        let scene = scene.set("san_authorisations", json!({"dcv_id": null}));
+        scene.confirmation(json!({"adn": "kirola.eus", "location": "_dcv.kirola.eus"}))
+    };
     vec![
         incident(
             1,
@@ -225,7 +227,10 @@ fn validations() -> Vec<Incident> {
             "1718771",
             "reuse-without-origin",
             "dcv.reuse",
-            [good().reused(&no_root).without("dcv_confirmations"), chain("2026-10-05")],
+            [
+                good().reused(&no_root).confirmation(json!({"adn": "kirola.eus", "location": "_dcv.kirola.eus"})),
+                chain("2026-10-05"),
+            ],
         ),
         incident(
             15,
