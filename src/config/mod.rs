@@ -16,6 +16,7 @@ mod mail;
 mod problem;
 mod profile;
 mod raw;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -29,12 +30,11 @@ pub use address::{is_loopback, parse_span};
 use document::Document;
 pub use problem::{Problem, Problems};
 use problem::{plain, quote, read_file};
-use raw::{RawConfig, RawIssuance};
+use raw::RawConfig;
 
 use crate::clock::{Span, Timestamp};
 use crate::ct::list_key::ListKey;
-use crate::evidence::caa::issue_value;
-use crate::evidence::{Policy, methods::section};
+use crate::evidence::Policy;
 use crate::finding::KeyHash;
 use crate::judges;
 
@@ -334,7 +334,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         None => data_directory.as_ref().map(|directory| directory.join("books.sqlite")),
     };
     let profiles = profile::build(raw.profile, &issuers, document);
-    let terms = Policy { profiles, ..terms(&raw.issuance, document) };
+    let terms = Policy { profiles, ..terms::build(&raw.issuance, document) };
     let grace = raw.issuance.grace.and_then(|text| match parse_span(&text) {
         Ok(span) => Some(span),
         Err(reason) => document.refuse("issuance.grace", reason, "The default is 1m."),
@@ -371,33 +371,6 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         compromised_keys,
         log: LogConfig { format: raw.log.format?, level: level? },
     })
-}
-
-/// The CA's own terms; what is left out stays unknown.
-fn terms(raw: &RawIssuance, document: &mut Document<'_>) -> Policy {
-    let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
-    for method in raw.methods.iter().flatten().filter(|method| section(method).is_none()) {
-        let reason = format!("{} is none of the methods of BR 3.2.2.4 and 3.2.2.5", quote(method));
-        document.refuse::<()>("issuance.methods", reason, "Write a section, 3.2.2.4.7, or an ACME label, http-01.");
-    }
-    let odd = |domain: &&String| {
-        let read = issue_value(domain.as_bytes()).and_then(|value| value.domain);
-        read.is_none_or(|read| !read.eq_ignore_ascii_case(domain))
-    };
-    for domain in raw.caa_domains.iter().flatten().filter(odd) {
-        let reason = format!("{} is no issuer domain name (RFC 8659 4.2)", quote(domain));
-        document.refuse::<()>("issuance.caa_domains", reason, "Write it as in CP/CPS 4.2, for instance ca.example.");
-    }
-    Policy {
-        issuer_domains: words(&raw.caa_domains),
-        account_uri_prefix: raw.account_uri_prefix.clone(),
-        channels: words(&raw.channels),
-        methods: words(&raw.methods),
-        own_resolvers: words(&raw.own_resolvers),
-        systems: words(&raw.systems),
-        shared_account_kinds: words(&raw.shared_accounts),
-        ..Policy::default()
-    }
 }
 
 /// Lists of keys that can be opened; their lines are read when the daemon takes them up.

@@ -100,10 +100,34 @@ pub struct RawIssuance {
     pub caa_domains: Option<Vec<String>>,
     pub account_uri_prefix: Option<String>,
     pub channels: Option<Vec<String>>,
+    pub countries: Option<Vec<String>>,
     pub methods: Option<Vec<String>>,
+    pub bulk_evidence: Option<Vec<String>>,
+    pub recorded_within: Option<String>,
+    pub test_accounts: Option<Vec<String>>,
+    pub test_organizations: Option<Vec<String>>,
+    pub test_zones: Option<Vec<String>>,
     pub own_resolvers: Option<Vec<String>>,
     pub systems: Option<Vec<String>>,
     pub shared_accounts: Option<Vec<String>>,
+    pub reuse_rule: Vec<RawReuseRule>,
+    pub flawed: Vec<RawFlawed>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawReuseRule {
+    pub name: Option<String>,
+    pub days: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawFlawed {
+    pub method: Option<String>,
+    pub from: Option<String>,
+    pub until: Option<String>,
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
