@@ -24,6 +24,7 @@ pub mod evidence;
 pub mod exam;
 pub mod lint;
 pub mod promise;
+pub mod status;
 pub mod watch;
 
 // Edges: I/O.
