@@ -15,6 +15,7 @@ mod mail;
 mod problem;
 mod profile;
 mod raw;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use document::Document;
 pub use problem::{Problem, Problems};
 use problem::{plain, quote, read_file};
 use raw::{RawConfig, RawIssuance};
+pub use status::{ControlConfig, EntriesSource, StatusConfig};
 
 use crate::clock::{Span, Timestamp};
 use crate::ct::list_key::ListKey;
@@ -69,6 +71,8 @@ pub struct Config {
     pub weak_keys: Vec<PathBuf>,
     /// `[lint] compromised_keys`: lists of keys that the CA knows to be compromised.
     pub compromised_keys: Vec<PathBuf>,
+    /// `[status]` and `[[control]]`: what is watched beside the certificates in the logs.
+    pub status: StatusConfig,
     /// `[log]`: what the program says about itself.
     pub log: LogConfig,
 }
@@ -166,6 +170,8 @@ pub struct Issuer {
     pub source: IssuerSource,
     /// SHA-256 of its SubjectPublicKeyInfo (RFC 6962 3.2, issuer_key_hash); unique.
     pub key_hash: KeyHash,
+    /// URLs of its CRLs; more are named by its certificates.
+    pub crls: Vec<String>,
 }
 
 /// What is known of an issuer.
@@ -352,6 +358,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
     let weak_keys = key_lists("lint.weak_keys", weak_keys, document);
     let compromised_keys = key_lists("lint.compromised_keys", compromised_keys, document);
     let judges = judge::build(raw.judge, document);
+    let status = status::build(raw.status, raw.control, document);
     let level = raw.log.level.and_then(|word| word.parse().ok());
     Some(Config {
         file: file.to_path_buf(),
@@ -367,6 +374,7 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         judges,
         weak_keys,
         compromised_keys,
+        status: status?,
         log: LogConfig { format: raw.log.format?, level: level? },
     })
 }

@@ -11,6 +11,7 @@ mod reuse;
 mod schema;
 mod staging;
 mod tables;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 pub use import::{ImportSummary, LineError, TableSummary};
+pub use walk::{ControlHistory, Silence};
 
 use crate::finding::CaseKey;
 use crate::record::Lookup;

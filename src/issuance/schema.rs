@@ -68,6 +68,9 @@ CREATE INDEX san_by_dcv ON san_authorisations (dcv_id);
 CREATE INDEX san_by_reuse ON san_authorisations (reuse_id);
 ";
 
+/// For the walk through the record by time of signing; an older program is not troubled by it.
+const BY_TIME: &str = "CREATE INDEX IF NOT EXISTS certificates_by_time ON certificates (signed_at, cert_id);";
+
 /// What version 2 has and version 1 had not.
 const FROM_1_TO_2: &str = "
 ALTER TABLE dcv_confirmations ADD COLUMN token_issued_at INTEGER;
@@ -119,6 +122,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, IssuanceError> {
         (VERSION, true) => {}
         _ => return Err(IssuanceError::Newer { path: path.to_path_buf(), found, known: VERSION }),
     }
+    tx.execute_batch(BY_TIME).map_err(fault)?;
     tx.commit().map_err(fault)?;
     Ok(connection)
 }
