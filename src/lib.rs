@@ -34,6 +34,7 @@ pub mod issuance;
 pub mod judges;
 pub mod metrics;
 pub mod notify;
+pub mod revocation;
 pub mod tail;
 pub mod web;
 

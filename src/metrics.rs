@@ -22,6 +22,7 @@ use crate::finding::{RuleInfo, Severity, Verdict, escape};
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 mod label;
+mod status;
 mod table;
 
 pub use label::{Channel, Check, Delivery, Input, Outcome, SctFailure};
@@ -84,6 +85,7 @@ pub struct Metrics {
     input_failures: IntCounterVec,
     listed_keys: IntGaugeVec,
     listed_keys_at: Gauge,
+    status: status::Status,
 }
 
 /// Makes the metrics of [`TABLE`] and registers them. That every row fits the table's own rules is tested, so the
@@ -174,6 +176,7 @@ impl Metrics {
             input_failures: b.counter("ctwarden_input_refresh_failures_total"),
             listed_keys: b.gauge("ctwarden_listed_keys"),
             listed_keys_at: b.time("ctwarden_listed_keys_timestamp_seconds").with_label_values(NONE),
+            status: status::Status::new(&b),
             registry,
         };
         for severity in Severity::ALL {
@@ -188,6 +191,7 @@ impl Metrics {
                 .for_each(|d| drop(metrics.notifications.with_label_values(&[channel.word(), d.word()])));
         }
         metrics.key_lists_loaded(0, 0, None);
+        metrics.record_unlogged(0, 0);
         // It was read once when there are metrics.
         metrics.reload_successful.set(1);
         for input in Input::ALL {

@@ -3,7 +3,9 @@
 //! [`follow()`] (one per log) turns bytes into hits and ends in door 1; [`examine()`] turns hits and the CA's record into
 //! findings and ends in door 2; [`deliver()`] turns the outbox into messages and ends in door 3. A crash anywhere repeats
 //! work and loses nothing. [`audit_promises()`] holds the logs to the SCTs that door 2 has written down, and
-//! [`hear_opinions()`] (one per judge) asks other linters the questions that door 2 has written down.
+//! [`hear_opinions()`] (one per judge) asks other linters the questions that door 2 has written down. [`walk_record()`]
+//! goes from the CA's record to the logs, [`compare_crls()`] from both to the CRLs, [`watch_controls()`] looks after the
+//! CA's own controls.
 
 mod counting;
 mod deliver;
@@ -14,6 +16,7 @@ mod promises;
 mod rates;
 mod reading;
 mod rescan;
+mod status;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -22,8 +25,10 @@ use tokio::sync::Notify;
 use crate::books::{Books, BooksError};
 use crate::cache::Cache;
 use crate::clock::{Clock, Span};
+use crate::config::StatusConfig;
 use crate::ct::log_list::Log;
 use crate::evidence;
+use crate::finding::KeyHash;
 use crate::issuance::IssuanceDb;
 use crate::judges::Judge;
 use crate::lint::{KeyLists, Tables};
@@ -38,6 +43,9 @@ pub use follow::{FollowEnd, Until, follow};
 pub use opinions::{hear_opinions, hear_opinions_due};
 pub use promises::{audit_promises, audit_promises_due};
 pub use rescan::{Difference, Rescan, Side, Tally};
+pub use status::{
+    Compared, compare_crls, compare_crls_due, walk_record, walk_record_due, watch_controls, watch_controls_due,
+};
 
 /// What the three loops share. A reload makes a clone of it in which some things are new.
 #[derive(Clone)]
@@ -58,6 +66,10 @@ pub struct Walk {
     pub grace: Span,
     /// The CA's own terms.
     pub terms: Arc<evidence::Policy>,
+    /// What is watched beside the certificates in the logs.
+    pub status: Arc<StatusConfig>,
+    /// The CRLs that the configuration names, by issuer.
+    pub crls: Arc<Vec<(KeyHash, Vec<String>)>>,
     /// Other linters that are asked after us.
     pub judges: Arc<Vec<Arc<Judge>>>,
     /// Where messages go.
