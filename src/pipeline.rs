@@ -18,14 +18,16 @@ mod reading;
 mod rescan;
 mod status;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 
 use crate::books::{Books, BooksError};
 use crate::cache::Cache;
-use crate::clock::{Clock, Span};
+use crate::clock::{Clock, Span, Timestamp};
 use crate::config::StatusConfig;
+use crate::ct::key::LogId;
 use crate::ct::log_list::Log;
 use crate::evidence;
 use crate::finding::KeyHash;
@@ -66,6 +68,8 @@ pub struct Walk {
     pub grace: Span,
     /// The CA's own terms.
     pub terms: Arc<evidence::Policy>,
+    /// Size and timestamp of the newest tree head of each log: a log that does not grow signs new ones all the same.
+    pub heads: Arc<Mutex<HashMap<LogId, (u64, Timestamp)>>>,
     /// What is watched beside the certificates in the logs.
     pub status: Arc<StatusConfig>,
     /// The CRLs that the configuration names, by issuer.
@@ -92,6 +96,17 @@ impl Walk {
     /// The logs of the newest log list.
     pub fn known_logs(&self) -> Arc<KnownLogs> {
         self.logs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts down the newest tree head of a log.
+    fn saw_head(&self, log_id: LogId, tree_size: u64, signed_at: Timestamp) {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(log_id, (tree_size, signed_at));
+    }
+
+    /// When the newest tree head of a log was signed, if it has exactly this size.
+    fn head_of_size(&self, log_id: &LogId, tree_size: u64) -> Option<Timestamp> {
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.get(log_id).filter(|(size, _)| *size == tree_size).map(|(_, signed_at)| *signed_at)
     }
 
     /// Takes the logs of a new log list over, all of them: SCTs of logs that are not followed are verified too.

@@ -308,3 +308,54 @@ fn found(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::CaseNumber;
+    use crate::clock::date;
+    use crate::exam;
+
+    const AT: Timestamp = date(2026, 11, 22);
+
+    fn signed(serial: u8) -> Signed {
+        let key = CaseKey { issuer_key_hash: KeyHash([7; 32]), serial: Serial(vec![serial]) };
+        let (hierarchy, state) = ("public".to_string(), "issued".to_string());
+        Signed { cert_id: 1, key, signed_at: AT, not_after: None, hierarchy, state }
+    }
+
+    fn told(serial: u8, rule: &str) -> Told {
+        let signed = signed(serial);
+        let certificate = exam::certificate_facts("CA", &signed.key, None, &[]);
+        let rule = crate::status::RULES.iter().find(|info| info.id == rule).expect("a rule");
+        Told { finding: rule.finding("serial", "because"), certificate, record: vec![], signed }
+    }
+
+    async fn state(books: &Books) -> (String, u32) {
+        let case = books.show_case(CaseNumber(1)).await.expect("read").expect("a case");
+        (case.line.state, case.notice.event_number)
+    }
+
+    #[tokio::test]
+    async fn a_case_about_nothing_but_what_was_found_is_closed_and_opens_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let books = Books::open(&directory.path().join("books.sqlite")).expect("open");
+        let people = || vec![("mail".to_string(), "you@example.net".to_string())];
+        // The serial number ff stands as 00ff in certificates; the record has it without.
+        let step = Step { told: vec![told(0xff, "ct.unlogged")], ..Step::default() };
+        for news in [1, 0] {
+            let opened = books.commit_step(step.clone(), people(), AT).await.expect("write");
+            assert_eq!(opened.len(), news);
+        }
+        assert_eq!(state(&books).await, ("new".to_string(), 1));
+        assert_eq!(books.looked_for_counts().await.expect("read"), (0, 1));
+        let done = vec![(signed(0xff), "ct.unlogged".to_string(), Some("seen".to_string()))];
+        books.commit_step(Step { done, ..Step::default() }, people(), AT).await.expect("write");
+        assert_eq!(state(&books).await, ("closed".to_string(), 2));
+        assert_eq!(books.looked_for_counts().await.expect("read"), (0, 0));
+        let step = Step { told: vec![told(0xff, "pre.unfinalised")], ..Step::default() };
+        books.commit_step(step, people(), AT).await.expect("write");
+        assert_eq!(state(&books).await, ("new".to_string(), 3));
+        assert_eq!(books.queue_state().await.expect("read").length, 3);
+    }
+}

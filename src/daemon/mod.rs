@@ -99,6 +99,7 @@ impl Daemon {
             tables: Arc::new(RwLock::new(Arc::new(tables))),
             grace: config.issuance.grace,
             terms: Arc::new(config.issuance.terms.clone()),
+            heads: Arc::default(),
             status: Arc::new(config.status.clone()),
             crls: Arc::new(open::crls(&config)),
             notifier: Arc::new(notifier),

@@ -80,7 +80,9 @@ async fn readings(walk: &Walk) -> Result<Vec<Reading>, BooksError> {
             // A log that takes no more entries signs no new heads either.
             let ended = log.state == LogState::ReadOnly
                 && log.final_tree_head.is_none_or(|(size, _)| own.verified_size >= size);
-            own.until.map(|until| if ended { Timestamp::from_millis(i64::MAX) } else { until })
+            let newest = walk.head_of_size(&log.log_id, own.verified_size);
+            let newer = |until: Timestamp| newest.map_or(until, |newest| newest.max(until));
+            own.until.map(|until| if ended { Timestamp::from_millis(i64::MAX) } else { newer(until) })
         });
         let from = own.and_then(|own| own.from).unwrap_or(Timestamp::EPOCH);
         Reading { log: log.name.clone(), from, until, takes: log.temporal_interval }
