@@ -9,6 +9,7 @@ use ctwarden::evidence::{self, Policy};
 use ctwarden::finding::{CaseKey, Issued, KeyHash, Serial, Verdict};
 use ctwarden::issuance::sql::{Dialect, MappedIssuer, Settings, preset};
 use ctwarden::issuance::{IssuanceDb, Query, Sql, feed_tables};
+use ctwarden::lint::SuffixList;
 use ctwarden::record::{Basis, IssuanceRecord, Lookup, Presented};
 
 #[path = "support/database.rs"]
@@ -60,11 +61,11 @@ async fn record(source: &IssuanceDb, serial: &str, names: &[&str]) -> (Lookup, I
 /// What each rule says: `fail`, or why it says nothing; rules that pass are left out.
 fn verdicts(names: &[&str], lookup: &Lookup, signed_at: Timestamp) -> BTreeMap<&'static str, String> {
     let names = names.iter().map(ToString::to_string).collect();
-    let presented = Presented { names, spki_sha256: KeyHash([7; 32]), validity: None };
+    let presented = Presented { names, spki_sha256: KeyHash([7; 32]), validity: None, tbs_sha256: None, subject: None };
     let context = crosscheck::Context { first_seen: signed_at, now: NOW, grace: Span::from_seconds(60) };
     let policy = Policy { channels: vec!["acme".into(), "ejbca".into()], ..Policy::default() };
     let mut verdicts = crosscheck::run(&presented, lookup, &context, &policy);
-    verdicts.extend(evidence::run(&presented, lookup, Issued::at(signed_at), &policy));
+    verdicts.extend(evidence::run(&presented, lookup, Issued::at(signed_at), &policy, &SuffixList::Embedded));
     let told = |verdict| match verdict {
         Verdict::Pass => None,
         Verdict::Fail(_) => Some("fail".to_string()),

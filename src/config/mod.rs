@@ -5,6 +5,7 @@
 //! is left: a mistake in one key never hides a mistake in another.
 
 mod address;
+mod caa_recheck;
 mod document;
 mod follow;
 mod inputs;
@@ -18,6 +19,8 @@ mod profile;
 mod raw;
 mod secret;
 mod server;
+mod status;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod web;
@@ -31,13 +34,13 @@ use serde::Deserialize;
 pub use address::{is_loopback, parse_span};
 use document::Document;
 pub use problem::{Problem, Problems};
-use problem::{plain, quote, read_file};
-use raw::{RawConfig, RawIssuance};
+use problem::{plain, read_file};
+use raw::RawConfig;
+pub use status::{ControlConfig, EntriesSource, StatusConfig};
 
 use crate::clock::{Span, Timestamp};
 use crate::ct::list_key::ListKey;
-use crate::evidence::caa::issue_value;
-use crate::evidence::{Policy, methods::section};
+use crate::evidence::Policy;
 use crate::finding::KeyHash;
 use crate::issuance::{Followed, sql};
 use crate::judges;
@@ -69,12 +72,14 @@ pub struct Config {
     pub watch_all_issuers: bool,
     /// `[lint]`: where newer lists than the embedded ones come from.
     pub inputs: InputsConfig,
-    /// `[[judge]]`: other linters that are asked beside us; may be empty.
+    /// `[[judge]]` and `[caa_recheck]`: who is asked beside us; may be empty.
     pub judges: Vec<judges::Settings>,
     /// `[lint] weak_keys`: lists of keys that everybody knows.
     pub weak_keys: Vec<PathBuf>,
     /// `[lint] compromised_keys`: lists of keys that the CA knows to be compromised.
     pub compromised_keys: Vec<PathBuf>,
+    /// `[status]` and `[[control]]`: what is watched beside the certificates in the logs.
+    pub status: StatusConfig,
     /// `[log]`: what the program says about itself.
     pub log: LogConfig,
 }
@@ -172,6 +177,8 @@ pub struct Issuer {
     pub source: IssuerSource,
     /// SHA-256 of its SubjectPublicKeyInfo (RFC 6962 3.2, issuer_key_hash); unique.
     pub key_hash: KeyHash,
+    /// URLs of its CRLs; more are named by its certificates.
+    pub crls: Vec<String>,
 }
 
 /// What is known of an issuer.
@@ -358,7 +365,7 @@ fn build(file: &Path, mut raw: RawConfig, document: &mut Document<'_>) -> Option
         None => data_directory.as_ref().map(|directory| directory.join("books.sqlite")),
     };
     let profiles = profile::build(raw.profile, &issuers, document);
-    let terms = Policy { profiles, ..terms(&raw.issuance, document) };
+    let terms = Policy { profiles, ..terms::build(&raw.issuance, document) };
     let grace = raw.issuance.grace.as_ref().and_then(|text| match parse_span(text) {
         Ok(span) => Some(span),
         Err(reason) => document.refuse("issuance.grace", reason, "The default is 1m."),
@@ -373,7 +380,9 @@ fn build(file: &Path, mut raw: RawConfig, document: &mut Document<'_>) -> Option
     let inputs = inputs::build(lint, document);
     let weak_keys = key_lists("lint.weak_keys", weak_keys, document);
     let compromised_keys = key_lists("lint.compromised_keys", compromised_keys, document);
-    let judges = judge::build(raw.judge, document);
+    let mut judges = judge::build(raw.judge, document);
+    judges.extend(caa_recheck::build(raw.caa_recheck, &terms.issuer_domains, document));
+    let status = status::build(raw.status, raw.control, document);
     let level = raw.log.level.and_then(|word| word.parse().ok());
     Some(Config {
         file: file.to_path_buf(),
@@ -389,35 +398,9 @@ fn build(file: &Path, mut raw: RawConfig, document: &mut Document<'_>) -> Option
         judges,
         weak_keys,
         compromised_keys,
+        status: status?,
         log: LogConfig { format: raw.log.format?, level: level? },
     })
-}
-
-/// The CA's own terms; what is left out stays unknown.
-fn terms(raw: &RawIssuance, document: &mut Document<'_>) -> Policy {
-    let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
-    for method in raw.methods.iter().flatten().filter(|method| section(method).is_none()) {
-        let reason = format!("{} is none of the methods of BR 3.2.2.4 and 3.2.2.5", quote(method));
-        document.refuse::<()>("issuance.methods", reason, "Write a section, 3.2.2.4.7, or an ACME label, http-01.");
-    }
-    let odd = |domain: &&String| {
-        let read = issue_value(domain.as_bytes()).and_then(|value| value.domain);
-        read.is_none_or(|read| !read.eq_ignore_ascii_case(domain))
-    };
-    for domain in raw.caa_domains.iter().flatten().filter(odd) {
-        let reason = format!("{} is no issuer domain name (RFC 8659 4.2)", quote(domain));
-        document.refuse::<()>("issuance.caa_domains", reason, "Write it as in CP/CPS 4.2, for instance ca.example.");
-    }
-    Policy {
-        issuer_domains: words(&raw.caa_domains),
-        account_uri_prefix: raw.account_uri_prefix.clone(),
-        channels: words(&raw.channels),
-        methods: words(&raw.methods),
-        own_resolvers: words(&raw.own_resolvers),
-        systems: words(&raw.systems),
-        shared_account_kinds: words(&raw.shared_accounts),
-        ..Policy::default()
-    }
 }
 
 /// Lists of keys that can be opened; their lines are read when the daemon takes them up.

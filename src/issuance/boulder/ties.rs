@@ -31,7 +31,7 @@ pub(in crate::issuance) fn before(connection: &Connection, said: &mut [(u64, Sai
                 continue;
             };
             let of_name = |row: &&mut serde_json::Map<String, Value>| {
-                row["table"] == "san_authorisations" && row["name"] == Value::from(name.clone())
+                row["table"] == "san_authorisations" && row["name"] == *name
             };
             if let Some(row) = said.rows.iter_mut().map(|(row, _)| row).find(of_name) {
                 row.insert("caa_id".to_string(), Value::from(caa_id));
