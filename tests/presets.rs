@@ -153,7 +153,7 @@ async fn ejbca(dialect: Dialect) {
     assert!(!said.values().any(|verdict| verdict == "fail"), "{said:#?}");
     says(&said, "dcv.exists", "san_authorisations");
     says(&said, "caa.exists", "san_authorisations");
-    says(&said, "san.unexpected", "keeps no list of the names");
+    says(&said, "san.unexpected", "no list of the names of an order is kept");
     let (_, revoked) = record(&source, "02a2", &["b.eus"]).await;
     assert_eq!(revoked.order.map(|order| order.vtype).as_deref(), Some("DV"), "a profile called DEVICES is no EV");
     assert_eq!(revoked.signed_at.to_string(), "2026-11-10T07:59:00Z");
