@@ -3,6 +3,7 @@
 //! The database is its own SQLite file beside the books, so that a large import never holds up a door. It is fed by
 //! the CA through [`Embedded::import_file`] and its sisters; the monitor itself only reads it.
 
+mod check;
 mod column;
 mod import;
 mod lines;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
+pub use check::{QuestionReport, SourceReport};
 pub use import::{ImportSummary, LineError, TableSummary};
 pub use sql::Sql;
 pub use stream::{FeedRow, feed_columns, feed_tables};
