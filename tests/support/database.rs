@@ -432,6 +432,57 @@ impl Server {
         }
     }
 
+    /// How the server would run a statement, a line for each step.
+    pub async fn explain(&self, sql: &str) -> String {
+        let sql = format!("EXPLAIN {sql}");
+        match self.dialect {
+            Dialect::Postgres => {
+                let line = format!("host=127.0.0.1 port={} user=owner password='{PASSWORD}' dbname=ca", self.port);
+                let (client, connection) =
+                    tokio_postgres::connect(&line, tokio_postgres::NoTls).await.expect("connected");
+                tokio::spawn(connection);
+                let rows = client.query(&sql, &[]).await.expect("a plan");
+                rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect()
+            }
+            Dialect::Mysql => {
+                let options = mysql_async::OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(self.port);
+                let options = options.user(Some("owner")).pass(Some(PASSWORD)).db_name(Some("ca")).prefer_socket(false);
+                let mut connection = mysql_async::Conn::new(options).await.expect("connected");
+                let rows: Vec<mysql_async::Row> = connection.query(sql).await.expect("a plan");
+                let text = |row: mysql_async::Row| {
+                    let cells: Vec<String> =
+                        row.unwrap().iter().map(|value| value.as_sql(true).trim_matches('\'').to_string()).collect();
+                    cells.join("\t") + "\n"
+                };
+                let plan = rows.into_iter().map(text).collect();
+                let _ = connection.disconnect().await;
+                plan
+            }
+        }
+    }
+
+    /// Runs a statement as the reader.
+    pub async fn as_reader(&self, sql: &str) -> Result<(), String> {
+        match self.dialect {
+            Dialect::Postgres => {
+                let line = format!("host=127.0.0.1 port={} user=reader password='{PASSWORD}' dbname=ca", self.port);
+                let (client, connection) =
+                    tokio_postgres::connect(&line, tokio_postgres::NoTls).await.expect("connected");
+                tokio::spawn(connection);
+                client.batch_execute(sql).await.map_err(|error| format!("{error:?}"))
+            }
+            Dialect::Mysql => {
+                let options = mysql_async::OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(self.port);
+                let options =
+                    options.user(Some("reader")).pass(Some(PASSWORD)).db_name(Some("ca")).prefer_socket(false);
+                let mut connection = mysql_async::Conn::new(options).await.expect("connected");
+                let done = connection.query_drop(sql).await.map_err(|error| error.to_string());
+                let _ = connection.disconnect().await;
+                done
+            }
+        }
+    }
+
     /// Gives the reader another password.
     pub async fn set_password(&self, password: &str) {
         self.admin(&match self.dialect {
