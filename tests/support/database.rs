@@ -125,10 +125,13 @@ impl Server {
                 own(directory.path(), user);
                 let mut install = command(Path::new("mariadb-install-db"), user);
                 install.args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"]);
+                let log = std::fs::File::create(at("made.log")).expect("a log");
+                install.stdout(log.try_clone().expect("the log")).stderr(log);
                 install.arg(format!("--datadir={}", at("data"))).status()
             }
         };
-        assert!(made.expect("it starts").success(), "no data directory for {}", dialect.word());
+        let log = || std::fs::read_to_string(at("made.log")).unwrap_or_default();
+        assert!(made.expect("it starts").success(), "no data directory for {}: {}", dialect.word(), log());
         let port = free_port();
         let child = launch(dialect, directory.path(), port, &more);
         let server = Server { dialect, port, directory, more, child };
@@ -430,6 +433,36 @@ impl Server {
                 Lock::Mysql(connection)
             }
         }
+    }
+
+    /// A standby of this PostgreSQL that applies each change so late.
+    pub async fn standby(&self, late: &str) -> Server {
+        let directory = tempfile::tempdir().expect("a directory");
+        own(directory.path(), "postgres");
+        let bin = programs("standby", Dialect::Postgres).expect("it was there");
+        // Something is written after the copy, so that there is a newest change.
+        self.admin("ALTER ROLE owner REPLICATION").await;
+        let mut copy = command(&bin.join("pg_basebackup"), "postgres");
+        copy.env("PGPASSWORD", PASSWORD).args([
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "owner",
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--no-sync",
+        ]);
+        let copied =
+            copy.args(["-p", &self.port.to_string(), "-D", &directory.path().join("data").to_string_lossy()]).status();
+        assert!(copied.expect("it starts").success(), "no copy of the data");
+        let (port, more) = (free_port(), vec!["-c".to_string(), format!("recovery_min_apply_delay={late}")]);
+        let child = launch(Dialect::Postgres, directory.path(), port, &more);
+        let standby = Server { dialect: Dialect::Postgres, port, directory, more, child };
+        standby.wait().await;
+        standby
     }
 
     /// How the server would run a statement, a line for each step.
