@@ -21,10 +21,11 @@ use crate::finding::{RuleInfo, Severity, Verdict, escape};
 /// The Content-Type of [`Metrics::render`]: the text format of Prometheus, version 0.0.4.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+mod feeds;
 mod label;
 mod table;
 
-pub use label::{Channel, Check, Delivery, Input, Outcome, SctFailure};
+pub use label::{Channel, Check, Delivery, FeedOutcome, Input, Outcome, SctFailure};
 pub use table::{Kind, MetricInfo, TABLE};
 
 /// Longest label value in bytes; longer ones are cut.
@@ -85,6 +86,7 @@ pub struct Metrics {
     input_failures: IntCounterVec,
     listed_keys: IntGaugeVec,
     listed_keys_at: Gauge,
+    feeds: feeds::Feeds,
 }
 
 /// Makes the metrics of [`TABLE`] and registers them. That every row fits the table's own rules is tested, so the
@@ -176,6 +178,7 @@ impl Metrics {
             input_failures: b.counter("ctwarden_input_refresh_failures_total"),
             listed_keys: b.gauge("ctwarden_listed_keys"),
             listed_keys_at: b.time("ctwarden_listed_keys_timestamp_seconds").with_label_values(NONE),
+            feeds: feeds::Feeds::new(&b),
             registry,
         };
         for severity in Severity::ALL {

@@ -58,7 +58,7 @@ pub mod oid {
 }
 
 /// Most GeneralNames that are read from one certificate; more is a defect. The largest real ones have 2,000.
-pub const MAX_NAMES: usize = 20_000;
+pub const MAX_NAMES: usize = 10_000;
 
 /// An extension as it stands in the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]

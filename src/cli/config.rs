@@ -90,6 +90,6 @@ fn summary(config: &Config) -> Vec<(&'static str, String)> {
         MailTransport::Smtp { server, port, .. } => ("mail", format!("to {to} by {server} port {port}")),
         MailTransport::Folder(path) => ("mail", format!("to {to} in {}", path.display())),
     });
-    lines.push(("web", config.web_listen.to_string()));
+    lines.push(("web", config.web.listen.to_string()));
     lines
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{IssuanceSource, LogFormat, MailProfile, MailTls};
+use crate::issuance::FileFormat;
 use crate::judges::Format;
 
 /// The whole file.
@@ -24,6 +25,7 @@ pub struct RawConfig {
     pub watch: RawWatch,
     pub lint: RawLint,
     pub judge: Vec<RawJudge>,
+    pub caa_recheck: RawCaaRecheck,
     pub log: RawLog,
 }
 
@@ -116,10 +118,42 @@ pub struct RawIssuance {
     pub caa_domains: Option<Vec<String>>,
     pub account_uri_prefix: Option<String>,
     pub channels: Option<Vec<String>>,
+    pub countries: Option<Vec<String>>,
     pub methods: Option<Vec<String>>,
+    pub bulk_evidence: Option<Vec<String>>,
+    pub recorded_within: Option<String>,
+    pub test_accounts: Option<Vec<String>>,
+    pub test_organizations: Option<Vec<String>>,
+    pub test_zones: Option<Vec<String>>,
     pub own_resolvers: Option<Vec<String>>,
     pub systems: Option<Vec<String>>,
     pub shared_accounts: Option<Vec<String>>,
+    pub follow: Vec<RawFollow>,
+    pub reuse_rule: Vec<RawReuseRule>,
+    pub flawed: Vec<RawFlawed>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawReuseRule {
+    pub name: Option<String>,
+    pub days: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawFollow {
+    pub path: Option<String>,
+    pub format: Option<FileFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawFlawed {
+    pub method: Option<String>,
+    pub from: Option<String>,
+    pub until: Option<String>,
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -149,6 +183,17 @@ pub struct RawMail {
 #[serde(deny_unknown_fields, default)]
 pub struct RawWeb {
     pub listen: Option<String>,
+    pub behind_proxy: Option<bool>,
+    pub feed_limit_bytes: Option<usize>,
+    pub token: Vec<RawToken>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawToken {
+    pub name: Option<String>,
+    pub role: Option<String>,
+    pub token_file: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -179,6 +224,16 @@ pub struct RawJudge {
     pub timeout: Option<String>,
     pub at_once: Option<usize>,
     pub batch: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCaaRecheck {
+    pub resolvers: Option<Vec<String>>,
+    pub dnssec: Option<bool>,
+    pub trust_anchor: Option<String>,
+    pub timeout: Option<String>,
+    pub at_once: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
