@@ -41,7 +41,8 @@ fn check(name: &str) -> CaaCheck {
         dnssec: Some("insecure".into()),
         resolver: "own".into(),
         performed_by: "system".into(),
-        remote: None,
+        // Left out, for an earlier one holds for 398 days.
+        remote: Some(Perspectives { corroborating: 0, total: 0, regions: None }),
     }
 }
 
