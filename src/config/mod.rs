@@ -5,6 +5,7 @@
 //! is left: a mistake in one key never hides a mistake in another.
 
 mod address;
+mod caa_recheck;
 mod document;
 mod inputs;
 mod issuer;
@@ -63,7 +64,7 @@ pub struct Config {
     pub watch_all_issuers: bool,
     /// `[lint]`: where newer lists than the embedded ones come from.
     pub inputs: InputsConfig,
-    /// `[[judge]]`: other linters that are asked beside us; may be empty.
+    /// `[[judge]]` and `[caa_recheck]`: who is asked beside us; may be empty.
     pub judges: Vec<judges::Settings>,
     /// `[lint] weak_keys`: lists of keys that everybody knows.
     pub weak_keys: Vec<PathBuf>,
@@ -351,7 +352,8 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
     let inputs = inputs::build(lint, document);
     let weak_keys = key_lists("lint.weak_keys", weak_keys, document);
     let compromised_keys = key_lists("lint.compromised_keys", compromised_keys, document);
-    let judges = judge::build(raw.judge, document);
+    let mut judges = judge::build(raw.judge, document);
+    judges.extend(caa_recheck::build(raw.caa_recheck, &terms.issuer_domains, document));
     let level = raw.log.level.and_then(|word| word.parse().ok());
     Some(Config {
         file: file.to_path_buf(),

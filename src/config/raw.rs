@@ -22,6 +22,7 @@ pub struct RawConfig {
     pub watch: RawWatch,
     pub lint: RawLint,
     pub judge: Vec<RawJudge>,
+    pub caa_recheck: RawCaaRecheck,
     pub log: RawLog,
 }
 
@@ -178,6 +179,16 @@ pub struct RawJudge {
     pub timeout: Option<String>,
     pub at_once: Option<usize>,
     pub batch: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCaaRecheck {
+    pub resolvers: Option<Vec<String>>,
+    pub dnssec: Option<bool>,
+    pub trust_anchor: Option<String>,
+    pub timeout: Option<String>,
+    pub at_once: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

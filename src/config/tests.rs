@@ -416,6 +416,7 @@ fn the_example_works_when_the_named_values_are_filled_in() {
     place.write("forbidden-names.txt", b"# names of others\nbank.example # one of them\n\n");
     place.write("debian-weak-keys.txt", b"#\n");
     place.write("compromised-keys.txt", b"#\n");
+    place.write("root.key", b". IN DNSKEY 257 3 8 AwEAAQ==\n");
     let whole: String = EXAMPLE.lines().fold(String::new(), |text, line| {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         let key =
@@ -424,7 +425,8 @@ fn the_example_works_when_the_named_values_are_filled_in() {
         text + if (key || bare.starts_with('[')) && !other { bare } else { "" } + "\n"
     });
     let config = place.load(&whole).unwrap();
-    assert_eq!((config.logs.overrides.len(), config.judges.len()), (1, 1));
+    assert_eq!((config.logs.overrides.len(), config.judges.len()), (1, 2));
+    assert_eq!(config.judges[1].name, crate::judges::caa::NAME);
 }
 
 #[test]

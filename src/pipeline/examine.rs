@@ -7,11 +7,12 @@ use super::Walk;
 use super::counting::Counting;
 use crate::books::{BooksError, Examination, Opened, PendingHit, Questions};
 use crate::case::EntryKind;
-use crate::clock::{Span, Timestamp};
+use crate::clock::{DAY, Span, Timestamp};
 use crate::evidence;
 use crate::exam::{self, Examinee, Policy};
 use crate::finding::{KeyHash, RuleInfo, Severity, Verdict};
 use crate::issuance::Query;
+use crate::judges::caa;
 use crate::judges::opinion::Said;
 use crate::lint::Tables;
 use crate::metrics::{OTHER_LINTERS, SctFailure};
@@ -21,6 +22,9 @@ use crate::watch::{Form, Standing, Watchlist};
 
 /// Hits examined in one transaction.
 const BATCH: usize = 256;
+/// How long after it was logged the CAA records of a certificate are still looked up: the CA checked them at most as long
+/// as this before (BR 4.2.2.1 has 8 hours or the TTL), and the domain's owner has had little time to change them.
+const CAA_WINDOW: Span = DAY;
 /// How soon a hit is examined again when the CA's database did not answer.
 const DATABASE_RETRY: Span = Span::from_seconds(30);
 
@@ -189,8 +193,10 @@ fn judge(
     let ours = hit.standing == Standing::Ours;
     let questions = certificate.as_ref().filter(|c| ours && !c.is_ca() && !c.is_tbs_only()).and_then(|certificate| {
         let issued = exam::issued(certificate, lookup, logged_at(&hit));
-        let said = || Questions { judges: judges.to_vec(), said: Said::new(&findings, issued) };
-        (!judges.is_empty()).then(said)
+        // What the DNS says long after the certificate was issued is no question worth asking.
+        let fresh = now.since(logged_at(&hit)) <= CAA_WINDOW;
+        let asked = judges.iter().filter(|name| fresh || *name != caa::NAME).cloned().collect::<Vec<_>>();
+        (!asked.is_empty()).then(|| Questions { judges: asked, said: Said::new(&findings, issued) })
     });
     if !exam::opens_a_case(&verdicts) {
         findings.clear();
