@@ -7,6 +7,7 @@
 mod address;
 mod caa_recheck;
 mod document;
+mod follow;
 mod inputs;
 mod issuer;
 mod judge;
@@ -16,9 +17,12 @@ mod mail;
 mod problem;
 mod profile;
 mod raw;
+mod secret;
+mod server;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -29,14 +33,16 @@ use serde::Deserialize;
 pub use address::{is_loopback, parse_span};
 use document::Document;
 pub use problem::{Problem, Problems};
-use problem::{plain, quote, read_file};
+use problem::{plain, read_file};
 use raw::RawConfig;
 
 use crate::clock::{Span, Timestamp};
 use crate::ct::list_key::ListKey;
 use crate::evidence::Policy;
 use crate::finding::KeyHash;
+use crate::issuance::{Followed, sql};
 use crate::judges;
+use crate::web::Token;
 
 /// The commented example that `ctwarden config example` prints.
 pub const EXAMPLE: &str = include_str!("example.toml");
@@ -58,8 +64,8 @@ pub struct Config {
     pub issuance: IssuanceConfig,
     /// `[mail]`: who is told, and how.
     pub mail: MailConfig,
-    /// `[web] listen`: the address of metrics and health.
-    pub web_listen: SocketAddr,
+    /// `[web]`: metrics, health, and the door to the CA's record.
+    pub web: WebConfig,
     /// `[watch] all_issuers`: every entry is a hit; for trials.
     pub watch_all_issuers: bool,
     /// `[lint]`: where newer lists than the embedded ones come from.
@@ -185,8 +191,12 @@ pub struct IssuanceConfig {
     pub source: IssuanceSource,
     /// How long after logging the record may lack a certificate before that is a finding; at least one second.
     pub grace: Span,
+    /// The database server, when the record is on one.
+    pub server: Option<sql::Settings>,
     /// The CA's own terms, against which its record is read.
     pub terms: Policy,
+    /// `[[issuance.follow]]`: growing files that feed the record; each path once.
+    pub follow: Vec<Followed>,
 }
 
 /// Where the issuance record is.
@@ -195,8 +205,23 @@ pub struct IssuanceConfig {
 pub enum IssuanceSource {
     /// The embedded database, filled by `ctwarden issuance import`.
     Embedded,
+    /// The CA's own PostgreSQL, or a replica of it.
+    Postgres,
+    /// The CA's own MariaDB or MySQL, or a replica of it.
+    Mysql,
     /// There is none: rules that need it are not evaluable.
     None,
+}
+
+/// `[web]`: what is served over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebConfig {
+    /// The address; on loopback, or behind a proxy, when there are tokens.
+    pub listen: SocketAddr,
+    /// The most bytes of a batch of the CA's record, as sent and as inflated.
+    pub feed_limit_bytes: usize,
+    /// `[[web.token]]`: who may send or ask for more than the pages; names and tokens are unique.
+    pub tokens: Vec<Token>,
 }
 
 /// `[mail]`: who is told, and how.
@@ -323,7 +348,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 }
 
 /// Gives meaning to every section before the first missing piece ends it, so that every problem is reported.
-fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Config> {
+fn build(file: &Path, mut raw: RawConfig, document: &mut Document<'_>) -> Option<Config> {
     let logs = logs::build(raw.logs, document);
     let issuers = issuer::build(raw.issuer, raw.watch.all_issuers, document);
     let data_directory = raw.data.directory.and_then(|text| directory("data.directory", &text, document));
@@ -335,18 +360,15 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
     };
     let profiles = profile::build(raw.profile, &issuers, document);
     let terms = Policy { profiles, ..terms::build(&raw.issuance, document) };
-    let grace = raw.issuance.grace.and_then(|text| match parse_span(&text) {
+    let grace = raw.issuance.grace.as_ref().and_then(|text| match parse_span(text) {
         Ok(span) => Some(span),
         Err(reason) => document.refuse("issuance.grace", reason, "The default is 1m."),
     });
+    let source = raw.issuance.source;
+    let follow = follow::build(std::mem::take(&mut raw.issuance.follow), source, document);
+    let server = server::build(raw.issuance, &issuers, document);
     let mail = mail::build(raw.mail, document);
-    let web_listen = raw.web.listen.and_then(|text| match text.parse() {
-        Ok(address) => Some(address),
-        Err(_) => {
-            let reason = format!("{} is not an address and a port", quote(&text));
-            document.refuse("web.listen", reason, "Write numbers, for instance 127.0.0.1:8640 or [::1]:8640.")
-        }
-    });
+    let web = web::build(raw.web, source, document);
     let mut lint = raw.lint;
     let (weak_keys, compromised_keys) = (lint.weak_keys.take(), lint.compromised_keys.take());
     let inputs = inputs::build(lint, document);
@@ -361,9 +383,9 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         issuers,
         data_directory: data_directory?,
         books: books?,
-        issuance: IssuanceConfig { source: raw.issuance.source?, grace: grace?, terms },
+        issuance: IssuanceConfig { source: source?, grace: grace?, server: server?, terms, follow },
         mail: mail?,
-        web_listen: web_listen?,
+        web: web?,
         watch_all_issuers: raw.watch.all_issuers?,
         inputs: inputs?,
         judges,

@@ -2,9 +2,12 @@
 //! [`Document`](super::document::Document), so that serde never meets a key that the table does not know.
 //! The key table says what each field is.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{IssuanceSource, LogFormat, MailProfile, MailTls};
+use crate::issuance::FileFormat;
 use crate::judges::Format;
 
 /// The whole file.
@@ -97,6 +100,21 @@ pub struct RawBooks {
 pub struct RawIssuance {
     pub source: Option<IssuanceSource>,
     pub grace: Option<String>,
+    pub preset: Option<String>,
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub database: Option<String>,
+    pub user: Option<String>,
+    pub password_file: Option<String>,
+    pub tls: Option<String>,
+    pub ca_certificate: Option<String>,
+    pub connections: Option<usize>,
+    pub statement_timeout: Option<String>,
+    pub connect_timeout: Option<String>,
+    pub serials: Option<String>,
+    pub replica_time: Option<String>,
+    pub queries: BTreeMap<String, String>,
+    pub issuer: Vec<RawMappedIssuer>,
     pub caa_domains: Option<Vec<String>>,
     pub account_uri_prefix: Option<String>,
     pub channels: Option<Vec<String>>,
@@ -110,6 +128,7 @@ pub struct RawIssuance {
     pub own_resolvers: Option<Vec<String>>,
     pub systems: Option<Vec<String>>,
     pub shared_accounts: Option<Vec<String>>,
+    pub follow: Vec<RawFollow>,
     pub reuse_rule: Vec<RawReuseRule>,
     pub flawed: Vec<RawFlawed>,
 }
@@ -123,11 +142,26 @@ pub struct RawReuseRule {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub struct RawFollow {
+    pub path: Option<String>,
+    pub format: Option<FileFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct RawFlawed {
     pub method: Option<String>,
     pub from: Option<String>,
     pub until: Option<String>,
     pub reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMappedIssuer {
+    pub issuer_id: Option<i64>,
+    pub issuer: Option<String>,
+    pub hierarchy: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -149,6 +183,17 @@ pub struct RawMail {
 #[serde(deny_unknown_fields, default)]
 pub struct RawWeb {
     pub listen: Option<String>,
+    pub behind_proxy: Option<bool>,
+    pub feed_limit_bytes: Option<usize>,
+    pub token: Vec<RawToken>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawToken {
+    pub name: Option<String>,
+    pub role: Option<String>,
+    pub token_file: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

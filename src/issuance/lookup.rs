@@ -12,8 +12,8 @@ use crate::record::{
 };
 
 /// How many domains are searched for other confirmations, and how many confirmations are kept: the newest per domain.
-const DOMAIN_LIMIT: usize = 4_000;
-const PER_DOMAIN_LIMIT: i64 = 64;
+pub(super) const DOMAIN_LIMIT: usize = 4_000;
+pub(super) const PER_DOMAIN_LIMIT: i64 = 64;
 const CONFIRMATION_LIMIT: usize = 10_000;
 /// How many rows of one certificate are read from any one table.
 const ROW_LIMIT: i64 = 20_000;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Walk;
 use super::counting::Counting;
+use super::{Walk, lag, record_watch};
 use crate::books::{BooksError, Examination, Opened, PendingHit, Questions};
 use crate::case::EntryKind;
 use crate::clock::{DAY, Span, Timestamp};
@@ -63,8 +63,14 @@ pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
     if count > 0 {
         hits.iter_mut().for_each(sort_forms);
         let queries: Vec<Query> = hits.iter().map(query).collect();
-        let lookups = walk.issuance.find(&queries).await;
-        count_answers(walk, &lookups, now);
+        let mut lookups = walk.issuance.find(&queries).await;
+        record_watch::count_answers(walk, &lookups, now);
+        if walk.issuance.is_server() {
+            for (hit, lookup) in hits.iter().zip(&mut lookups) {
+                record_watch::distrust(lookup, logged_at(hit).plus(walk.grace), now);
+            }
+        }
+        lag::first_looks(walk, &hits, &lookups, now);
         let grounds = walk.grounds();
         let judges: Vec<String> = walk.judges.iter().map(|judge| judge.settings.name.clone()).collect();
         let mut counting = Counting::begin(walk, &hits).await?;
@@ -114,14 +120,6 @@ pub(super) fn query(hit: &PendingHit) -> Query {
     Query { key: hit.key.clone(), names }
 }
 
-fn count_answers(walk: &Walk, lookups: &[Lookup], now: Timestamp) {
-    if lookups.iter().any(|lookup| matches!(lookup, Lookup::Unavailable { .. })) {
-        walk.metrics.issuance_db_failed();
-    } else if lookups.iter().any(|lookup| matches!(lookup, Lookup::Found(_) | Lookup::Unknown { .. })) {
-        walk.metrics.issuance_db_answered(now);
-    }
-}
-
 pub(super) type Verdicts = Vec<(&'static RuleInfo, Verdict)>;
 
 /// What an examination rests on, held together for as long as one takes.
@@ -167,7 +165,7 @@ impl Grounds {
 
 /// The log's word on when it logged is not taken beyond what we saw with our own eyes: an entry dated far ahead would
 /// otherwise have a grace that never ends.
-fn logged_at(hit: &PendingHit) -> Timestamp {
+pub(super) fn logged_at(hit: &PendingHit) -> Timestamp {
     hit.first_logged_at.min(hit.first_seen_at)
 }
 
