@@ -23,6 +23,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 mod feeds;
 mod label;
+mod status;
 mod table;
 
 pub use label::{Channel, Check, Delivery, FeedOutcome, Input, Outcome, SctFailure};
@@ -87,6 +88,7 @@ pub struct Metrics {
     listed_keys: IntGaugeVec,
     listed_keys_at: Gauge,
     feeds: feeds::Feeds,
+    status: status::Status,
 }
 
 /// Makes the metrics of [`TABLE`] and registers them. That every row fits the table's own rules is tested, so the
@@ -179,6 +181,7 @@ impl Metrics {
             listed_keys: b.gauge("ctwarden_listed_keys"),
             listed_keys_at: b.time("ctwarden_listed_keys_timestamp_seconds").with_label_values(NONE),
             feeds: feeds::Feeds::new(&b),
+            status: status::Status::new(&b),
             registry,
         };
         for severity in Severity::ALL {
@@ -193,6 +196,7 @@ impl Metrics {
                 .for_each(|d| drop(metrics.notifications.with_label_values(&[channel.word(), d.word()])));
         }
         metrics.key_lists_loaded(0, 0, None);
+        metrics.record_unlogged(0, 0);
         // It was read once when there are metrics.
         metrics.reload_successful.set(1);
         for input in Input::ALL {

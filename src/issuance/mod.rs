@@ -17,6 +17,7 @@ mod staging;
 mod stream;
 mod tables;
 mod trickle;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +31,7 @@ pub use import::{ImportSummary, LineError, TableSummary, refusal_json};
 pub use sql::Sql;
 pub use stream::{FeedRow, feed_columns, feed_tables};
 pub use trickle::{Kept, Refusal};
+pub use walk::{ControlHistory, Silence};
 
 use crate::clock::Timestamp;
 use crate::finding::CaseKey;
