@@ -69,6 +69,9 @@ async fn note_named(walk: &Walk) -> Result<(), BooksError> {
     let until = walk.clock.now().plus(walk.status.every).plus(DAY);
     let configured = walk.crls.iter().flat_map(|(issuer, urls)| urls.iter().map(|url| (*issuer, url.clone(), until)));
     walk.storage(walk.books.note_crls(configured.collect(), position).await)?;
+    if !walk.status.named_crls {
+        return Ok(());
+    }
     loop {
         let hits = walk.storage(walk.books.hits_after(position, BATCH).await)?;
         let Some((last, ..)) = hits.last() else { return Ok(()) };
@@ -342,10 +345,7 @@ impl Round<'_> {
         now: Timestamp,
     ) -> Result<Option<Sight>, BooksError> {
         let (walk, followed) = (self.walk, &one.followed);
-        let own = match self.own_of(one, all_good).await? {
-            Some(certificate) => certificate,
-            None => Own::default(),
-        };
+        let own = self.own_of(one, all_good).await?.unwrap_or_default();
         let standing = one.standing.as_ref();
         let not_after = standing.and_then(|standing| standing.not_after).or(followed.not_after).or(own.not_after);
         let seen_at = followed.listed.as_ref().map(|listed| listed.seen_at);
