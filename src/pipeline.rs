@@ -10,11 +10,14 @@
 mod counting;
 mod deliver;
 mod examine;
+mod feeds;
 mod follow;
+mod lag;
 mod opinions;
 mod promises;
 mod rates;
 mod reading;
+mod record_watch;
 mod rescan;
 mod status;
 
@@ -41,9 +44,12 @@ use crate::watch::Watchlist;
 
 pub use deliver::{deliver, deliver_due};
 pub use examine::{Grounds, examine, examine_due};
+pub use feeds::{drain_feed, follow_feed};
 pub use follow::{FollowEnd, Until, follow};
+pub use lag::{Lagging, measure_lag, measure_lag_due};
 pub use opinions::{hear_opinions, hear_opinions_due};
 pub use promises::{audit_promises, audit_promises_due};
+pub use record_watch::watch_record;
 pub use rescan::{Difference, Rescan, Side, Tally};
 pub use status::{
     Compared, compare_crls, compare_crls_due, walk_record, walk_record_due, watch_controls, watch_controls_due,
@@ -84,6 +90,8 @@ pub struct Walk {
     pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Clock,
+    /// What the record lacked when it was first looked up.
+    pub lagging: Lagging,
     /// Rung by door 1: there are hits to examine.
     pub hits_waiting: Arc<Notify>,
     /// Rung by door 2: there are messages to send.

@@ -67,6 +67,12 @@ pub enum CliError {
     Output(#[from] io::Error),
 }
 
+impl From<crate::issuance::IssuanceError> for CliError {
+    fn from(error: crate::issuance::IssuanceError) -> CliError {
+        CliError::Failed(error.to_string())
+    }
+}
+
 /// CT misissuance monitor for certificate authorities.
 #[derive(Debug, Parser)]
 #[command(name = "ctwarden", version = VERSION, about, max_term_width = 100, disable_help_subcommand = true)]
@@ -214,14 +220,23 @@ pub enum EvidenceCommand {
 /// `ctwarden issuance`.
 #[derive(Debug, Subcommand)]
 pub enum IssuanceCommand {
-    /// Import NDJSON or CSV, all of it or nothing
+    /// Import NDJSON or CSV, all of a file or nothing of it
     Import {
-        /// NDJSON or CSV
-        #[arg(value_name = "FILE")]
+        /// NDJSON or CSV, or a directory of both
+        #[arg(value_name = "FILE|DIR")]
         file: PathBuf,
         /// The table of a CSV file
         #[arg(long, value_name = "TABLE")]
         table: Option<String>,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        reading: Reading,
+    },
+    /// Print what followed files brought and was refused
+    Refused {
+        /// Forget it afterwards
+        #[arg(long)]
+        forget: bool,
         #[command(flatten)]
         #[allow(missing_docs)]
         reading: Reading,
@@ -333,11 +348,24 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Issuance(IssuanceCommand::Import { file, table, reading }) => {
             let directory = load(&reading.config)?.data_directory;
             let json = reading.output.format == Format::Json;
-            Ok(match issuance::import(&file, table.as_deref(), &directory, Clock::System.now(), json, out)? {
+            let now = Clock::System.now();
+            let outcome = match (file.is_dir(), &table) {
+                (true, Some(_)) => {
+                    return Err(CliError::Usage("--table has no meaning with a directory: name a file".to_string()));
+                }
+                (true, None) => issuance::import_directory(&file, &directory, now, json, out)?,
+                (false, table) => issuance::import(&file, table.as_deref(), &directory, now, json, out)?,
+            };
+            Ok(match outcome {
                 issuance::Outcome::Imported => Exit::Nothing,
                 issuance::Outcome::Refused => Exit::Usage,
                 issuance::Outcome::Failed => Exit::Failed,
             })
+        }
+        Command::Issuance(IssuanceCommand::Refused { forget, reading }) => {
+            let directory = load(&reading.config)?.data_directory;
+            issuance::refused(&directory, forget, reading.output.format == Format::Json, out)?;
+            Ok(Exit::Nothing)
         }
         Command::Evidence(EvidenceCommand::Export { log, kind, config }) => {
             evidence::export(&load(&config)?, &log, &kind, out)

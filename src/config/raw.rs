@@ -2,9 +2,12 @@
 //! [`Document`](super::document::Document), so that serde never meets a key that the table does not know.
 //! The key table says what each field is.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{IssuanceSource, LogFormat, MailProfile, MailTls};
+use crate::issuance::FileFormat;
 use crate::judges::Format;
 
 /// The whole file.
@@ -22,6 +25,7 @@ pub struct RawConfig {
     pub watch: RawWatch,
     pub lint: RawLint,
     pub judge: Vec<RawJudge>,
+    pub caa_recheck: RawCaaRecheck,
     pub status: RawStatus,
     pub control: Vec<RawControl>,
     pub log: RawLog,
@@ -99,13 +103,68 @@ pub struct RawBooks {
 pub struct RawIssuance {
     pub source: Option<IssuanceSource>,
     pub grace: Option<String>,
+    pub preset: Option<String>,
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub database: Option<String>,
+    pub user: Option<String>,
+    pub password_file: Option<String>,
+    pub tls: Option<String>,
+    pub ca_certificate: Option<String>,
+    pub connections: Option<usize>,
+    pub statement_timeout: Option<String>,
+    pub connect_timeout: Option<String>,
+    pub serials: Option<String>,
+    pub replica_time: Option<String>,
+    pub queries: BTreeMap<String, String>,
+    pub issuer: Vec<RawMappedIssuer>,
     pub caa_domains: Option<Vec<String>>,
     pub account_uri_prefix: Option<String>,
     pub channels: Option<Vec<String>>,
+    pub countries: Option<Vec<String>>,
     pub methods: Option<Vec<String>>,
+    pub bulk_evidence: Option<Vec<String>>,
+    pub recorded_within: Option<String>,
+    pub test_accounts: Option<Vec<String>>,
+    pub test_organizations: Option<Vec<String>>,
+    pub test_zones: Option<Vec<String>>,
     pub own_resolvers: Option<Vec<String>>,
     pub systems: Option<Vec<String>>,
     pub shared_accounts: Option<Vec<String>>,
+    pub follow: Vec<RawFollow>,
+    pub reuse_rule: Vec<RawReuseRule>,
+    pub flawed: Vec<RawFlawed>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawReuseRule {
+    pub name: Option<String>,
+    pub days: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawFollow {
+    pub path: Option<String>,
+    pub format: Option<FileFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawFlawed {
+    pub method: Option<String>,
+    pub from: Option<String>,
+    pub until: Option<String>,
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMappedIssuer {
+    pub issuer_id: Option<i64>,
+    pub issuer: Option<String>,
+    pub hierarchy: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -127,6 +186,17 @@ pub struct RawMail {
 #[serde(deny_unknown_fields, default)]
 pub struct RawWeb {
     pub listen: Option<String>,
+    pub behind_proxy: Option<bool>,
+    pub feed_limit_bytes: Option<usize>,
+    pub token: Vec<RawToken>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawToken {
+    pub name: Option<String>,
+    pub role: Option<String>,
+    pub token_file: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -157,6 +227,16 @@ pub struct RawJudge {
     pub timeout: Option<String>,
     pub at_once: Option<usize>,
     pub batch: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCaaRecheck {
+    pub resolvers: Option<Vec<String>>,
+    pub dnssec: Option<bool>,
+    pub trust_anchor: Option<String>,
+    pub timeout: Option<String>,
+    pub at_once: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
