@@ -220,7 +220,7 @@ pub static KEYS: &[Key] = &[
     key("issuance.issuer[].issuer", Text, Required, "Its name in [[issuer]].", r#""Example CA G1""#),
     key("issuance.issuer[].hierarchy", Word(&["public", "internal"]), Default(r#""public""#), "The hierarchy that it belongs to.", r#""public""#),
     key("issuance.follow[].path", Text, Required, "A growing file that feeds the record.", r#""/var/log/ra/rows.ndjson""#),
-    key("issuance.follow[].format", Word(&["rows"]), Default(r#""rows""#), "What its lines are.", r#""rows""#),
+    key("issuance.follow[].format", Word(&["rows", "boulder-log"]), Default(r#""rows""#), "What its lines are.", r#""rows""#),
     key("issuance.reuse_rule[].name", Text, Required, "The name in the record of a rule by which you reuse validations.", r#""sticky""#),
     key("issuance.reuse_rule[].days", Integer(1, 10_000), Required, "How old a validation may be when it is reused by it.", "365"),
     key("issuance.flawed[].method", Text, Required, "A method of validation that was flawed as you practised it.", r#""tls-alpn-01""#),
