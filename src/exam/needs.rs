@@ -6,6 +6,7 @@
 static NEEDS: &[(&str, &[&str])] = &[
     ("db.unknown", &[]),
     ("db.key", &["certificates.spki_sha256"]),
+    ("db.tbs", &["certificates.tbs_sha256"]),
     ("db.validity", &["certificates.not_before", "certificates.not_after"]),
     ("san.unexpected", &["certificates.order_id", "orders", "order_names"]),
     ("order.", &["certificates.order_id", "orders"]),
@@ -21,14 +22,13 @@ static NEEDS: &[(&str, &[&str])] = &[
     ("caa.verdict", &["san_authorisations.caa_id", "caa_checks.rrset"]),
     ("caa.params", &["san_authorisations.caa_id", "caa_checks.rrset"]),
     ("ev.", &["certificates.order_id", "orders", "approvals"]),
-    ("identity.", &["certificates.order_id", "orders.identity_id", "identities"]),
-    ("subject.", &["certificates.order_id", "orders.identity_id", "identities"]),
+    ("id.", &["certificates.order_id", "orders.identity_id", "identities"]),
+    ("subj.", &["certificates.order_id", "orders.identity_id", "identities"]),
+    ("onion.", &["san_authorisations", "dcv_confirmations"]),
     ("lint.", &["lint_runs"]),
     ("revocation.", &["revocations"]),
     ("crl.", &["revocations"]),
-    ("controls.", &["controls"]),
     ("control.", &["controls"]),
-    ("counts.", &["counts"]),
     ("count.", &["counts"]),
 ];
 

@@ -124,6 +124,8 @@ impl Server {
                 std::fs::write(at("users.sql"), users).expect("written");
                 own(directory.path(), user);
                 let mut install = command(Path::new("mariadb-install-db"), user);
+                // A server that starts removes the temporary tables of others where it has its own.
+                install.env("TMPDIR", directory.path());
                 install.args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"]);
                 let log = std::fs::File::create(at("made.log")).expect("a log");
                 install.stdout(log.try_clone().expect("the log")).stderr(log);
@@ -292,6 +294,7 @@ fn launch(dialect: Dialect, directory: &Path, port: u16, more: &[String]) -> Chi
         }
         Dialect::Mysql => {
             let mut server = command(&bin.join("mariadbd"), "mysql");
+            server.env("TMPDIR", directory);
             server.args([
                 "--no-defaults",
                 "--bind-address=127.0.0.1",
