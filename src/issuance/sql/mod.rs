@@ -5,6 +5,7 @@
 //! Nothing is ever written: every session is read-only, and the user needs SELECT and nothing else.
 
 mod assemble;
+mod check;
 mod ddl;
 mod error;
 mod gather;
