@@ -156,7 +156,7 @@ mod tests {
         let mut out = Vec::new();
         text(&report, Timestamp::EPOCH, &mut out).expect("memory");
         let text = String::from_utf8(out).expect("text");
-        assert!(text.contains("evaluable: db.unknown, db.key, order.hierarchy, order.channel\n"), "{text}");
+        assert!(text.contains("evaluable: db.unknown, db.key, order.hierarchy, order.channel, order.test\n"), "{text}");
         assert!(text.contains("approvals           not fed") && text.contains("more than 100000 rows"), "{text}");
         assert!(text.contains("ev.approvals       for want of approvals"), "{text}");
         assert!(text.contains("order.key          for want of orders.csr_spki_sha256"), "{text}");
