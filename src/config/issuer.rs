@@ -7,8 +7,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::document::Document;
 use super::problem::{quote, read_file};
 use super::raw::RawIssuer;
-use super::{Issuer, IssuerSource};
+use super::{Config, Issuer, IssuerSource};
 use crate::finding::KeyHash;
+use crate::issuance::KnownIssuer;
 
 /// The longest certificate file that is read, in bytes.
 const CERTIFICATE_LIMIT_BYTES: u64 = 1 << 20;
@@ -120,4 +121,18 @@ fn ca_key_hash(der: &[u8]) -> Result<KeyHash, String> {
         return Err("is not a CA certificate (basicConstraints without cA)".to_string());
     }
     Ok(KeyHash(Sha256::digest(certificate.public_key().raw).into()))
+}
+
+impl Config {
+    /// The issuers by which certificates in an audit log are told.
+    pub fn known_issuers(&self) -> Vec<KnownIssuer> {
+        let known = |issuer: &Issuer| match &issuer.source {
+            IssuerSource::Certificate(der) => {
+                let certificate = der.as_slice().into();
+                Some(KnownIssuer { name: issuer.name.clone(), key_hash: issuer.key_hash, certificate })
+            }
+            IssuerSource::KeyHash(_) => None,
+        };
+        self.issuers.iter().filter_map(known).collect()
+    }
 }

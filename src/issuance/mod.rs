@@ -4,6 +4,7 @@
 //! the CA through [`Embedded::import_file`] and its sisters; the monitor itself only reads it.
 
 mod batch;
+mod boulder;
 mod check;
 mod column;
 mod directory;
@@ -26,6 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 pub use batch::Batch;
+pub use boulder::KnownIssuer;
 pub use check::{QuestionReport, SourceReport};
 pub use directory::{DirectoryReport, FileReport};
 pub use follow::{FileFormat, Followed, Follower, Step};
