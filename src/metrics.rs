@@ -27,6 +27,7 @@ mod status;
 mod table;
 
 pub use label::{Channel, Check, Delivery, FeedOutcome, Input, Outcome, SctFailure};
+pub use status::LOGS;
 pub use table::{Kind, MetricInfo, TABLE};
 
 /// Longest label value in bytes; longer ones are cut.
@@ -268,6 +269,7 @@ impl Metrics {
         for kind in [EntryKind::Precertificate, EntryKind::Certificate] {
             self.hits.with_label_values(&[&*label(issuer), kind.word()]);
         }
+        self.declare_status(&label(issuer));
     }
     /// Exports all series of another judge at 0, for outcomes in the words of its room.
     pub fn declare_judge(&self, judge: &str, outcomes: &[&str]) {

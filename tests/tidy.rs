@@ -279,8 +279,8 @@ fn every_rule_has_a_failing_and_a_passing_fixture() {
         let of_rule: Vec<_> = cases.iter().filter(|(name, _)| name.starts_with(&prefix)).collect();
         let expects = |text: &str| text.lines().any(|line| line.split_whitespace().next() == Some(id));
         let record = |kind: &str| {
-            let folders =
-                ["issuance", "exam", "hits", "statistics", "policy"].map(|name| format!("tests/fixtures/{name}"));
+            let folders = ["issuance", "exam", "hits", "statistics", "policy", "status"]
+                .map(|name| format!("tests/fixtures/{name}"));
             let mut names = folders.iter().flat_map(|folder| files(folder, "")).map(|(name, _)| name);
             names.any(|name| name.contains(&format!("/{id}.{kind}.")))
         };

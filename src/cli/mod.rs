@@ -7,6 +7,7 @@ pub mod demo;
 pub mod evidence;
 pub mod format;
 pub mod issuance;
+pub mod issuance_check;
 pub mod lint;
 pub mod rescan;
 pub mod rules;
@@ -155,7 +156,7 @@ pub enum Command {
         )]
         format: rules::TableFormat,
     },
-    /// Fill the CA's own record of what it issued
+    /// Fill the CA's own record of what it issued, or check where it is kept
     #[command(subcommand)]
     Issuance(IssuanceCommand),
     /// Send a test mail to every recipient
@@ -235,6 +236,20 @@ pub enum IssuanceCommand {
         #[command(flatten)]
         #[allow(missing_docs)]
         reading: Reading,
+    },
+    /// Put every question to the source, and show what it has and which rules can be judged with it
+    Check(Reading),
+    /// Print the tables of the record as SQL, for a database of your own
+    Ddl {
+        /// The server that they are for
+        #[arg(
+            long,
+            value_enum,
+            value_name = "postgres|mysql",
+            default_value = "postgres",
+            hide_possible_values = true
+        )]
+        dialect: issuance_check::DdlDialect,
     },
     /// Print what followed files brought and was refused
     Refused {
@@ -375,6 +390,10 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
                 issuance::Outcome::Failed => Exit::Failed,
             })
         }
+        Command::Issuance(IssuanceCommand::Check(reading)) => {
+            issuance_check::check(&load(&reading.config)?, reading.output.format, Clock::System.now(), out)
+        }
+        Command::Issuance(IssuanceCommand::Ddl { dialect }) => issuance_check::ddl(dialect, out),
         Command::Issuance(IssuanceCommand::Refused { forget, reading }) => {
             let directory = load(&reading.config)?.data_directory;
             issuance::refused(&directory, forget, reading.output.format == Format::Json, out)?;

@@ -245,6 +245,7 @@ pub struct RawStatus {
     pub every: Option<String>,
     pub logged_within: Option<String>,
     pub unfinalised: Option<bool>,
+    pub named_crls: Option<bool>,
     pub crl_grace: Option<String>,
     pub crl_limit_mib: Option<usize>,
     pub controls_every: Option<String>,

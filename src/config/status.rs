@@ -25,6 +25,8 @@ pub struct StatusConfig {
     pub logged_within: Span,
     /// Whether a precertificate without its certificate is told.
     pub unfinalised: bool,
+    /// Whether the CRLs that certificates name are read.
+    pub named_crls: bool,
     /// How long a CRL may be out of reach before that is a case.
     pub crl_grace: Span,
     /// The largest CRL, in bytes.
@@ -75,6 +77,7 @@ pub(super) fn build(raw: RawStatus, controls: Vec<RawControl>, document: &mut Do
         every: every?,
         logged_within: logged_within?,
         unfinalised: raw.unfinalised?,
+        named_crls: raw.named_crls?,
         crl_grace: crl_grace?,
         crl_limit_bytes: raw.crl_limit_mib? << 20,
         controls_every: controls_every?,

@@ -1,6 +1,7 @@
 //! The examination of a hit: lint + crosscheck + evidence, and for every rule one of three verdicts.
 
 mod facts;
+mod needs;
 pub mod prerun;
 mod statistics;
 
@@ -23,6 +24,7 @@ use crate::status;
 use crate::watch::{self, Form, Standing, Watchlist};
 
 pub use facts::{certificate_facts, record_lines};
+pub use needs::record_needs;
 pub use statistics::{KEY_REUSE, KeyUse, SERIAL_ENTROPY, SerialStatistics};
 
 static IMPOSTER: RuleInfo = RuleInfo {

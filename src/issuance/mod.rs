@@ -5,6 +5,7 @@
 
 mod batch;
 mod boulder;
+mod check;
 mod column;
 mod directory;
 mod follow;
@@ -27,6 +28,7 @@ use rusqlite::Connection;
 
 pub use batch::Batch;
 pub use boulder::KnownIssuer;
+pub use check::{QuestionReport, SourceReport};
 pub use directory::{DirectoryReport, FileReport};
 pub use follow::{FileFormat, Followed, Follower, Step};
 pub use import::{ImportSummary, LineError, TableSummary, refusal_json};

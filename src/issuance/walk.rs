@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::sql::{Part, Sql};
 use super::{Embedded, IssuanceDb, IssuanceError, schema};
-use crate::clock::Timestamp;
+use crate::clock::{Span, Timestamp};
 use crate::finding::{CaseKey, KeyHash, Serial};
 use crate::record::{Control, Count, Revocation, Signed, Standing};
 
@@ -31,7 +32,8 @@ pub struct ControlHistory {
 const MOST_ROWS: i64 = 10_000;
 
 impl IssuanceDb {
-    /// Certificates signed from `from` to before `to`, in the order of (signed_at, cert_id), after that place.
+    /// Certificates signed from `from` to before `to`, in the order of (signed_at, cert_id), after that place; `limit` or
+    /// some more. None: there are no more.
     ///
     /// # Errors
     /// [`Silence`].
@@ -42,49 +44,26 @@ impl IssuanceDb {
         after: Option<(Timestamp, i64)>,
         limit: usize,
     ) -> Result<Vec<Signed>, Silence> {
-        self.ask("certificates", move |connection| {
-            let sql = "SELECT c.cert_id, i.spki_sha256, c.serial, c.signed_at, c.not_after, i.hierarchy, c.state
-                       FROM certificates AS c JOIN issuers AS i USING (issuer_id)
-                       WHERE (c.signed_at, c.cert_id) > (?1, ?2) AND c.signed_at < ?3
-                       ORDER BY c.signed_at, c.cert_id LIMIT ?4";
-            let (at, id) = after.unwrap_or((from.minus(crate::clock::Span::from_seconds(1)), i64::MAX));
-            let given = params![at.seconds(), id, to.seconds(), limit as i64];
-            let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map(given, |row| {
-                Ok(Signed {
-                    cert_id: row.get(0)?,
-                    key: key(row, 1, 2)?,
-                    signed_at: Timestamp::from_seconds(row.get(3)?),
-                    not_after: moment(row, 4)?,
-                    hierarchy: row.get(5)?,
-                    state: row.get(6)?,
-                })
-            })?;
-            rows.collect()
-        })
-        .await
+        match self {
+            IssuanceDb::Sql(sql) => signed_on_server(sql, from, to, after).await,
+            _ => {
+                let rows = move |connection: &Connection| signed(connection, from, to, after, limit);
+                self.ask("certificates", None, rows).await
+            }
+        }
     }
 
-    /// Certificates of an issuer with a revocation that may still be valid at `valid_at`, in the order of cert_id, after
-    /// that one.
+    /// Certificates of an issuer with a revocation that may still be valid at `valid_at`.
     ///
     /// # Errors
     /// [`Silence`].
-    pub async fn revocations(
-        &self,
-        issuer: KeyHash,
-        valid_at: Timestamp,
-        after: i64,
-        limit: usize,
-    ) -> Result<Vec<Standing>, Silence> {
-        self.ask("revocations", move |connection| {
+    pub async fn revocations(&self, issuer: KeyHash, valid_at: Timestamp) -> Result<Vec<Standing>, Silence> {
+        self.ask("revocations", Some(Part::Revocations), move |connection| {
             let sql = format!(
-                "{STANDING} WHERE r.cert_id IS NOT NULL AND i.spki_sha256 = ?1 AND c.cert_id > ?2
-                   AND (c.not_after IS NULL OR c.not_after > ?3) ORDER BY c.cert_id LIMIT ?4"
+                "{STANDING} WHERE r.cert_id IS NOT NULL AND i.spki_sha256 = ?1 AND (c.not_after IS NULL OR c.not_after > ?2)"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let given = params![issuer.to_string(), after, valid_at.seconds(), limit as i64];
-            let rows = statement.query_map(given, standing)?;
+            let rows = statement.query_map(params![issuer.to_string(), valid_at.seconds()], standing)?;
             rows.collect()
         })
         .await
@@ -95,7 +74,7 @@ impl IssuanceDb {
     /// # Errors
     /// [`Silence`].
     pub async fn standings(&self, keys: Vec<CaseKey>) -> Result<Vec<Option<Standing>>, Silence> {
-        self.ask("revocations", move |connection| {
+        self.ask("revocations", Some(Part::Keys(keys.clone())), move |connection| {
             let sql = format!("{STANDING} WHERE i.spki_sha256 = ?1 AND c.serial = ?2");
             let mut statement = connection.prepare_cached(&sql)?;
             let one = |key: &CaseKey| {
@@ -113,7 +92,7 @@ impl IssuanceDb {
     /// # Errors
     /// [`Silence`].
     pub async fn controls(&self, after: Vec<(String, Timestamp)>) -> Result<Vec<ControlHistory>, Silence> {
-        self.ask("controls", move |connection| {
+        self.ask("controls", Some(Part::Controls), move |connection| {
             let mut statement = connection.prepare_cached("SELECT DISTINCT name FROM controls ORDER BY name")?;
             let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
             let known = |name: &str| after.iter().find(|(known, _)| known == name).map(|(_, at)| *at);
@@ -122,12 +101,26 @@ impl IssuanceDb {
         .await
     }
 
+    /// Up to when the record is complete: a replica may be behind.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    pub async fn complete_until(&self, now: Timestamp) -> Result<Timestamp, Silence> {
+        match self {
+            IssuanceDb::Sql(sql) => {
+                let as_of = sql.as_of().await.map_err(|error| Silence::Unavailable(error.to_string()))?;
+                Ok(as_of.min(now))
+            }
+            IssuanceDb::None | IssuanceDb::Embedded(_) => Ok(now),
+        }
+    }
+
     /// How many certificates each of the CA's records counts in the hours from `from` to before `to`.
     ///
     /// # Errors
     /// [`Silence`].
     pub async fn counts(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Count>, Silence> {
-        self.ask("counts", move |connection| {
+        self.ask("counts", Some(Part::Counts(from, to)), move |connection| {
             let sql = "SELECT n.source, i.spki_sha256, n.hour, n.certificates FROM counts AS n
                        JOIN issuers AS i USING (issuer_id) WHERE n.hour >= ?1 AND n.hour < ?2 ORDER BY 1, 2, 3";
             let mut statement = connection.prepare_cached(sql)?;
@@ -144,19 +137,94 @@ impl IssuanceDb {
         .await
     }
 
+    /// Puts a question to the embedded database, or to a part of the one on a server that is brought here for it.
     async fn ask<T: Send + 'static>(
         &self,
         table: &'static str,
+        part: Option<Part>,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Silence> {
-        let embedded = match self {
-            IssuanceDb::None | IssuanceDb::Sql(_) => return Err(Silence::NotFed(table)),
-            IssuanceDb::Embedded(embedded) => embedded.clone(),
-        };
-        let answer = tokio::task::spawn_blocking(move || embedded.ask(table, work)).await;
+        let failed = |reason: String| Silence::Unavailable(reason);
         let stopped = |_| Silence::Unavailable("the task that reads it was stopped".to_string());
-        answer.map_err(stopped)?.map_err(|error| Silence::Unavailable(error.to_string()))?.ok_or(Silence::NotFed(table))
+        match self {
+            IssuanceDb::None => Err(Silence::NotFed(table)),
+            IssuanceDb::Embedded(embedded) => {
+                let embedded = embedded.clone();
+                let answer = tokio::task::spawn_blocking(move || embedded.ask(table, work)).await.map_err(stopped)?;
+                answer.map_err(|error| failed(error.to_string()))?.ok_or(Silence::NotFed(table))
+            }
+            IssuanceDb::Sql(sql) => {
+                let fed = sql.settings().feeds(table) && sql.settings().feeds("issuers");
+                let part = part.filter(|_| fed).ok_or(Silence::NotFed(table))?;
+                let mirror = sql.mirror(part).await.map_err(|error| failed(error.to_string()))?;
+                let mirror = mirror.ok_or_else(|| failed("it gives more rows than can be taken".to_string()))?;
+                let answer = tokio::task::spawn_blocking(move || work(&mirror)).await.map_err(stopped)?;
+                answer.map_err(|error| failed(error.to_string()))
+            }
+        }
     }
+}
+
+/// The most rows that a server is asked for at once, and the longest time of signing that they are from.
+const MOST_SIGNED: u64 = 20_000;
+const LONGEST: Span = Span::from_days(30);
+
+/// The rows of the first hours in which there are any: a server has no order of ours.
+async fn signed_on_server(
+    sql: &Sql,
+    from: Timestamp,
+    to: Timestamp,
+    after: Option<(Timestamp, i64)>,
+) -> Result<Vec<Signed>, Silence> {
+    if !(sql.settings().feeds("certificates") && sql.settings().feeds("issuers")) {
+        return Err(Silence::NotFed("certificates"));
+    }
+    let (mut start, mut length) = (after.map_or(from, |(at, _)| at), Span::from_seconds(3600));
+    while start < to {
+        let end = start.plus(length).min(to);
+        let most = if length.seconds() > 1 { MOST_SIGNED } else { u64::from(u32::MAX) };
+        let mirror = sql.mirror(Part::Signed(start, end, most)).await;
+        let Some(mirror) = mirror.map_err(|error| Silence::Unavailable(error.to_string()))? else {
+            length = Span::from_seconds((length.seconds() / 8).max(1));
+            continue;
+        };
+        let rows = tokio::task::spawn_blocking(move || signed(&mirror, start, end, after, usize::MAX >> 1)).await;
+        let rows = rows.map_err(|error| Silence::Unavailable(error.to_string()))?;
+        let rows = rows.map_err(|error| Silence::Unavailable(error.to_string()))?;
+        if !rows.is_empty() {
+            return Ok(rows);
+        }
+        start = end;
+        length = LONGEST.min(length.plus(length));
+    }
+    Ok(Vec::new())
+}
+
+fn signed(
+    connection: &Connection,
+    from: Timestamp,
+    to: Timestamp,
+    after: Option<(Timestamp, i64)>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Signed>> {
+    let sql = "SELECT c.cert_id, i.spki_sha256, c.serial, c.signed_at, c.not_after, i.hierarchy, c.state
+               FROM certificates AS c JOIN issuers AS i USING (issuer_id)
+               WHERE (c.signed_at, c.cert_id) > (?1, ?2) AND c.signed_at < ?3
+               ORDER BY c.signed_at, c.cert_id LIMIT ?4";
+    let (at, id) = after.unwrap_or((from.minus(Span::from_seconds(1)), i64::MAX));
+    let given = params![at.seconds(), id, to.seconds(), limit as i64];
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(given, |row| {
+        Ok(Signed {
+            cert_id: row.get(0)?,
+            key: key(row, 1, 2)?,
+            signed_at: Timestamp::from_seconds(row.get(3)?),
+            not_after: moment(row, 4)?,
+            hierarchy: row.get(5)?,
+            state: row.get(6)?,
+        })
+    })?;
+    rows.collect()
 }
 
 impl Embedded {

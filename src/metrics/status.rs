@@ -5,6 +5,9 @@ use prometheus::{Gauge, GaugeVec, IntGaugeVec};
 use super::{Builder, Metrics, NONE, label, whole};
 use crate::clock::Timestamp;
 
+/// What stands for the logs among the records that are compared.
+pub const LOGS: &str = "ct";
+
 /// The metrics of this file.
 pub(super) struct Status {
     walked: Gauge,
@@ -21,7 +24,7 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) fn new(b: &Builder<'_>) -> Status {
-        Status {
+        let status = Status {
             walked: b.time("ctwarden_record_walk_timestamp_seconds").with_label_values(NONE),
             unlogged: b.gauge("ctwarden_record_unlogged"),
             crls: b.gauge("ctwarden_crls"),
@@ -32,11 +35,21 @@ impl Status {
             control_faults: b.gauge("ctwarden_control_faults"),
             difference: b.gauge("ctwarden_reconcile_difference"),
             compared: b.time("ctwarden_reconcile_hour_timestamp_seconds"),
-        }
+        };
+        status.compared.with_label_values(&[LOGS]);
+        status
     }
 }
 
 impl Metrics {
+    /// Exports the series of an issuer at 0.
+    pub(super) fn declare_status(&self, issuer: &str) {
+        ["good", "bad"].iter().for_each(|state| drop(self.status.crls.with_label_values(&[issuer, *state])));
+        self.status.crl_good.with_label_values(&[issuer]);
+        self.status.crl_next.with_label_values(&[issuer]);
+        self.status.awaited.with_label_values(&[issuer]);
+        self.status.difference.with_label_values(&[issuer, LOGS]);
+    }
     /// How far the record was held against the logs, by time of signing.
     pub fn record_walked(&self, to: Timestamp) {
         self.status.walked.set(to.seconds_f64());

@@ -73,6 +73,8 @@ pub struct Facts<'a> {
     pub case: Option<(Timestamp, RevocationClock)>,
     /// How long the record may lag behind the CRL.
     pub grace: Span,
+    /// Up to when the record is complete; a replica may be behind.
+    pub recorded_until: Timestamp,
     /// The time of judging.
     pub now: Timestamp,
 }
@@ -129,7 +131,7 @@ fn in_record(facts: &Facts<'_>) -> Verdict {
     match facts.recorded() {
         Err(why) => Verdict::NotEvaluable(why),
         Ok(Some(Revocation { revoked_at: Some(_), .. })) => Verdict::Pass,
-        Ok(_) if facts.now < seen_at.plus(facts.grace) => {
+        Ok(_) if facts.recorded_until < seen_at.plus(facts.grace) => {
             Verdict::NotEvaluable(format!("the record may still catch up until {}", seen_at.plus(facts.grace)))
         }
         Ok(_) => {
@@ -222,7 +224,16 @@ mod tests {
     fn failing(record: Option<Revocation>, listed: Listed, change: impl Fn(&mut Facts<'_>)) -> Vec<&'static str> {
         let key = key();
         let not_after = Some(date(2027, 1, 1));
-        let mut facts = Facts { key: &key, not_after, record: Ok(record), listed, case: None, grace: HOUR, now: NOW };
+        let mut facts = Facts {
+            key: &key,
+            not_after,
+            record: Ok(record),
+            listed,
+            case: None,
+            grace: HOUR,
+            recorded_until: NOW,
+            now: NOW,
+        };
         change(&mut facts);
         let judged = judge(&facts);
         judged.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Fail(_))).map(|(rule, _)| rule.id).collect()
@@ -251,6 +262,8 @@ mod tests {
         assert_eq!(failing(row(Some(NOW), None, None), on(NOW.minus(DAY), 4), |_| ()), ["status.record"]);
         assert_eq!(failing(None, on(NOW, 4), |facts| facts.grace = Span::from_days(2)), NONE);
         assert_eq!(failing(None, on(NOW, 4), |facts| facts.record = Err("not in the record".into())), NONE);
+        let behind = |facts: &mut Facts<'_>| facts.recorded_until = NOW.minus(DAY);
+        assert_eq!(failing(None, on(NOW.minus(DAY), 4), behind), NONE);
     }
 
     #[test]

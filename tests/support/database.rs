@@ -124,11 +124,16 @@ impl Server {
                 std::fs::write(at("users.sql"), users).expect("written");
                 own(directory.path(), user);
                 let mut install = command(Path::new("mariadb-install-db"), user);
+                // A server that starts removes the temporary tables of others where it has its own.
+                install.env("TMPDIR", directory.path());
                 install.args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"]);
+                let log = std::fs::File::create(at("made.log")).expect("a log");
+                install.stdout(log.try_clone().expect("the log")).stderr(log);
                 install.arg(format!("--datadir={}", at("data"))).status()
             }
         };
-        assert!(made.expect("it starts").success(), "no data directory for {}", dialect.word());
+        let log = || std::fs::read_to_string(at("made.log")).unwrap_or_default();
+        assert!(made.expect("it starts").success(), "no data directory for {}: {}", dialect.word(), log());
         let port = free_port();
         let child = launch(dialect, directory.path(), port, &more);
         let server = Server { dialect, port, directory, more, child };
@@ -289,6 +294,7 @@ fn launch(dialect: Dialect, directory: &Path, port: u16, more: &[String]) -> Chi
         }
         Dialect::Mysql => {
             let mut server = command(&bin.join("mariadbd"), "mysql");
+            server.env("TMPDIR", directory);
             server.args([
                 "--no-defaults",
                 "--bind-address=127.0.0.1",
@@ -336,5 +342,189 @@ fn literal(table: &str, column: &str, value: &Value) -> String {
             quoted(&number.to_string())
         }
         other => other.to_string(),
+    }
+}
+
+/// What stands between the monitor and a server does to connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Nothing.
+    Through,
+    /// Ends each at once.
+    Refuse,
+    /// Ends each when the client speaks of the table "certificates".
+    Cut,
+}
+
+/// A way to a server that can be closed.
+pub struct Gate {
+    pub port: u16,
+    pass: tokio::sync::watch::Sender<Pass>,
+}
+
+impl Gate {
+    /// Opens a way to a port of this machine.
+    pub async fn open(to: u16) -> Gate {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        let (pass, seen) = tokio::sync::watch::channel(Pass::Through);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(carry(client, to, seen.clone()));
+            }
+        });
+        Gate { port, pass }
+    }
+
+    /// Ends all connections and treats new ones so.
+    pub fn set(&self, pass: Pass) {
+        self.pass.send_replace(pass);
+    }
+}
+
+async fn carry(mut client: tokio::net::TcpStream, to: u16, mut seen: tokio::sync::watch::Receiver<Pass>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let pass = *seen.borrow_and_update();
+    if pass == Pass::Refuse {
+        return;
+    }
+    let Ok(mut server) = tokio::net::TcpStream::connect(("127.0.0.1", to)).await else { return };
+    let (mut up, mut down) = (vec![0; 65_536], vec![0; 65_536]);
+    loop {
+        tokio::select! {
+            _ = seen.changed() => return,
+            read = client.read(&mut up) => {
+                let Ok(count @ 1..) = read else { return };
+                let speaks = up[..count].windows(12).any(|window| window == b"certificates");
+                if (pass == Pass::Cut && speaks) || server.write_all(&up[..count]).await.is_err() {
+                    return;
+                }
+            }
+            read = server.read(&mut down) => {
+                let Ok(count @ 1..) = read else { return };
+                if client.write_all(&down[..count]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A connection that keeps everybody from reading a table, for as long as it is held.
+pub enum Lock {
+    Postgres(tokio_postgres::Client),
+    Mysql(mysql_async::Conn),
+}
+
+impl Server {
+    /// Locks the table certificates.
+    pub async fn lock(&self) -> Lock {
+        match self.dialect {
+            Dialect::Postgres => {
+                let line = format!("host=127.0.0.1 port={} user=owner password='{PASSWORD}' dbname=ca", self.port);
+                let (client, connection) =
+                    tokio_postgres::connect(&line, tokio_postgres::NoTls).await.expect("connected");
+                tokio::spawn(connection);
+                client.batch_execute("BEGIN; LOCK TABLE certificates IN ACCESS EXCLUSIVE MODE").await.expect("locked");
+                Lock::Postgres(client)
+            }
+            Dialect::Mysql => {
+                let options = mysql_async::OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(self.port);
+                let options = options.user(Some("owner")).pass(Some(PASSWORD)).db_name(Some("ca")).prefer_socket(false);
+                let mut connection = mysql_async::Conn::new(options).await.expect("connected");
+                connection.query_drop("LOCK TABLES certificates WRITE").await.expect("locked");
+                Lock::Mysql(connection)
+            }
+        }
+    }
+
+    /// A standby of this PostgreSQL that applies each change so late.
+    pub async fn standby(&self, late: &str) -> Server {
+        let directory = tempfile::tempdir().expect("a directory");
+        own(directory.path(), "postgres");
+        let bin = programs("standby", Dialect::Postgres).expect("it was there");
+        // Something is written after the copy, so that there is a newest change.
+        self.admin("ALTER ROLE owner REPLICATION").await;
+        let mut copy = command(&bin.join("pg_basebackup"), "postgres");
+        copy.env("PGPASSWORD", PASSWORD).args([
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "owner",
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--no-sync",
+        ]);
+        let copied =
+            copy.args(["-p", &self.port.to_string(), "-D", &directory.path().join("data").to_string_lossy()]).status();
+        assert!(copied.expect("it starts").success(), "no copy of the data");
+        let (port, more) = (free_port(), vec!["-c".to_string(), format!("recovery_min_apply_delay={late}")]);
+        let child = launch(Dialect::Postgres, directory.path(), port, &more);
+        let standby = Server { dialect: Dialect::Postgres, port, directory, more, child };
+        standby.wait().await;
+        standby
+    }
+
+    /// How the server would run a statement, a line for each step.
+    pub async fn explain(&self, sql: &str) -> String {
+        let sql = format!("EXPLAIN {sql}");
+        match self.dialect {
+            Dialect::Postgres => {
+                let line = format!("host=127.0.0.1 port={} user=owner password='{PASSWORD}' dbname=ca", self.port);
+                let (client, connection) =
+                    tokio_postgres::connect(&line, tokio_postgres::NoTls).await.expect("connected");
+                tokio::spawn(connection);
+                let rows = client.query(&sql, &[]).await.expect("a plan");
+                rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect()
+            }
+            Dialect::Mysql => {
+                let options = mysql_async::OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(self.port);
+                let options = options.user(Some("owner")).pass(Some(PASSWORD)).db_name(Some("ca")).prefer_socket(false);
+                let mut connection = mysql_async::Conn::new(options).await.expect("connected");
+                let rows: Vec<mysql_async::Row> = connection.query(sql).await.expect("a plan");
+                let text = |row: mysql_async::Row| {
+                    let cells: Vec<String> =
+                        row.unwrap().iter().map(|value| value.as_sql(true).trim_matches('\'').to_string()).collect();
+                    cells.join("\t") + "\n"
+                };
+                let plan = rows.into_iter().map(text).collect();
+                let _ = connection.disconnect().await;
+                plan
+            }
+        }
+    }
+
+    /// Runs a statement as the reader.
+    pub async fn as_reader(&self, sql: &str) -> Result<(), String> {
+        match self.dialect {
+            Dialect::Postgres => {
+                let line = format!("host=127.0.0.1 port={} user=reader password='{PASSWORD}' dbname=ca", self.port);
+                let (client, connection) =
+                    tokio_postgres::connect(&line, tokio_postgres::NoTls).await.expect("connected");
+                tokio::spawn(connection);
+                client.batch_execute(sql).await.map_err(|error| format!("{error:?}"))
+            }
+            Dialect::Mysql => {
+                let options = mysql_async::OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(self.port);
+                let options =
+                    options.user(Some("reader")).pass(Some(PASSWORD)).db_name(Some("ca")).prefer_socket(false);
+                let mut connection = mysql_async::Conn::new(options).await.expect("connected");
+                let done = connection.query_drop(sql).await.map_err(|error| error.to_string());
+                let _ = connection.disconnect().await;
+                done
+            }
+        }
+    }
+
+    /// Gives the reader another password.
+    pub async fn set_password(&self, password: &str) {
+        self.admin(&match self.dialect {
+            Dialect::Postgres => format!("ALTER ROLE reader PASSWORD '{password}'"),
+            Dialect::Mysql => format!("SET PASSWORD FOR 'reader'@'%' = PASSWORD('{password}')"),
+        })
+        .await;
     }
 }

@@ -163,6 +163,15 @@ impl Link {
         Ok(rows)
     }
 
+    /// One number that a statement of ours gives; nothing when it is null.
+    pub(super) async fn number(&mut self, settings: &Settings, what: &str, sql: &str) -> Result<Option<i64>, SqlError> {
+        Ok(match self.value(settings, what, sql).await? {
+            Cell::Number(number) => Some(number),
+            Cell::Text(text) => text.parse().ok(),
+            _ => None,
+        })
+    }
+
     /// The one value of a statement.
     async fn value(&mut self, settings: &Settings, what: &str, sql: &str) -> Result<Cell, SqlError> {
         let columns = within(settings, what, self.columns(sql)).await?;

@@ -5,10 +5,12 @@
 //! Nothing is ever written: every session is read-only, and the user needs SELECT and nothing else.
 
 mod assemble;
+mod check;
 mod ddl;
 mod error;
 mod gather;
 mod link;
+mod mirror;
 mod mysql;
 mod postgres;
 mod preset;
@@ -23,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use ddl::ddl;
 pub use error::SqlError;
+pub(super) use mirror::Part;
 pub use preset::{NAMES as PRESETS, Preset, preset};
 pub use question::check_text;
 pub use settings::{Dialect, MappedIssuer, SerialForm, Settings, Tls};

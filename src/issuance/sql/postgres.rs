@@ -21,9 +21,10 @@ use crate::issuance::column::Cell;
 /// What a server or a driver says, for a person.
 pub(super) type Said = String;
 
-/// The newest change that a replica shows; a server that is none shows its own now.
-pub(super) const REPLICA_TIME: &str =
-    "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp() ELSE now() END";
+/// The newest change that a replica shows, or where it began when it has applied none since its start; a server that is
+/// none shows its own now.
+pub(super) const REPLICA_TIME: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_xact_replay_timestamp(), \
+     (SELECT checkpoint_time FROM pg_control_checkpoint())) ELSE now() END";
 
 /// A connection. Its task ends with it.
 pub(super) struct Postgres {

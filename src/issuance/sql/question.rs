@@ -96,7 +96,7 @@ impl Shape {
 }
 
 /// Times that the server compares with a time of ours.
-const COMPARED_TIMES: [&str; 3] = ["signed_at", "completed_at", "revoked_at"];
+const COMPARED_TIMES: [&str; 4] = ["signed_at", "completed_at", "revoked_at", "hour"];
 
 /// Which rows are wanted.
 #[derive(Clone, Debug, Default)]
@@ -206,14 +206,14 @@ fn expression(dialect: Dialect, column: &Shown) -> String {
         Form::Flag => format!("q.{name}"),
         Form::Text => format!("left(q.{name}::text, {TEXT_LIMIT_CHARS})"),
         Form::Octets => format!("encode(substr(q.{name}, 1, {TEXT_LIMIT_CHARS}), 'hex')"),
-        // An infinite time is before 1970 for the reader, who refuses it with its row.
-        Form::Moment => {
-            format!("CASE WHEN isfinite(q.{name}) THEN floor(extract(epoch FROM q.{name}))::int8 ELSE -1 END")
-        }
-        Form::Day => {
-            format!("CASE WHEN isfinite(q.{name}) THEN (q.{name} - date '1970-01-01') * 86400::int8 ELSE -1 END")
-        }
+        Form::Moment => finite(name, &format!("floor(extract(epoch FROM q.{name}))::int8")),
+        Form::Day => finite(name, &format!("(q.{name} - date '1970-01-01') * 86400::int8")),
     }
+}
+
+/// An infinite time is before 1970 for the reader, who refuses it with its row.
+fn finite(name: &str, seconds: &str) -> String {
+    format!("CASE WHEN q.{name} IS NULL THEN NULL WHEN isfinite(q.{name}) THEN {seconds} ELSE -1 END")
 }
 
 /// What a person calls a key of the database.

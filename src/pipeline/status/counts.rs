@@ -7,6 +7,7 @@ use super::{commit_matter, count, silent};
 use crate::books::{BooksError, Matter};
 use crate::clock::{HOUR, Timestamp};
 use crate::finding::{KeyHash, Verdict};
+use crate::metrics::LOGS;
 use crate::pipeline::Walk;
 use crate::record::Count;
 use crate::status::RULES;
@@ -21,8 +22,9 @@ pub(super) async fn reconcile(walk: &Walk, hours: &Hours, from: Timestamp, to: T
     for (issuer, name) in issuers(walk) {
         let tallies = hours.get(&issuer);
         let logged = of(tallies, |tally| tally.logged);
-        walk.metrics.reconciled(&name, "ct", compare(&of(tallies, |tally| tally.recorded), &logged, end).total());
+        walk.metrics.reconciled(&name, LOGS, compare(&of(tallies, |tally| tally.recorded), &logged, end).total());
     }
+    walk.metrics.reconciled_until(LOGS, end);
     let counts = match walk.issuance.counts(from, end).await {
         Ok(counts) => counts,
         Err(silence) => {

@@ -55,7 +55,14 @@ pub async fn compare_crls_due(walk: &Walk, reader: &CrlReader, compared: &mut Co
     for issuer in walk.watchlist.issuers() {
         // Without its certificate nobody can tell a CRL of it from another one.
         if let Some(certificate) = &issuer.certificate {
-            let mut round = Round { walk, issuer, certificate, looked_for: HashMap::new(), read: HashMap::new() };
+            let mut round = Round {
+                walk,
+                issuer,
+                certificate,
+                looked_for: HashMap::new(),
+                read: HashMap::new(),
+                recorded_until: Timestamp::EPOCH,
+            };
             round.run(reader, compared).await?;
         }
     }
@@ -69,6 +76,9 @@ async fn note_named(walk: &Walk) -> Result<(), BooksError> {
     let until = walk.clock.now().plus(walk.status.every).plus(DAY);
     let configured = walk.crls.iter().flat_map(|(issuer, urls)| urls.iter().map(|url| (*issuer, url.clone(), until)));
     walk.storage(walk.books.note_crls(configured.collect(), position).await)?;
+    if !walk.status.named_crls {
+        return Ok(());
+    }
     loop {
         let hits = walk.storage(walk.books.hits_after(position, BATCH).await)?;
         let Some((last, ..)) = hits.last() else { return Ok(()) };
@@ -113,6 +123,8 @@ struct Round<'a> {
     certificate: &'a Certificate,
     /// By serial number without sign octet.
     looked_for: HashMap<Vec<u8>, LookedFor>,
+    /// Up to when the record was complete when it was read.
+    recorded_until: Timestamp,
     /// Every CRL that certificates name, and whether it can be relied on; by URL.
     read: HashMap<String, bool>,
 }
@@ -157,23 +169,23 @@ impl Round<'_> {
         let followed = walk.storage(walk.books.followed(key_hash, now).await)?;
         let new = |followed| LookedFor { followed, standing: None, found: None };
         self.looked_for = followed.into_iter().map(|(serial, followed)| (serial, new(followed))).collect();
-        let mut after = -1;
-        loop {
-            // One that has expired lately may have been revoked too late all the same.
-            let rows = match walk.issuance.revocations(key_hash, now.minus(DAY), after, BATCH).await {
-                Ok(rows) => rows,
-                Err(silence) => {
-                    silent(walk, &silence);
-                    return Ok(Err(silence));
-                }
-            };
-            walk.metrics.issuance_db_answered(walk.clock.now());
-            let Some(last) = rows.last() else { break };
-            after = last.cert_id;
-            for standing in rows {
-                self.take(standing);
+        // One that has expired lately may have been revoked too late all the same.
+        let revoked = match walk.issuance.revocations(key_hash, now.minus(DAY)).await {
+            Ok(revoked) => revoked,
+            Err(silence) => {
+                silent(walk, &silence);
+                return Ok(Err(silence));
+            }
+        };
+        match walk.issuance.complete_until(now).await {
+            Ok(until) => self.recorded_until = until,
+            Err(silence) => {
+                silent(walk, &silence);
+                return Ok(Err(silence));
             }
         }
+        walk.metrics.issuance_db_answered(walk.clock.now());
+        revoked.into_iter().for_each(|standing| self.take(standing));
         let unasked: Vec<CaseKey> = (self.looked_for.values())
             .filter(|one| one.standing.is_none())
             .map(|one| one.followed.key.clone())
@@ -342,10 +354,7 @@ impl Round<'_> {
         now: Timestamp,
     ) -> Result<Option<Sight>, BooksError> {
         let (walk, followed) = (self.walk, &one.followed);
-        let own = match self.own_of(one, all_good).await? {
-            Some(certificate) => certificate,
-            None => Own::default(),
-        };
+        let own = self.own_of(one, all_good).await?.unwrap_or_default();
         let standing = one.standing.as_ref();
         let not_after = standing.and_then(|standing| standing.not_after).or(followed.not_after).or(own.not_after);
         let seen_at = followed.listed.as_ref().map(|listed| listed.seen_at);
@@ -364,7 +373,8 @@ impl Round<'_> {
         let revoked_in_db = matches!(record, Ok(Some(Revocation { revoked_at: Some(_), .. })));
         let case = followed.case.filter(|(_, clock)| *clock != RevocationClock::None);
         let is_known = seen_at.is_some();
-        let facts_of = Facts { key: &followed.key, not_after, record, listed, case, grace: walk.grace, now };
+        let (grace, recorded_until) = (walk.grace, self.recorded_until);
+        let facts_of = Facts { key: &followed.key, not_after, record, listed, case, grace, recorded_until, now };
         let judged = judge(&facts_of);
         count(walk, &judged);
         let findings = findings(&judged);
