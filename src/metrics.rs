@@ -23,9 +23,11 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 mod feeds;
 mod label;
+mod status;
 mod table;
 
 pub use label::{Channel, Check, Delivery, FeedOutcome, Input, Outcome, SctFailure};
+pub use status::LOGS;
 pub use table::{Kind, MetricInfo, TABLE};
 
 /// Longest label value in bytes; longer ones are cut.
@@ -87,6 +89,7 @@ pub struct Metrics {
     listed_keys: IntGaugeVec,
     listed_keys_at: Gauge,
     feeds: feeds::Feeds,
+    status: status::Status,
 }
 
 /// Makes the metrics of [`TABLE`] and registers them. That every row fits the table's own rules is tested, so the
@@ -179,6 +182,7 @@ impl Metrics {
             listed_keys: b.gauge("ctwarden_listed_keys"),
             listed_keys_at: b.time("ctwarden_listed_keys_timestamp_seconds").with_label_values(NONE),
             feeds: feeds::Feeds::new(&b),
+            status: status::Status::new(&b),
             registry,
         };
         for severity in Severity::ALL {
@@ -193,6 +197,7 @@ impl Metrics {
                 .for_each(|d| drop(metrics.notifications.with_label_values(&[channel.word(), d.word()])));
         }
         metrics.key_lists_loaded(0, 0, None);
+        metrics.record_unlogged(0, 0);
         // It was read once when there are metrics.
         metrics.reload_successful.set(1);
         for input in Input::ALL {
@@ -264,6 +269,7 @@ impl Metrics {
         for kind in [EntryKind::Precertificate, EntryKind::Certificate] {
             self.hits.with_label_values(&[&*label(issuer), kind.word()]);
         }
+        self.declare_status(&label(issuer));
     }
     /// Exports all series of another judge at 0, for outcomes in the words of its room.
     pub fn declare_judge(&self, judge: &str, outcomes: &[&str]) {

@@ -371,6 +371,66 @@ pub struct Revocation {
     pub crl_seen_at: Option<Timestamp>,
 }
 
+/// A certificate as the walk through the record by time of signing reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The number of its row: `certificates.cert_id`.
+    pub cert_id: i64,
+    /// Issuer key and serial number; the serial without its sign octet.
+    pub key: CaseKey,
+    /// When the precertificate was signed.
+    pub signed_at: Timestamp,
+    /// The end of its validity, if recorded.
+    pub not_after: Option<Timestamp>,
+    /// The hierarchy of its issuer: `public` or `internal`.
+    pub hierarchy: String,
+    /// `precert_only` or `issued`.
+    pub state: String,
+}
+
+/// What the record says of the revocation of one certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The number of its row: `certificates.cert_id`.
+    pub cert_id: i64,
+    /// Issuer key and serial number; the serial without its sign octet.
+    pub key: CaseKey,
+    /// The end of its validity, if recorded.
+    pub not_after: Option<Timestamp>,
+    /// Its row in `revocations`, if it has one.
+    pub revocation: Option<Revocation>,
+}
+
+/// What the CA says of one of its own controls at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Its name.
+    pub name: String,
+    /// When this held.
+    pub observed_at: Timestamp,
+    /// Whether it was in force.
+    pub enabled: bool,
+    /// The version of what does the work, if recorded.
+    pub version: Option<String>,
+    /// The value of a setting or the hash of a profile, if recorded.
+    pub value: Option<String>,
+    /// How many entries a list had, if recorded.
+    pub entries: Option<u64>,
+}
+
+/// How many certificates one of the CA's records has of an issuer and an hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The record: `audit_log`, ...
+    pub source: String,
+    /// SHA-256 of the issuer's key.
+    pub issuer_key_hash: KeyHash,
+    /// The first moment of the hour.
+    pub hour: Timestamp,
+    /// How many were signed in it.
+    pub certificates: u64,
+}
+
 /// The domains whose validation can cover `name`, nearest first: the name itself without `*.`, then its ancestors
 /// label by label. An IP address is covered by itself alone.
 pub fn covering_domains(name: &str) -> Vec<&str> {

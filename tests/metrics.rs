@@ -124,7 +124,8 @@ async fn the_metrics_of_a_working_daemon_agree_with_its_books() {
     let logs = logs(&ca).await;
     let issuers = "[[issuer]]\nname = \"Tests CA\"\ncertificate = \"issuer.pem\"\n[issuance]\nsource = \"none\"";
     // A judge that never answers changes nothing in what is found and told.
-    let judge = "[[judge]]\nname = \"nobody\"\ncommand = [\"false\"]\nformat = \"zlint\"";
+    let judge =
+        "[[judge]]\nname = \"nobody\"\ncommand = [\"false\"]\nformat = \"zlint\"\n[[control]]\nname = \"tld-check\"";
     let bench = Bench::new(&logs.each_ref(), issuers, judge);
     bench.write("issuer.pem", &ca.issuing_pem());
     let mut daemon = Daemon(bench.start(&["run"]));

@@ -13,8 +13,8 @@ use ctwarden::metrics::{Kind, Metrics, TABLE};
 /// The floors, lowest first. A room imports from its own floor and from those below it.
 const FLOORS: &[(&str, &[&str])] = &[
     ("words", &["case", "cert", "clock", "conduct", "ct", "finding", "record"]),
-    ("judgement", &["crosscheck", "evidence", "exam", "lint", "promise", "watch"]),
-    ("edges", &["books", "cache", "issuance", "judges", "metrics", "notify", "tail", "web"]),
+    ("judgement", &["crosscheck", "evidence", "exam", "lint", "promise", "status", "watch"]),
+    ("edges", &["books", "cache", "issuance", "judges", "metrics", "notify", "revocation", "tail", "web"]),
     ("wiring", &["cli", "config", "daemon", "demo", "pipeline"]),
 ];
 /// What words and judgement do not know: they do no I/O and never wait.
@@ -279,8 +279,8 @@ fn every_rule_has_a_failing_and_a_passing_fixture() {
         let of_rule: Vec<_> = cases.iter().filter(|(name, _)| name.starts_with(&prefix)).collect();
         let expects = |text: &str| text.lines().any(|line| line.split_whitespace().next() == Some(id));
         let record = |kind: &str| {
-            let folders =
-                ["issuance", "exam", "hits", "statistics", "policy"].map(|name| format!("tests/fixtures/{name}"));
+            let folders = ["issuance", "exam", "hits", "statistics", "policy", "status"]
+                .map(|name| format!("tests/fixtures/{name}"));
             let mut names = folders.iter().flat_map(|folder| files(folder, "")).map(|(name, _)| name);
             names.any(|name| name.contains(&format!("/{id}.{kind}.")))
         };

@@ -4,6 +4,7 @@
 //! are the ones that stricter parsers refuse; whatever was wrong stands in [`Certificate::defects`] and becomes a
 //! finding. Nothing here judges and nothing is normalised: names stay the octets they are.
 
+pub mod crl;
 pub mod der;
 pub mod extensions;
 mod fields;

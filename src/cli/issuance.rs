@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use super::CliError;
 use crate::clock::Timestamp;
 use crate::finding::escape;
-use crate::issuance::{DirectoryReport, Embedded, FileReport, ImportSummary, IssuanceError, Kept, refusal_json};
+use crate::issuance::{
+    DirectoryReport, Embedded, FileReport, Followed, Follower, ImportSummary, IssuanceError, Kept, KnownIssuer,
+    Refusal, refusal_json,
+};
 
 /// How an import ended; the caller turns it into an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +133,46 @@ pub fn import_directory(
     Ok(if report.is_whole() { Outcome::Imported } else { Outcome::Refused })
 }
 
+/// Imports an audit log and writes what it did to `out`.
+///
+/// # Errors
+/// The file cannot be read, or the database not be used; or `out` cannot be written.
+pub fn import_log(
+    file: Followed,
+    issuers: Vec<KnownIssuer>,
+    data_directory: &Path,
+    now: Timestamp,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<Outcome, CliError> {
+    let shown = escape(file.path.to_string_lossy().as_bytes(), 500);
+    let record = Embedded::open(data_directory)?;
+    let (mut summary, mut refused, mut passed_over) = (ImportSummary::default(), Vec::new(), 0);
+    Follower::new(record, file, issuers).import(now, |step| {
+        summary.rows += step.summary.rows;
+        summary.inserted += step.summary.inserted;
+        summary.updated += step.summary.updated;
+        summary.unchanged += step.summary.unchanged;
+        refused.extend(step.refused);
+        passed_over += step.passed_over;
+    })?;
+    if json {
+        let mut told = of_file(&shown, summary.to_json());
+        let one = |refusal: &Refusal| json!({"line": refusal.line, "reason": refusal.reason});
+        told["errors"] = refused.iter().map(one).collect();
+        told["passed_over"] = Value::from(passed_over);
+        writeln!(out, "{told}")?;
+    } else {
+        for Refusal { line, reason } in &refused {
+            writeln!(out, "{shown}:{line}: {reason}")?;
+        }
+        text(&shown, &summary, out)?;
+        let lines = plural(passed_over as usize);
+        writeln!(out, "  {passed_over} line{lines} hold nothing for the record, {} refused", refused.len())?;
+    }
+    Ok(if refused.is_empty() { Outcome::Imported } else { Outcome::Refused })
+}
+
 /// Prints what followed files brought and was refused: as text a line each, with `json` an object each. With `forget`
 /// it is gone afterwards.
 ///
@@ -208,7 +251,7 @@ fn plural(count: usize) -> &'static str {
 mod tests {
     use super::*;
     use crate::clock::date;
-    use crate::issuance::{FileFormat, Followed, Follower};
+    use crate::issuance::FileFormat;
 
     fn told(path: &Path, table: Option<&str>, directory: &Path, json: bool) -> (Outcome, String) {
         let mut out = Vec::new();
@@ -259,7 +302,7 @@ mod tests {
         std::fs::write(&file, "no row\n{\"table\":\"accounts\",\"account_id\":\"1\"}\n").expect("written");
         let record = Embedded::open(directory.path()).expect("a database");
         let followed = Followed { path: file.clone(), format: FileFormat::Rows };
-        Follower::new(record, followed).step(date(2026, 11, 22)).expect("a step");
+        Follower::new(record, followed, vec![]).step(date(2026, 11, 22)).expect("a step");
         let told = |forget, json| {
             let mut out = Vec::new();
             refused(directory.path(), forget, json, &mut out).expect("a buffer takes all");

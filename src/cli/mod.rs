@@ -22,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::clock::{Clock, Span, Timestamp};
 use crate::config::{Config, Problems, parse_span};
+use crate::issuance::{FileFormat, Followed};
 use format::Format;
 
 /// Version and commit, as `--version` prints them after the name.
@@ -229,6 +230,9 @@ pub enum IssuanceCommand {
         /// The table of a CSV file
         #[arg(long, value_name = "TABLE")]
         table: Option<String>,
+        /// What the lines are: rows, or the audit log of Boulder
+        #[arg(long, value_name = "rows|boulder-log", value_parser = parse_input, default_value = "rows")]
+        input: FileFormat,
         #[command(flatten)]
         #[allow(missing_docs)]
         reading: Reading,
@@ -360,16 +364,25 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
             rules::rules(&crate::exam::rules(), format, out)?;
             Ok(Exit::Nothing)
         }
-        Command::Issuance(IssuanceCommand::Import { file, table, reading }) => {
-            let directory = load(&reading.config)?.data_directory;
+        Command::Issuance(IssuanceCommand::Import { file, table, input, reading }) => {
+            let config = load(&reading.config)?;
+            let directory = &config.data_directory;
             let json = reading.output.format == Format::Json;
             let now = Clock::System.now();
-            let outcome = match (file.is_dir(), &table) {
-                (true, Some(_)) => {
-                    return Err(CliError::Usage("--table has no meaning with a directory: name a file".to_string()));
+            let outcome = match (file.is_dir(), input, &table) {
+                (true, FileFormat::Rows, None) => issuance::import_directory(&file, directory, now, json, out)?,
+                (false, FileFormat::Rows, table) => {
+                    issuance::import(&file, table.as_deref(), directory, now, json, out)?
                 }
-                (true, None) => issuance::import_directory(&file, &directory, now, json, out)?,
-                (false, table) => issuance::import(&file, table.as_deref(), &directory, now, json, out)?,
+                (false, format, None) => {
+                    let followed = Followed { path: file, format };
+                    issuance::import_log(followed, config.known_issuers(), directory, now, json, out)?
+                }
+                (_, _, Some(_)) => {
+                    let sentence = "--table has no meaning with a directory or an audit log: name a file of rows";
+                    return Err(CliError::Usage(sentence.to_string()));
+                }
+                (true, ..) => return Err(CliError::Usage("an audit log is a file: name it".to_string())),
             };
             Ok(match outcome {
                 issuance::Outcome::Imported => Exit::Nothing,
@@ -396,6 +409,14 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
 
 fn load(file: &ConfigFile) -> Result<Config, CliError> {
     Ok(crate::config::load(&file.config)?)
+}
+
+fn parse_input(text: &str) -> Result<FileFormat, String> {
+    match text {
+        "rows" => Ok(FileFormat::Rows),
+        "boulder-log" => Ok(FileFormat::BoulderLog),
+        _ => Err("neither rows nor boulder-log".to_string()),
+    }
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {

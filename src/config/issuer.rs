@@ -7,8 +7,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::document::Document;
 use super::problem::{quote, read_file};
 use super::raw::RawIssuer;
-use super::{Issuer, IssuerSource};
+use super::{Config, Issuer, IssuerSource};
 use crate::finding::KeyHash;
+use crate::issuance::KnownIssuer;
 
 /// The longest certificate file that is read, in bytes.
 const CERTIFICATE_LIMIT_BYTES: u64 = 1 << 20;
@@ -64,8 +65,14 @@ fn one(raw: RawIssuer, shown: &str, document: &mut Document<'_>) -> Option<Issue
             }
         }),
     };
+    let crls_key = format!("{shown}.crls");
+    let crls = raw.crls.unwrap_or_default();
+    for url in crls.iter().filter(|url| !super::status::is_crl_url(url)) {
+        let reason = format!("{} is not an http URL", quote(url));
+        document.refuse::<()>(&crls_key, reason, "Write for instance http://crl.ca.example/g1.crl.");
+    }
     let (source, key_hash) = source?;
-    Some(Issuer { name: name?, source, key_hash })
+    Some(Issuer { name: name?, source, key_hash, crls })
 }
 
 fn certificate(text: &str, key: &str, document: &mut Document<'_>) -> Option<(IssuerSource, KeyHash)> {
@@ -114,4 +121,18 @@ fn ca_key_hash(der: &[u8]) -> Result<KeyHash, String> {
         return Err("is not a CA certificate (basicConstraints without cA)".to_string());
     }
     Ok(KeyHash(Sha256::digest(certificate.public_key().raw).into()))
+}
+
+impl Config {
+    /// The issuers by which certificates in an audit log are told.
+    pub fn known_issuers(&self) -> Vec<KnownIssuer> {
+        let known = |issuer: &Issuer| match &issuer.source {
+            IssuerSource::Certificate(der) => {
+                let certificate = der.as_slice().into();
+                Some(KnownIssuer { name: issuer.name.clone(), key_hash: issuer.key_hash, certificate })
+            }
+            IssuerSource::KeyHash(_) => None,
+        };
+        self.issuers.iter().filter_map(known).collect()
+    }
 }

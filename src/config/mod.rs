@@ -19,6 +19,7 @@ mod profile;
 mod raw;
 mod secret;
 mod server;
+mod status;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use document::Document;
 pub use problem::{Problem, Problems};
 use problem::{plain, read_file};
 use raw::RawConfig;
+pub use status::{ControlConfig, EntriesSource, StatusConfig};
 
 use crate::clock::{Span, Timestamp};
 use crate::ct::list_key::ListKey;
@@ -76,6 +78,8 @@ pub struct Config {
     pub weak_keys: Vec<PathBuf>,
     /// `[lint] compromised_keys`: lists of keys that the CA knows to be compromised.
     pub compromised_keys: Vec<PathBuf>,
+    /// `[status]` and `[[control]]`: what is watched beside the certificates in the logs.
+    pub status: StatusConfig,
     /// `[log]`: what the program says about itself.
     pub log: LogConfig,
 }
@@ -173,6 +177,8 @@ pub struct Issuer {
     pub source: IssuerSource,
     /// SHA-256 of its SubjectPublicKeyInfo (RFC 6962 3.2, issuer_key_hash); unique.
     pub key_hash: KeyHash,
+    /// URLs of its CRLs; more are named by its certificates.
+    pub crls: Vec<String>,
 }
 
 /// What is known of an issuer.
@@ -376,6 +382,7 @@ fn build(file: &Path, mut raw: RawConfig, document: &mut Document<'_>) -> Option
     let compromised_keys = key_lists("lint.compromised_keys", compromised_keys, document);
     let mut judges = judge::build(raw.judge, document);
     judges.extend(caa_recheck::build(raw.caa_recheck, &terms.issuer_domains, document));
+    let status = status::build(raw.status, raw.control, document);
     let level = raw.log.level.and_then(|word| word.parse().ok());
     Some(Config {
         file: file.to_path_buf(),
@@ -391,6 +398,7 @@ fn build(file: &Path, mut raw: RawConfig, document: &mut Document<'_>) -> Option
         judges,
         weak_keys,
         compromised_keys,
+        status: status?,
         log: LogConfig { format: raw.log.format?, level: level? },
     })
 }

@@ -26,6 +26,8 @@ pub struct RawConfig {
     pub lint: RawLint,
     pub judge: Vec<RawJudge>,
     pub caa_recheck: RawCaaRecheck,
+    pub status: RawStatus,
+    pub control: Vec<RawControl>,
     pub log: RawLog,
 }
 
@@ -61,6 +63,7 @@ pub struct RawIssuer {
     pub name: Option<String>,
     pub certificate: Option<String>,
     pub issuer_key_hash: Option<String>,
+    pub crls: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -234,6 +237,31 @@ pub struct RawCaaRecheck {
     pub trust_anchor: Option<String>,
     pub timeout: Option<String>,
     pub at_once: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawStatus {
+    pub every: Option<String>,
+    pub logged_within: Option<String>,
+    pub unfinalised: Option<bool>,
+    pub named_crls: Option<bool>,
+    pub crl_grace: Option<String>,
+    pub crl_limit_mib: Option<usize>,
+    pub controls_every: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawControl {
+    pub name: Option<String>,
+    pub max_age: Option<String>,
+    pub enabled: Option<bool>,
+    pub version: Option<String>,
+    pub value: Option<String>,
+    pub entries_file: Option<String>,
+    pub entries_of: Option<String>,
+    pub entries_within: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

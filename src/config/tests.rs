@@ -426,6 +426,7 @@ fn the_example_works_when_the_named_values_are_filled_in() {
     place.write("forbidden-names.txt", b"# names of others\nbank.example # one of them\n\n");
     place.write("debian-weak-keys.txt", b"#\n");
     place.write("compromised-keys.txt", b"#\n");
+    place.write("high-risk-names.txt", b"bank.example\n");
     place.write("root.key", b". IN DNSKEY 257 3 8 AwEAAQ==\n");
     place.write("feed-token", b"0123456789abcdef0123456789abcdef\n");
     let owner_alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
@@ -436,7 +437,8 @@ fn the_example_works_when_the_named_values_are_filled_in() {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         let key =
             bare.split_once(" = ").is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-        let other = ["folder", "issuer_key_hash", "url = \"http:"].iter().any(|start| bare.starts_with(start));
+        let other =
+            ["folder", "issuer_key_hash", "entries_of", "url = \"http:"].iter().any(|start| bare.starts_with(start));
         text + if (key || bare.starts_with('[')) && !other { bare } else { "" } + "\n"
     });
     // What feeds the embedded record has no meaning beside a server.
@@ -448,6 +450,7 @@ fn the_example_works_when_the_named_values_are_filled_in() {
     }
     let config = place.load(&of_server).unwrap();
     assert_eq!((config.logs.overrides.len(), config.judges.len()), (1, 2));
+    assert_eq!((config.status.controls.len(), config.issuers[0].crls.len()), (1, 1));
     assert_eq!(config.judges[1].name, crate::judges::caa::NAME);
     let server = config.issuance.server.unwrap();
     assert_eq!((server.port, server.issuers.len(), server.texts.len()), (5432, 1, 1));

@@ -99,6 +99,9 @@ impl Daemon {
             tables: Arc::new(RwLock::new(Arc::new(tables))),
             grace: config.issuance.grace,
             terms: Arc::new(config.issuance.terms.clone()),
+            heads: Arc::default(),
+            status: Arc::new(config.status.clone()),
+            crls: Arc::new(open::crls(&config)),
             notifier: Arc::new(notifier),
             recipients,
             metrics,
@@ -203,6 +206,9 @@ impl Work {
         self.loops.spawn(pipeline::measure_lag(self.walk.clone()));
         self.loops.spawn(pipeline::watch_record(self.walk.clone()));
         self.loops.spawn(pipeline::audit_promises(self.walk.clone(), self.fetcher.clone()));
+        self.loops.spawn(pipeline::walk_record(self.walk.clone()));
+        self.loops.spawn(pipeline::compare_crls(self.walk.clone(), self.fetcher.clone()));
+        self.loops.spawn(pipeline::watch_controls(self.walk.clone()));
         for judge in self.walk.judges.iter() {
             self.loops.spawn(pipeline::hear_opinions(self.walk.clone(), judge.clone()));
         }
@@ -328,12 +334,13 @@ impl Work {
         Ok(Ok((applied, restart)))
     }
 
-    /// The walk with other issuers, another notifier and other recipients.
+    /// The walk with other issuers, another notifier, other recipients, other things that are watched.
     fn renewed(&self, new: &Config) -> Result<Walk, DaemonError> {
         let watchlist = Arc::new(watchlist(new)?);
         let (notifier, recipients) = notifier(new)?;
         watchlist.issuers().iter().for_each(|issuer| self.walk.metrics.declare_issuer(&issuer.name));
-        Ok(Walk { watchlist, notifier: Arc::new(notifier), recipients, ..Walk::clone(&self.walk) })
+        let (status, crls) = (Arc::new(new.status.clone()), Arc::new(open::crls(new)));
+        Ok(Walk { watchlist, notifier: Arc::new(notifier), recipients, status, crls, ..Walk::clone(&self.walk) })
     }
 }
 

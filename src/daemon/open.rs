@@ -9,6 +9,7 @@ use super::{DaemonError, key_lists};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Config, IssuanceSource, IssuerSource, MailProfile, MailTls, MailTransport};
+use crate::finding::KeyHash;
 use crate::issuance::{Embedded, IssuanceDb, Sql, feed_tables};
 use crate::judges::{self, Judge};
 use crate::lint::Tables;
@@ -38,6 +39,11 @@ pub(super) fn watchlist(config: &Config) -> Result<Watchlist, DaemonError> {
         }
     });
     Ok(Watchlist::new(issuers.collect::<Result<_, _>>()?, config.watch_all_issuers))
+}
+
+/// The CRLs that the configuration names.
+pub(super) fn crls(config: &Config) -> Vec<(KeyHash, Vec<String>)> {
+    config.issuers.iter().map(|issuer| (issuer.key_hash, issuer.crls.clone())).collect()
 }
 
 /// The other judges.

@@ -135,6 +135,7 @@ pub(super) fn applied(old: &Config, new: &Config) -> Vec<String> {
         ("issuer", old.issuers != new.issuers),
         ("watch", old.watch_all_issuers != new.watch_all_issuers),
         ("mail", old.mail != new.mail),
+        ("status", old.status != new.status),
         ("lint", (&old.weak_keys, &old.compromised_keys) != (&new.weak_keys, &new.compromised_keys)),
     ];
     differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| key.to_string()).collect()
@@ -150,6 +151,7 @@ pub(super) fn in_force(old: &Config, new: Config) -> Config {
         issuers: new.issuers,
         watch_all_issuers: new.watch_all_issuers,
         mail: new.mail,
+        status: new.status,
         weak_keys: new.weak_keys,
         compromised_keys: new.compromised_keys,
         ..old.clone()

@@ -178,6 +178,10 @@ gtld_registry = "none"
 tld_list = "none"
 public_suffix_list = "embedded"
 
+# The CRLs that the demo's certificates name are nowhere.
+[status]
+named_crls = false
+
 [mail]
 folder = "{mail}"
 from = "ctwarden@ctwarden-demo.eus"

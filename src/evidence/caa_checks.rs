@@ -188,15 +188,20 @@ impl Checked<'_> {
     }
 
     // BR 3.2.2.9: the corroboration of CAA "MAY" be left out where an earlier one of the same applicant holds for 398
-    // days; so only perspectives that were asked are judged.
+    // days: a check that says that no perspective was asked is not judged, one that says nothing is not evaluable.
     fn network(&self, check: &CaaCheck) -> Vec<Remark> {
-        let Some(remote) = check.remote.filter(|remote| remote.total > 0) else { return Vec::new() };
-        let flaws = perspectives::judge(Some(remote), check.checked_at);
-        let broken = |flaw: Flaw| match flaw {
-            Flaw::Broken(rule, why) => Some(self.broken(rule, format!("CAA check {}: {why}", check.caa_id))),
-            Flaw::Missing(..) => None,
+        let remote = match check.remote {
+            Some(remote) if remote.total == 0 => return Vec::new(),
+            remote => remote,
         };
-        flaws.into_iter().filter_map(broken).collect()
+        let flaws = perspectives::judge(remote, check.checked_at).into_iter();
+        let remark = |flaw: Flaw| match flaw {
+            Flaw::Broken(rule, why) => self.broken(rule, format!("CAA check {}: {why}", check.caa_id)),
+            Flaw::Missing(rule, column) => {
+                Remark::gap(rule, format!("no usable caa_checks.{column} for CAA check {}", check.caa_id))
+            }
+        };
+        flaws.map(remark).collect()
     }
 
     /// DNSSEC of an answer; of a look-up that failed the verdict speaks.

@@ -83,9 +83,11 @@ pub fn wrong(method: &str, adn: &str, location: &str) -> Option<String> {
     let expect = |good: bool, what: String| (!good).then_some(what);
     match place(method)? {
         Place::Mailbox => {
-            let (local, domain) = given.strip_prefix("mailto:").unwrap_or(given).split_once('@')?;
-            let known = LOCAL_PARTS.iter().any(|part| part.eq_ignore_ascii_case(local));
-            expect(known && same_domain(domain, &adn), format!("it is one of {} at {adn}", LOCAL_PARTS.join(", ")))
+            let mailbox = given.strip_prefix("mailto:").unwrap_or(given).split_once('@');
+            let good = mailbox.is_some_and(|(local, domain)| {
+                LOCAL_PARTS.iter().any(|part| part.eq_ignore_ascii_case(local)) && same_domain(domain, &adn)
+            });
+            expect(good, format!("it is one of {} at {adn}", LOCAL_PARTS.join(", ")))
         }
         Place::Underscore => {
             let label = name.strip_suffix(&format!(".{adn}")).filter(|label| !label.contains('.'));
@@ -223,6 +225,7 @@ mod tests {
     fn another_place_is_none() {
         let bad = [
             ("3.2.2.4.4", "a.eus", "root@a.eus"),
+            ("3.2.2.4.4", "a.eus", "a.eus"),
             ("3.2.2.4.4", "aliyun.com", "admin@example.com"),
             // The label without its underscore may be somebody's account at a provider of names.
             ("3.2.2.4.7", "a.eus", "x4k2.a.eus"),

@@ -41,7 +41,8 @@ fn check(name: &str) -> CaaCheck {
         dnssec: Some("insecure".into()),
         resolver: "own".into(),
         performed_by: "system".into(),
-        remote: None,
+        // Left out, for an earlier one holds for 398 days.
+        remote: Some(Perspectives { corroborating: 0, total: 0, regions: None }),
     }
 }
 
@@ -209,6 +210,14 @@ fn one_good_confirmation_elsewhere_makes_it_a_record_defect() {
         assert_eq!(finding.clock, RevocationClock::None);
         assert!(finding.detail.contains("confirmation 5 of the same applicant"), "{}", finding.detail);
     }
+    let old = reuse(&["reuse 7", "confirmation 4"], Some(confirmation(4, "a.eus", ago(900))));
+    let finding = one(&["www.a.eus"], record(Some(vec![("www.a.eus", old)]), good));
+    let told: String = finding.evidence.iter().map(|fact| fact.text.as_str()).collect();
+    assert_eq!(finding.rule, "dcv.record");
+    assert!(
+        ["reuse 9", "reuse 7", "confirmation 4", "confirmation 5"].iter().all(|step| told.contains(step)),
+        "{told}"
+    );
     let web = DcvConfirmation { method: "http-01".into(), ..confirmation(5, "a.eus", ago(3)) };
     let unfit = [confirmation(5, "a.eus", ago(201)), confirmation(5, "x.eus", ago(1)), web.clone()];
     for other in unfit {

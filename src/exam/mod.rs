@@ -20,6 +20,7 @@ use crate::finding::{
 use crate::lint::{self, Tables};
 use crate::promise::{self, KnownLogs};
 use crate::record::{Lookup, Presented, SubjectAttribute};
+use crate::status;
 use crate::watch::{self, Form, Standing, Watchlist};
 
 pub use facts::{certificate_facts, record_lines};
@@ -72,6 +73,7 @@ pub fn rules() -> Vec<&'static RuleInfo> {
         .chain(RULES.iter().copied())
         .chain(promise::RULES.iter().copied())
         .chain(conduct::RULES.iter().copied())
+        .chain(status::RULES.iter().copied())
         .collect()
 }
 

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::{Span, Timestamp};
 use crate::finding::escape;
+use crate::issuance::boulder::{self, KnownIssuer, Reading, Said, ties};
 use crate::issuance::lines::LINE_LIMIT;
 use crate::issuance::staging::Fault;
 use crate::issuance::trickle::{self, Candidate, Refusal, Taken};
@@ -33,6 +34,8 @@ const RETRY: Span = Span::from_seconds(5);
 pub enum FileFormat {
     /// NDJSON with a table in every row.
     Rows,
+    /// The audit log of Boulder.
+    BoulderLog,
 }
 
 /// A file that grows.
@@ -90,6 +93,8 @@ impl Position {
 pub struct Follower {
     record: Embedded,
     followed: Followed,
+    /// By whom certificates in an audit log may be issued.
+    issuers: Vec<KnownIssuer>,
     /// The file that is read; held open, so that it can be read to its end even when its name is gone.
     held: Option<File>,
     /// When the waiting rows were last tried, and how the record stood then.
@@ -97,9 +102,9 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// A follower that goes on where the last one left off.
-    pub fn new(record: Embedded, followed: Followed) -> Follower {
-        Follower { record, followed, held: None, tried: None }
+    /// A follower that goes on where the last one left off. An audit log needs the issuers of the certificates in it.
+    pub fn new(record: Embedded, followed: Followed, issuers: Vec<KnownIssuer>) -> Follower {
+        Follower { record, followed, issuers, held: None, tried: None }
     }
 
     /// The file that is followed.
@@ -112,10 +117,50 @@ impl Follower {
     /// # Errors
     /// When the file cannot be read, or the database cannot be written: nothing was done then.
     pub fn step(&mut self, now: Timestamp) -> Result<Step, IssuanceError> {
+        self.within(|follower, tx| follower.step_within(tx, now))
+    }
+
+    /// Imports a file that has its end, from its beginning, and gives `told` each step. What still waits at the end is
+    /// refused.
+    ///
+    /// # Errors
+    /// As [`Follower::step`]; the steps before are in the record, and the file can be imported again.
+    pub fn import(&mut self, now: Timestamp, mut told: impl FnMut(Step)) -> Result<(), IssuanceError> {
+        let path = self.followed.path.clone();
+        let mut fault = |source| IssuanceError::File { path: path.clone(), source };
+        let mut file = File::open(&path).map_err(&mut fault)?;
+        let mut at = Position::start(&file.metadata().map_err(&mut fault)?);
+        loop {
+            let mut step = self.within(|follower, tx| {
+                let (mut step, feed) = (Step::default(), follower.feed());
+                let read = read_on(&mut file, &mut at, true)?;
+                step.more = read.more;
+                follower.take(tx, &feed, read, &mut step, now)?;
+                if !step.more {
+                    follower.tried = None;
+                    step = follower.settle(tx, &feed, step, now)?;
+                    step.refused.extend(trickle::give_up(tx, &feed, now)?);
+                    step.waiting = 0;
+                }
+                Ok(step)
+            })?;
+            let more = std::mem::take(&mut step.more);
+            told(step);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Does something in one transaction.
+    fn within(
+        &mut self,
+        work: impl FnOnce(&mut Follower, &Transaction<'_>) -> Result<Step, Fault>,
+    ) -> Result<Step, IssuanceError> {
         let mut connection = schema::connect(self.record.path())?;
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let tx = tx.map_err(|error| schema::error(self.record.path(), error))?;
-        let done = self.step_within(&tx, now).and_then(|step| {
+        let done = work(self, &tx).and_then(|step| {
             tx.commit()?;
             Ok(step)
         });
@@ -125,43 +170,73 @@ impl Follower {
         })
     }
 
+    fn feed(&self) -> String {
+        self.followed.path.to_string_lossy().into_owned()
+    }
+
     fn step_within(&mut self, tx: &Transaction<'_>, now: Timestamp) -> Result<Step, Fault> {
-        let feed = self.followed.path.to_string_lossy().into_owned();
-        let mut step = Step::default();
+        let (mut step, feed) = (Step::default(), self.feed());
         let known = position(tx, &feed)?;
         let Some(Chosen { mut file, mut at, finished }) = self.choose(known.clone(), &mut step)? else {
             return self.settle(tx, &feed, step, now);
         };
         let read = read_on(&mut file, &mut at, finished)?;
         self.held = Some(file);
-        let mut refused = Vec::new();
-        for (line, text) in read.too_long {
-            let reason = format!("longer than {LINE_LIMIT} bytes");
-            refused.push(trickle::refuse_line(tx, &feed, line, &text, reason, now)?);
-        }
-        let mut candidates = Vec::new();
-        for (line, text) in &read.lines {
-            match self.read_line(text) {
-                Line::Rows(rows) => candidates.extend(rows.into_iter().map(|row| Candidate::new(*line, row))),
-                Line::Bad(reason) => refused.push(trickle::refuse_line(tx, &feed, *line, text, reason, now)?),
-            }
-        }
         if Some(&at) != known.as_ref() {
             save(tx, &feed, &at)?;
         }
-        let taken = trickle::take(tx, &feed, candidates, now)?;
         step.more = read.more || finished;
-        step.refused.extend(refused);
-        step.add(taken);
+        self.take(tx, &feed, read, &mut step, now)?;
         self.settle(tx, &feed, step, now)
     }
 
+    /// Takes what was read.
+    fn take(
+        &self,
+        tx: &Transaction<'_>,
+        feed: &str,
+        read: ReadOn,
+        step: &mut Step,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        for (line, text) in read.too_long {
+            let reason = format!("longer than {LINE_LIMIT} bytes");
+            step.refused.push(trickle::refuse_line(tx, feed, line, &text, reason, now)?);
+        }
+        let (mut candidates, mut said) = (Vec::new(), Vec::new());
+        for (line, text) in read.lines {
+            match self.read_line(&text) {
+                Line::Row(row) => candidates.push(Candidate::new(line, row)),
+                Line::Said(one) => said.push((line, *one)),
+                Line::Empty => {}
+                Line::Nothing => step.passed_over += 1,
+                Line::Bad(reason) => {
+                    step.refused.push(trickle::refuse_line(tx, feed, line, &text, reason, now)?);
+                }
+            }
+        }
+        ties::before(tx, &mut said)?;
+        for (line, said) in &said {
+            let rows = said.rows.iter().cloned();
+            candidates.extend(rows.map(|(row, only_if_absent)| Candidate::if_absent(*line, row, only_if_absent)));
+        }
+        step.add(trickle::take(tx, feed, candidates, now)?);
+        Ok(ties::after(tx, feed, &said, now)?)
+    }
+
     fn read_line(&self, text: &[u8]) -> Line {
+        if text.is_empty() {
+            return Line::Empty;
+        }
         match self.followed.format {
             FileFormat::Rows => match serde_json::from_slice::<Map<String, Value>>(text) {
-                _ if text.is_empty() => Line::Rows(Vec::new()),
-                Ok(row) => Line::Rows(vec![row]),
+                Ok(row) => Line::Row(row),
                 Err(error) => Line::Bad(format!("not a JSON object: {}", escape(error.to_string().as_bytes(), 200))),
+            },
+            FileFormat::BoulderLog => match boulder::read(text, &self.issuers) {
+                Reading::Said(said) => Line::Said(said),
+                Reading::Nothing => Line::Nothing,
+                Reading::Bad(reason) => Line::Bad(reason),
             },
         }
     }
@@ -281,7 +356,11 @@ impl Chosen {
 
 /// What a line turned out to be.
 enum Line {
-    Rows(Vec<Map<String, Value>>),
+    Row(Map<String, Value>),
+    Said(Box<Said>),
+    Empty,
+    /// It holds nothing for the record.
+    Nothing,
     Bad(String),
 }
 

@@ -4,6 +4,7 @@
 //! the CA through [`Embedded::import_file`] and its sisters; the monitor itself only reads it.
 
 mod batch;
+mod boulder;
 mod check;
 mod column;
 mod directory;
@@ -18,6 +19,7 @@ mod staging;
 mod stream;
 mod tables;
 mod trickle;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 pub use batch::Batch;
+pub use boulder::KnownIssuer;
 pub use check::{QuestionReport, SourceReport};
 pub use directory::{DirectoryReport, FileReport};
 pub use follow::{FileFormat, Followed, Follower, Step};
@@ -32,6 +35,7 @@ pub use import::{ImportSummary, LineError, TableSummary, refusal_json};
 pub use sql::Sql;
 pub use stream::{FeedRow, feed_columns, feed_tables};
 pub use trickle::{Kept, Refusal};
+pub use walk::{ControlHistory, Silence};
 
 use crate::clock::Timestamp;
 use crate::finding::CaseKey;

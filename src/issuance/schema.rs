@@ -87,6 +87,14 @@ CREATE TABLE account_caa_checks (account_id TEXT NOT NULL, name TEXT NOT NULL, c
     caa_id INTEGER NOT NULL, PRIMARY KEY (account_id, name, checked_at)) STRICT, WITHOUT ROWID;
 ";
 
+/// What came without a version of its own, as an older program is not troubled by it: the way for the walk through the
+/// record by time of signing, and the names that an audit log gave a certificate before it gave the name's CAA check.
+const UNVERSIONED: &str = "
+CREATE INDEX IF NOT EXISTS certificates_by_time ON certificates (signed_at, cert_id);
+CREATE TABLE IF NOT EXISTS names_without_check (account_id TEXT NOT NULL, name TEXT NOT NULL, cert_id INTEGER NOT NULL,
+    signed_at INTEGER NOT NULL, PRIMARY KEY (account_id, name, cert_id)) STRICT, WITHOUT ROWID;
+";
+
 /// What version 2 has and version 1 had not.
 const FROM_1_TO_2: &str = "
 ALTER TABLE dcv_confirmations ADD COLUMN token_issued_at INTEGER;
@@ -144,6 +152,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, IssuanceError> {
         (VERSION, true) => {}
         _ => return Err(IssuanceError::Newer { path: path.to_path_buf(), found, known: VERSION }),
     }
+    tx.execute_batch(UNVERSIONED).map_err(fault)?;
     tx.commit().map_err(fault)?;
     Ok(connection)
 }

@@ -38,6 +38,11 @@ impl Candidate {
     pub(super) fn new(line: u64, row: Map<String, Value>) -> Candidate {
         Candidate { line, row, only_if_absent: false, since: None }
     }
+
+    /// A new row that never replaces one that is there.
+    pub(super) fn if_absent(line: u64, row: Map<String, Value>, only_if_absent: bool) -> Candidate {
+        Candidate { only_if_absent, ..Candidate::new(line, row) }
+    }
 }
 
 /// Something that cannot be taken. All text is escaped.
@@ -184,6 +189,16 @@ pub(super) fn waiting(connection: &Connection, feed: &str) -> rusqlite::Result<V
         })
     })?;
     rows.collect()
+}
+
+/// Refuses what waits, because nothing more will come.
+pub(super) fn give_up(tx: &Transaction<'_>, feed: &str, now: Timestamp) -> rusqlite::Result<Vec<Refusal>> {
+    let reasons = "SELECT reason FROM waiting WHERE feed = ?1 ORDER BY seq";
+    let reasons: Vec<String> = tx.prepare(reasons)?.query_map([feed], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let waiting = waiting(tx, feed)?.into_iter().zip(reasons);
+    let refused = waiting.map(|(candidate, reason)| refuse(tx, feed, &candidate, reason, now)).collect();
+    tx.execute("DELETE FROM waiting WHERE feed = ?1", [feed])?;
+    refused
 }
 
 /// How many rows of a feed wait.

@@ -28,6 +28,7 @@ fn declared() -> Metrics {
     metrics.declare_rules(&[&RULE]);
     metrics.declare_judge("pkilint", &["answered", "garbled"]);
     metrics.declare_feed("audit.log", &["certificates", "orders"]);
+    metrics.control("tld-check", None, 0);
     metrics
 }
 

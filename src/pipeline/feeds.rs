@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Walk;
 use crate::books::BooksError;
-use crate::issuance::{Followed, Follower, IssuanceDb, IssuanceError, Step, feed_tables};
+use crate::issuance::{Followed, Follower, IssuanceDb, IssuanceError, KnownIssuer, Step, feed_tables};
 
 /// The pause when there is nothing to read.
 const IDLE: Duration = Duration::from_secs(1);
@@ -62,7 +62,11 @@ fn open(walk: &Walk, followed: Followed) -> Option<Follower> {
     let IssuanceDb::Embedded(record) = &*walk.issuance else { return None };
     let tables: Vec<&str> = feed_tables().collect();
     walk.metrics.declare_feed(&followed.path.to_string_lossy(), &tables);
-    Some(Follower::new(record.clone(), followed))
+    let issuers = walk.watchlist.issuers().iter().filter_map(|issuer| {
+        let certificate = issuer.certificate.as_ref()?.der().into();
+        Some(KnownIssuer { name: issuer.name.clone(), key_hash: issuer.key_hash, certificate })
+    });
+    Some(Follower::new(record.clone(), followed, issuers.collect()))
 }
 
 async fn step(walk: &Walk, mut follower: Follower) -> (Follower, Result<Step, IssuanceError>) {

@@ -21,7 +21,7 @@ fn whole() -> Scene {
 /// What is absent, and the rules that are not evaluable without it. The links between tables (`certificates.order_id`,
 /// `san_authorisations.dcv_id`, `.reuse_id`, `.caa_id`, `orders.identity_id`) stand in no row: a row without one says
 /// that there was nothing.
-const NEEDED: [(&str, &[&str]); 34] = [
+const NEEDED: [(&str, &[&str]); 37] = [
     ("san_authorisations", &ALL_OF_NAMES),
     ("dcv_confirmations", &ALL_OF_CONFIRMATIONS),
     ("caa_checks", &ALL_OF_CAA),
@@ -48,6 +48,9 @@ const NEEDED: [(&str, &[&str]); 34] = [
     ("caa_checks.rrset", &["caa.verdict"]),
     ("caa_checks.ttl", &["caa.fresh"]),
     ("caa_checks.dnssec", &["dnssec"]),
+    ("caa_checks.remote_ok", &["mpic.count", "mpic.quorum", "mpic.rir"]),
+    ("caa_checks.remote_total", &["mpic.count", "mpic.quorum", "mpic.rir"]),
+    ("caa_checks.remote_rirs", &["mpic.rir"]),
     ("identities.organization", &["subj.values"]),
     ("identities.country", &["subj.values"]),
     ("identities.locality", &["subj.values"]),

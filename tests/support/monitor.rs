@@ -24,6 +24,7 @@ impl Bench {
 
     /// The same for a log list as text.
     pub fn with_list(list: &str, issuers: &str, more: &str) -> Bench {
+        let status = if more.contains("[status]") { "" } else { "[status]\nnamed_crls = false\n" };
         let bench = Bench { directory: tempfile::tempdir().expect("a directory") };
         bench.write("logs.json", list);
         bench.write(
@@ -31,7 +32,7 @@ impl Bench {
             &format!(
                 "[logs]\nlist = \"logs.json\"\ncontact = \"pki-team@ca-tests.eus\"\nstart = \"beginning\"\n{issuers}\n\
              [data]\ndirectory = \"data\"\n[lint]\n{BUILT_IN}\n[mail]\nfolder = \"mail\"\nfrom = \"ctwarden@ca-tests.eus\"\n\
-             to = [\"oncall@ca-tests.eus\"]\n[web]\nlisten = \"127.0.0.1:0\"\n{more}\n"
+             to = [\"oncall@ca-tests.eus\"]\n[web]\nlisten = \"127.0.0.1:0\"\n{more}\n{status}"
             ),
         );
         bench

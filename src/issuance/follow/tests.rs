@@ -20,7 +20,7 @@ impl Place {
         let directory = tempfile::tempdir().expect("a directory");
         let record = Embedded::open(&directory.path().join("data")).expect("a database");
         let followed = Followed { path: directory.path().join("rows.ndjson"), format: FileFormat::Rows };
-        let follower = Follower::new(record.clone(), followed);
+        let follower = Follower::new(record.clone(), followed, vec![]);
         Place { directory, record, follower, now: NOW }
     }
     fn path(&self, name: &str) -> PathBuf {
@@ -50,7 +50,7 @@ impl Place {
     /// As after a crash: nothing in memory is left.
     fn restart(&mut self) {
         let followed = self.follower.followed.clone();
-        self.follower = Follower::new(self.record.clone(), followed);
+        self.follower = Follower::new(self.record.clone(), followed, vec![]);
     }
     fn accounts(&self) -> Vec<String> {
         self.texts("SELECT account_id FROM accounts ORDER BY 1")

@@ -43,7 +43,8 @@ fn judge(answer: Lookup, standing: Standing, as_of: Timestamp) -> Lookup {
     }
 }
 
-fn fill(
+/// A database in memory with these rows.
+pub(super) fn fill(
     settings: &Settings,
     rows: Vec<(&'static Table, Vec<Value>)>,
     as_of: Timestamp,

@@ -66,6 +66,20 @@ pub(super) async fn gather(link: &mut Link, settings: &Settings, queries: &[Quer
     Ok(gather.gathered)
 }
 
+/// The same for the revocations of these certificates alone.
+pub(super) async fn gather_revocations(
+    link: &mut Link,
+    settings: &Settings,
+    queries: &[Query],
+) -> Result<Gathered, SqlError> {
+    let gathered = Gathered { rows: Vec::new(), standings: vec![Standing::default(); queries.len()] };
+    let mut gather = Gather { link, settings, gathered };
+    let certificates = gather.certificates(queries).await?;
+    let by_id = wanted("certificates", &certificates, "cert_id");
+    gather.ask("revocations", "cert_id", &by_id, Absence::Fine).await?;
+    Ok(gather.gathered)
+}
+
 struct Gather<'a> {
     link: &'a mut Link,
     settings: &'a Settings,

@@ -10,6 +10,7 @@ mod ddl;
 mod error;
 mod gather;
 mod link;
+mod mirror;
 mod mysql;
 mod postgres;
 mod preset;
@@ -24,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use ddl::ddl;
 pub use error::SqlError;
+pub(super) use mirror::Part;
 pub use preset::{NAMES as PRESETS, Preset, preset};
 pub use question::check_text;
 pub use settings::{Dialect, MappedIssuer, SerialForm, Settings, Tls};

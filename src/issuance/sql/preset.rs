@@ -27,10 +27,14 @@ pub struct Preset {
 }
 
 /// The files: name, dialect, text. `ctwarden` and `none` need none.
-static FILES: &[(&str, Dialect, &str)] = &[];
+static FILES: &[(&str, Dialect, &str)] = &[
+    ("boulder", Dialect::Mysql, include_str!("presets/boulder.mysql.toml")),
+    ("ejbca", Dialect::Mysql, include_str!("presets/ejbca.mysql.toml")),
+    ("ejbca", Dialect::Postgres, include_str!("presets/ejbca.postgres.toml")),
+];
 
 /// The names of all presets.
-pub const NAMES: &[&str] = &["ctwarden", "none"];
+pub const NAMES: &[&str] = &["ctwarden", "boulder", "ejbca", "none"];
 
 /// The preset of that name; `None` when there is none for this dialect.
 pub fn preset(name: &str, dialect: Dialect) -> Option<Preset> {

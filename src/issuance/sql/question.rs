@@ -96,7 +96,7 @@ impl Shape {
 }
 
 /// Times that the server compares with a time of ours.
-const COMPARED_TIMES: [&str; 3] = ["signed_at", "completed_at", "revoked_at"];
+const COMPARED_TIMES: [&str; 4] = ["signed_at", "completed_at", "revoked_at", "hour"];
 
 /// Which rows are wanted.
 #[derive(Clone, Debug, Default)]

@@ -28,6 +28,8 @@ pub mod lint;
 pub mod promise;
 #[path = "../../../src/record.rs"]
 pub mod record;
+#[path = "../../../src/status/mod.rs"]
+pub mod status;
 #[path = "../../../src/watch.rs"]
 pub mod watch;
 

@@ -88,6 +88,14 @@ fn fixtures(seeds: &Seeds) -> Vec<Vec<u8>> {
             seeds.put("certificate", format!("{name}-{at}"), hex::decode(text).expect("hex"));
         }
     }
+    for (name, text) in files("status") {
+        let value: Value = serde_json::from_str(&text).expect("JSON");
+        let mut found = Vec::new();
+        strings(&value, "", &mut found);
+        for (_, text) in found.iter().filter(|(member, _)| *member == "der") {
+            seeds.put("crl", &name, hex::decode(text).expect("hex"));
+        }
+    }
     for (name, text) in files("issuance") {
         if name.ends_with(".ndjson") {
             for (at, line) in text.lines().enumerate() {

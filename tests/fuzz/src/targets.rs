@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use crate::case::EntryKind;
+use crate::cert::crl as crls;
 use crate::cert::name::GeneralName;
 use crate::cert::{Certificate, pem};
 use crate::clock::{Span, Timestamp, date};
@@ -24,6 +25,7 @@ use crate::lint::tld::{GtldRegistry, RootList};
 use crate::lint::{self, SuffixList, Tables, TldTable};
 use crate::promise::{self, KnownLogs};
 use crate::record::Lookup;
+use crate::status::{self, crls::Expected};
 use crate::tail::inflate::{Coding, Inflater};
 use crate::tail::{decode, retry_after as waits};
 use crate::watch::{Candidate, ChainHead, Form, OwnedEntry, Standing, Watchlist};
@@ -327,6 +329,20 @@ pub fn caa(bytes: &[u8]) {
         for name in ["www.example.com", "*.a.b.example.com", "example.com"] {
             let _ = caas::evaluate(name, &records, &["ca.example".to_string()]);
         }
+    });
+}
+
+/// A certificate revocation list, in DER or PEM. What its entries say costs no memory.
+pub fn crl(bytes: &[u8]) {
+    rationed(bytes, MIB, LEAN, || {
+        let Ok(der) = crls::der(bytes) else { return };
+        let read = crls::Crl::parse(&der);
+        if let Ok(crl) = &read {
+            assert!(crl.number.len() <= 20 && crl.number.first() != Some(&0));
+            assert!(crl.revoked().flatten().all(|entry| entry.serial.first() != Some(&0)));
+        }
+        let expected = Expected { url: "http://crl.example/1.crl", name_der: &[], spki_der: &[], before: None };
+        let _ = status::crls::judge(&read, [0; 32], &expected, NOW);
     });
 }
 

@@ -1,0 +1,97 @@
+//! What the audit log says in several lines of one thing: a check of a name and the certificate it was made for, what
+//! remote perspectives saw of it, and a precertificate and its certificate.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+
+use super::{AccountCheck, Said};
+use crate::clock::{DAY, Span, Timestamp};
+
+/// How long after the check of the primary perspective the remote ones may answer.
+const REMOTE: Span = Span::from_seconds(120);
+
+/// Before the rows are taken: notes the checks, and names in each row of an authorisation the newest check of the name
+/// for the account that was made before the signature.
+pub(in crate::issuance) fn before(connection: &Connection, said: &mut [(u64, Said)]) -> rusqlite::Result<()> {
+    for check in said.iter().flat_map(|(_, said)| &said.checks) {
+        let sql = "INSERT INTO account_caa_checks VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+        let AccountCheck { account, name, at, caa_id } = check;
+        connection.prepare_cached(sql)?.execute(params![account, name, at.millis(), caa_id])?;
+    }
+    for (_, said) in said.iter_mut() {
+        let Some((account, cert_id, names, signed_at)) = &said.names else { continue };
+        for name in names {
+            let sql = "SELECT caa_id FROM account_caa_checks WHERE account_id = ?1 AND name = ?2 AND checked_at <= ?3
+                       ORDER BY checked_at DESC LIMIT 1";
+            let given = params![account, name, signed_at.millis()];
+            let caa_id: Option<i64> = connection.prepare_cached(sql)?.query_row(given, |row| row.get(0)).optional()?;
+            let Some(caa_id) = caa_id else {
+                let sql = "INSERT INTO names_without_check VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+                connection.prepare_cached(sql)?.execute(params![account, name, cert_id, signed_at.millis()])?;
+                continue;
+            };
+            let of_name = |row: &&mut serde_json::Map<String, Value>| {
+                row["table"] == "san_authorisations" && row["name"] == *name
+            };
+            if let Some(row) = said.rows.iter_mut().map(|(row, _)| row).find(of_name) {
+                row.insert("caa_id".to_string(), Value::from(caa_id));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A check that came after the request that it belongs to: the programs log on different machines.
+fn found_late(connection: &Connection, feed: &str, check: &AccountCheck) -> rusqlite::Result<()> {
+    let (account, name, caa_id) = (&check.account, &check.name, check.caa_id);
+    let sql = "SELECT cert_id FROM names_without_check WHERE account_id = ?1 AND name = ?2 AND signed_at >= ?3";
+    let mut late = connection.prepare_cached(sql)?;
+    let late = late.query_map(params![account, name, check.at.millis()], |row| row.get(0))?;
+    for cert_id in late.collect::<rusqlite::Result<Vec<i64>>>()? {
+        let sql = "UPDATE san_authorisations SET caa_id = ?3 WHERE cert_id = ?1 AND name = ?2 AND caa_id IS NULL
+                   AND EXISTS (SELECT 1 FROM caa_checks WHERE caa_id = ?3)";
+        let linked = connection.prepare_cached(sql)?.execute(params![cert_id, name, caa_id])?;
+        let sql = "UPDATE waiting SET row = json_set(row, '$.caa_id', ?4)
+                   WHERE feed = ?1 AND tab = 'san_authorisations' AND key = ?2 || char(31) || ?3";
+        let waits = connection.prepare_cached(sql)?.execute(params![feed, cert_id, name, caa_id])?;
+        if linked + waits > 0 {
+            let sql = "DELETE FROM names_without_check WHERE account_id = ?1 AND name = ?2 AND cert_id = ?3";
+            connection.prepare_cached(sql)?.execute(params![account, name, cert_id])?;
+        }
+    }
+    Ok(())
+}
+
+/// After the rows were taken.
+pub(in crate::issuance) fn after(
+    connection: &Connection,
+    feed: &str,
+    said: &[(u64, Said)],
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    for (_, said) in said {
+        for check in &said.checks {
+            found_late(connection, feed, check)?;
+        }
+        if let Some((check, [ok, total, regions])) = &said.remote {
+            let sql =
+                "UPDATE caa_checks SET remote_ok = ?4, remote_total = ?5, remote_rirs = ?6 WHERE remote_ok IS NULL
+                       AND caa_id = (SELECT caa_id FROM account_caa_checks WHERE account_id = ?1 AND name = ?2
+                           AND checked_at BETWEEN ?3 - ?7 AND ?3 ORDER BY checked_at DESC LIMIT 1)";
+            let (account, name, at) = (&check.account, &check.name, check.at.millis());
+            connection.prepare_cached(sql)?.execute(params![account, name, at, ok, total, regions, REMOTE.millis()])?;
+        }
+        if let Some((cert_id, sha256)) = &said.issued {
+            let sql = "UPDATE certificates SET state = 'issued', cert_sha256 = ?2 WHERE cert_id = ?1";
+            connection.prepare_cached(sql)?.execute(params![cert_id, sha256])?;
+        }
+        if let Some((cert_id, sha256, at)) = &said.signed {
+            let sql = "UPDATE certificates SET precert_sha256 = ?2, signed_at = min(signed_at, ?3) WHERE cert_id = ?1";
+            connection.prepare_cached(sql)?.execute(params![cert_id, sha256, at.seconds()])?;
+        }
+    }
+    // Whoever has no check a day after the request has none.
+    let sql = "DELETE FROM names_without_check WHERE signed_at < ?1";
+    connection.prepare_cached(sql)?.execute([now.minus(DAY).millis()])?;
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! The presets for Boulder and EJBCA on the real servers, with the tables of the real projects.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ctwarden::clock::{Clock, Span, Timestamp, date};
+use ctwarden::crosscheck;
+use ctwarden::evidence::{self, Policy};
+use ctwarden::finding::{CaseKey, Issued, KeyHash, Serial, Verdict};
+use ctwarden::issuance::sql::{Dialect, MappedIssuer, Settings, preset};
+use ctwarden::issuance::{IssuanceDb, Query, Sql, feed_tables};
+use ctwarden::lint::SuffixList;
+use ctwarden::record::{Basis, IssuanceRecord, Lookup, Presented};
+
+#[path = "support/database.rs"]
+mod database;
+
+use database::Server;
+
+const NOW: Timestamp = date(2026, 11, 22);
+const KEY: KeyHash = KeyHash([0x1f; 32]);
+
+/// A server with the tables and rows of a project, read through its preset by a user who may SELECT.
+async fn source(name: &str, dialect: Dialect, issuer_id: i64) -> Option<(Server, IssuanceDb)> {
+    let server = Server::start(name, dialect, None).await?;
+    let ours: Vec<&str> = feed_tables().collect();
+    match dialect {
+        Dialect::Postgres => server.admin(&format!("DROP TABLE {} CASCADE", ours.join(", "))).await,
+        Dialect::Mysql => {
+            let drop = format!("SET FOREIGN_KEY_CHECKS = 0; DROP TABLE {}", ours.join(", "));
+            server.admin(&drop).await;
+        }
+    }
+    let file = format!("tests/fixtures/issuance/presets/{name}.{}.sql", dialect.word());
+    let tables = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&file)).expect(&file);
+    server.admin(&tables).await;
+    if dialect == Dialect::Postgres {
+        server.admin("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader").await;
+    }
+    let preset = preset(name, dialect).expect("a preset");
+    let issuer = MappedIssuer { issuer_id, key_hash: KEY, name: "Issuing CA".into(), hierarchy: "public".into() };
+    let replica_time = Some(format!("SELECT {}", NOW.seconds()));
+    let (texts, serials) = (preset.texts, preset.serials);
+    let settings = Settings { texts, serials, replica_time, issuers: vec![issuer], ..server.settings() };
+    Some((server, IssuanceDb::Sql(Sql::new(settings, Clock::System))))
+}
+
+async fn lookup(source: &IssuanceDb, serial: &str, names: &[&str]) -> Lookup {
+    let key = CaseKey { issuer_key_hash: KEY, serial: Serial::from_hex(serial).expect("a serial") };
+    let names = names.iter().map(ToString::to_string).collect();
+    source.find(&[Query { key, names }]).await.remove(0)
+}
+
+async fn record(source: &IssuanceDb, serial: &str, names: &[&str]) -> (Lookup, IssuanceRecord) {
+    match lookup(source, serial, names).await {
+        Lookup::Found(record) => (Lookup::Found(record.clone()), *record),
+        other => panic!("{serial}: {other:?}"),
+    }
+}
+
+/// What each rule says: `fail`, or why it says nothing; rules that pass are left out.
+fn verdicts(names: &[&str], lookup: &Lookup, signed_at: Timestamp) -> BTreeMap<&'static str, String> {
+    let names = names.iter().map(ToString::to_string).collect();
+    let presented = Presented { names, spki_sha256: KeyHash([7; 32]), validity: None, tbs_sha256: None, subject: None };
+    let context = crosscheck::Context { first_seen: signed_at, now: NOW, grace: Span::from_seconds(60) };
+    let policy = Policy { channels: vec!["acme".into(), "ejbca".into()], ..Policy::default() };
+    let mut verdicts = crosscheck::run(&presented, lookup, &context, &policy);
+    verdicts.extend(evidence::run(&presented, lookup, Issued::at(signed_at), &policy, &SuffixList::Embedded));
+    let told = |verdict| match verdict {
+        Verdict::Pass => None,
+        Verdict::Fail(_) => Some("fail".to_string()),
+        Verdict::NotEvaluable(why) => Some(why),
+    };
+    verdicts.into_iter().filter_map(|(rule, verdict)| Some((rule.id, told(verdict)?))).collect()
+}
+
+fn says(verdicts: &BTreeMap<&str, String>, rule: &str, what: &str) {
+    let said = verdicts.get(rule).map_or("pass", String::as_str);
+    assert!(said.contains(what), "{rule}: {said}; expected {what}\n{verdicts:#?}");
+}
+
+#[tokio::test]
+async fn boulder_is_read_through_its_own_tables() {
+    let Some((_server, source)) = source("boulder", Dialect::Mysql, 66).await else { return };
+    let names = ["a.eus", "*.b.eus"];
+    let (found, good) = record(&source, "01a1", &names).await;
+    let order = good.order.as_ref().expect("an order");
+    assert_eq!((&*order.order_id, &*order.applicant_id, &*order.channel, &*order.vtype), ("51", "7", "acme", "DV"));
+    assert_eq!(order.names.as_deref(), Some(&["*.b.eus".to_string(), "a.eus".to_string()][..]));
+    assert_eq!(order.created_at.to_string(), "2026-11-10T07:59:00Z");
+    assert_eq!((good.signed_at.to_string(), &*good.state), ("2026-11-10T08:01:01Z".to_string(), "issued"));
+    let rows = good.authorisations.as_ref().expect("authorisations");
+    let bases: Vec<(&str, i64, &str, String)> = rows
+        .iter()
+        .map(|row| match &row.basis {
+            Basis::Confirmation(c) => (&*row.name, c.dcv_id, &*c.method, c.completed_at.to_string()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let expected = [
+        ("*.b.eus", 300, "dns-01", "2026-11-10T08:00:01Z".to_string()),
+        ("a.eus", 11, "http-01", "2026-11-10T08:00:00Z".to_string()),
+    ];
+    assert_eq!(bases, expected);
+    assert_eq!(good.revocation, None);
+    let said = verdicts(&names, &found, good.signed_at);
+    assert!(!said.values().any(|verdict| verdict == "fail"), "{said:#?}");
+    says(&said, "caa.exists", "the feed has no table caa_checks");
+    for rule in ["dcv.exists", "dcv.reuse", "dcv.method", "dcv.adn", "dcv.wildcard", "san.unexpected"] {
+        assert!(!said.contains_key(rule), "{rule} is evaluable: {said:#?}");
+    }
+
+    let (found, old) = record(&source, "02a2", &["old.eus"]).await;
+    let said = verdicts(&["old.eus"], &found, old.signed_at);
+    says(&said, "dcv.reuse", "fail");
+    let revocation = old.revocation.expect("revoked");
+    assert_eq!(revocation.revoked_at.map(|at| at.to_string()).as_deref(), Some("2026-11-20T10:00:00Z"));
+    assert_eq!(revocation.reason, Some(4));
+
+    let (_, orphan) = record(&source, "03a3", &["x.eus"]).await;
+    assert_eq!((orphan.order, &*orphan.state), (None, "issued"));
+    let (_, unfinished) = record(&source, "04a4", &["x.eus"]).await;
+    assert_eq!((unfinished.order, &*unfinished.state), (None, "precert_only"));
+    let (_, many) = record(&source, "05a5", &["n20000.c.eus"]).await;
+    let rows = many.authorisations.expect("authorisations");
+    assert_eq!((rows.len(), many.order.and_then(|order| order.names).map(|names| names.len())), (40, Some(40)));
+    assert!(
+        rows.iter()
+            .all(|row| matches!(&row.basis, Basis::Confirmation(c) if format!("n{}.c.eus", c.dcv_id) == row.name))
+    );
+    assert!(matches!(lookup(&source, "77", &["x.eus"]).await, Lookup::Unknown { .. }));
+    let mut rows = 0;
+    for table in feed_tables().filter(|table| !["issuers"].contains(table)) {
+        if source.feeds(table).expect("an answer") {
+            rows += source.stream(table, &mut |_| Ok(())).await.unwrap_or_else(|error| panic!("{table}: {error}"));
+        }
+    }
+    // 2 accounts, 2 applicants, 3 orders, 43 names of them, 5 certificates, 43 confirmations, 43 authorisations, 1 revocation.
+    assert_eq!(rows, 2 + 2 + 3 + 43 + 5 + 43 + 43 + 1);
+}
+
+async fn ejbca(dialect: Dialect) {
+    let Some((_server, source)) = source("ejbca", dialect, 4_294_967_296 - 1_234_567).await else { return };
+    let (found, good) = record(&source, "01a1", &["a.eus"]).await;
+    let order = good.order.as_ref().expect("an order");
+    assert_eq!((&*order.order_id, &*order.channel, &*order.vtype), ("web-1", "ejbca", "EV"));
+    assert_eq!((&order.names, order.created_at.to_string()), (&None, "2026-11-10T07:50:00Z".to_string()));
+    assert_eq!(good.signed_at.to_string(), "2026-11-10T08:00:00Z");
+    let validity = good.validity.map(|(start, end)| (start.to_string(), end.to_string()));
+    assert_eq!(validity, Some(("2026-11-10T07:59:00Z".to_string(), "2027-02-08T08:00:00Z".to_string())));
+    assert_eq!((good.authorisations.as_ref(), good.keeps_caa_checks, good.revocation), (None, false, None));
+    let said = verdicts(&["a.eus"], &found, good.signed_at);
+    assert!(!said.values().any(|verdict| verdict == "fail"), "{said:#?}");
+    says(&said, "dcv.exists", "san_authorisations");
+    says(&said, "caa.exists", "san_authorisations");
+    says(&said, "san.unexpected", "keeps no list of the names");
+    let (_, revoked) = record(&source, "02a2", &["b.eus"]).await;
+    assert_eq!(revoked.order.map(|order| order.vtype).as_deref(), Some("DV"), "a profile called DEVICES is no EV");
+    assert_eq!(revoked.signed_at.to_string(), "2026-11-10T07:59:00Z");
+    let revocation = revoked.revocation.expect("revoked");
+    assert_eq!(revocation.revoked_at.map(|at| at.to_string()).as_deref(), Some("2026-11-11T08:00:00Z"));
+    assert_eq!(revocation.reason, Some(1));
+    let (_, orphan) = record(&source, "03a3", &["c.eus"]).await;
+    assert_eq!(orphan.order, None);
+    assert!(matches!(lookup(&source, "77", &["x.eus"]).await, Lookup::Unknown { .. }));
+}
+
+#[tokio::test]
+async fn ejbca_is_read_through_its_own_tables_on_postgresql() {
+    ejbca(Dialect::Postgres).await;
+}
+
+#[tokio::test]
+async fn ejbca_is_read_through_its_own_tables_on_mariadb() {
+    ejbca(Dialect::Mysql).await;
+}
