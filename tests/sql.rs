@@ -12,6 +12,9 @@ use serde_json::Value;
 #[path = "support/database.rs"]
 mod database;
 
+#[path = "sql/walks.rs"]
+mod walks;
+
 use database::Server;
 
 const NOW: Timestamp = date(2026, 11, 22);
