@@ -27,6 +27,7 @@ pub mod promise;
 pub mod watch;
 
 // Edges: I/O.
+pub mod audit;
 pub mod books;
 pub mod cache;
 pub mod issuance;

@@ -4,12 +4,14 @@
 //! the CA through [`Embedded::import_file`] and its sisters; the monitor itself only reads it.
 
 mod column;
+pub(crate) mod feed;
 mod import;
 mod lines;
 mod lookup;
 mod reuse;
 mod schema;
 mod staging;
+mod stream;
 mod tables;
 
 use std::path::{Path, PathBuf};
