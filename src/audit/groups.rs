@@ -111,7 +111,7 @@ fn rule(rules: &mut Vec<String>, rule: &str) -> usize {
 
 /// Writes all groups as CSV.
 pub(super) fn write(path: &Path, groups: &[Group]) -> Result<(), AuditError> {
-    write_whole(path, |file| {
+    write_whole(path, true, |file| {
         let mut csv = csv::Writer::from_writer(file);
         groups.iter().try_for_each(|group| csv.serialize(group)).map_err(std::io::Error::other)?;
         csv.flush()

@@ -147,7 +147,7 @@ fn text(given: Given<'_>) -> String {
 }
 
 fn lines(path: &Path, affected: &BTreeMap<i64, Affected>) -> Result<(), AuditError> {
-    write_whole(path, |file| {
+    write_whole(path, true, |file| {
         for entry in affected.values() {
             serde_json::to_writer(&mut *file, entry)?;
             file.write_all(b"\n")?;
@@ -195,7 +195,7 @@ impl Merged {
             std::fs::remove_file(other).map_err(file_fault(other))?;
         }
         if name == "incident.txt" {
-            write_whole(&links, |file| {
+            write_whole(&links, true, |file| {
                 for entry in self.0.values() {
                     let hash = if entry.cert_sha256.is_empty() { &entry.precert_sha256 } else { &entry.cert_sha256 };
                     match hash.is_empty() {
@@ -206,7 +206,7 @@ impl Merged {
                 Ok(())
             })?;
         } else {
-            write_whole(&table, |file| {
+            write_whole(&table, true, |file| {
                 let mut csv = csv::Writer::from_writer(file);
                 csv.write_record(COLUMNS)?;
                 for entry in self.0.values() {

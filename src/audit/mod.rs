@@ -215,9 +215,10 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, AuditError>
     })
 }
 
-/// Writes a file so that it is whole or not there, and stays after a crash.
+/// Writes a file so that it is whole or not there; `durable`: also when the machine loses its power.
 fn write_whole(
     path: &Path,
+    durable: bool,
     write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
 ) -> Result<(), AuditError> {
     use std::io::Write;
@@ -232,6 +233,8 @@ fn write_whole(
     let file = options.open(&new).map_err(&fault)?;
     let mut out = std::io::BufWriter::with_capacity(1 << 18, file);
     write(&mut out).and_then(|()| out.flush()).map_err(&fault)?;
-    out.get_ref().sync_data().map_err(&fault)?;
+    if durable {
+        out.get_ref().sync_data().map_err(&fault)?;
+    }
     std::fs::rename(&new, path).map_err(&fault)
 }

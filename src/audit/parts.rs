@@ -56,13 +56,17 @@ pub(super) fn files(out: &Path, part: u32, second: bool) -> (PathBuf, PathBuf) {
 
 fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<Counts, AuditError> {
     let (counts_file, findings_file) = files(out, part, second);
-    write_whole(&findings_file, |file| {
-        for found in &outcome.findings {
-            serde_json::to_writer(&mut *file, found)?;
-            file.write_all(b"\n")?;
-        }
-        Ok(())
-    })?;
+    if outcome.findings.is_empty() {
+        remove(&findings_file)?;
+    } else {
+        write_whole(&findings_file, false, |file| {
+            for found in &outcome.findings {
+                serde_json::to_writer(&mut *file, found)?;
+                file.write_all(b"\n")?;
+            }
+            Ok(())
+        })?;
+    }
     let counts = Counts {
         names: outcome.names,
         certificates: outcome.certificates,
@@ -70,9 +74,32 @@ fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<Counts
         gaps: outcome.gaps,
         strays: outcome.strays,
     };
-    // Last: where it stands, the part is done.
-    write_whole(&counts_file, |file| Ok(serde_json::to_writer(file, &counts)?))?;
+    // Last: where it stands, the part is done. Nothing waits for the disk: what a loss of power takes is seen by its count
+    // or its form, and done again.
+    write_whole(&counts_file, false, |file| Ok(serde_json::to_writer(file, &counts)?))?;
     Ok(counts)
+}
+
+fn remove(path: &Path) -> Result<(), AuditError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_fault(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// What a part gave; `None` when it is not done, or was not wholly written when the power was lost.
+fn counts(out: &Path, part: u32, second: bool) -> Result<Option<Counts>, AuditError> {
+    let (path, findings) = files(out, part, second);
+    let bytes = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes.map_err(file_fault(&path))?,
+    };
+    let Ok(counts) = serde_json::from_slice::<Counts>(&bytes) else { return Ok(None) };
+    let lines = match std::fs::read(&findings) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        bytes => memchr::memchr_iter(b'\n', &bytes.map_err(file_fault(&findings))?).count() as u64,
+    };
+    Ok((lines == counts.findings).then_some(counts))
 }
 
 /// The findings of a part, in their order.
@@ -117,15 +144,11 @@ enum Todo {
 }
 
 fn todo(out: &Path, part: u32) -> Result<Todo, AuditError> {
-    let (first, second) = (files(out, part, false).0, files(out, part, true).0);
-    if !first.exists() {
-        return Ok(Todo::All);
-    }
-    let counts: Counts = read_json(&first)?;
-    if counts.strays.is_empty() || second.exists() {
+    let Some(first) = counts(out, part, false)? else { return Ok(Todo::All) };
+    if first.strays.is_empty() || counts(out, part, true)?.is_some() {
         return Ok(Todo::Nothing);
     }
-    Ok(Todo::Strays(counts.strays.into_iter().map(|stray| (stray.cert_id, stray.name)).collect()))
+    Ok(Todo::Strays(first.strays.into_iter().map(|stray| (stray.cert_id, stray.name)).collect()))
 }
 
 /// Judges what is not judged yet of this share; with `resume` what an earlier run of the same question has done stays.
@@ -249,7 +272,7 @@ fn prepare(corpus: &Corpus, job: &Job<'_>, resume: bool) -> Result<(), AuditErro
         std::fs::create_dir_all(&directory).map_err(file_fault(&directory))?;
     }
     if !path.exists() {
-        write_whole(&path, |file| Ok(serde_json::to_writer_pretty(file, &manifest)?))?;
+        write_whole(&path, true, |file| Ok(serde_json::to_writer_pretty(file, &manifest)?))?;
     }
     Ok(())
 }
@@ -310,6 +333,6 @@ pub fn merge(outs: &[PathBuf], out: &Path) -> Result<Question, AuditError> {
     }
     certificates.write(out)?;
     let manifest = first.ok_or_else(|| output(out, "no output to merge was named".to_string()))?;
-    write_whole(&out.join("audit.json"), |file| Ok(serde_json::to_writer_pretty(file, &manifest)?))?;
+    write_whole(&out.join("audit.json"), true, |file| Ok(serde_json::to_writer_pretty(file, &manifest)?))?;
     Ok(manifest.question)
 }

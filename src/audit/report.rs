@@ -89,7 +89,7 @@ pub fn finish(out: &Path, format: FindingsFormat, earlier: Option<&Path>) -> Res
         let changes = compare(earlier, out)?;
         report.summary.push_str(&told(&changes));
     }
-    write_whole(&out.join("summary.md"), |file| file.write_all(report.summary.as_bytes()))?;
+    write_whole(&out.join("summary.md"), true, |file| file.write_all(report.summary.as_bytes()))?;
     Ok(report)
 }
 

@@ -32,6 +32,8 @@ pub struct Shape {
     pub defects_per_mille: u64,
     /// Certificates of one subscriber that all rest on chains of reuse with a root that is too old.
     pub large: u64,
+    /// Whether all good names stand under one registrable domain, as those of a large platform do.
+    pub one_domain: bool,
 }
 
 /// The tables and their columns.
@@ -221,6 +223,7 @@ impl Shape {
             let san = Shape::first_name(number) + at;
             let name = match large {
                 true => format!("h{san}.large{}.com", number % LARGE_DOMAINS),
+                false if self.one_domain => format!("h{san}.s{who}.platform.com"),
                 false => good_name(&mut chance, who, san),
             };
             let taken = certificate.names.iter().any(|other| other.name == name);
