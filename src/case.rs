@@ -149,6 +149,9 @@ pub struct Notice {
     pub findings: Vec<Finding>,
     /// How many of them are new with this event; they are not in any particular place in `findings`.
     pub new_findings: usize,
+    /// What has put the matter right, when that is what happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<String>,
     /// The certificate; `None` in a test message.
     pub certificate: Option<CertificateFacts>,
     /// Where it was seen.

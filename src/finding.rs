@@ -115,6 +115,8 @@ pub enum Document {
     Mrsp,
     /// Chrome Root Program Policy.
     Chrome,
+    /// Chrome Certificate Transparency Policy; it names its sections.
+    ChromeCt,
     /// An RFC by number.
     Rfc(u16),
     /// The CA's own CP or CPS; a finding cites the section that the profile names.
@@ -149,6 +151,7 @@ impl fmt::Display for Citation {
             Document::Evg => write!(f, "EVG {}", self.section),
             Document::Mrsp => write!(f, "MRSP {}", self.section),
             Document::Chrome => write!(f, "Chrome Root Program Policy {}", self.section),
+            Document::ChromeCt => write!(f, "Chrome CT Policy, {}", self.section),
             Document::Rfc(number) => write!(f, "RFC {number} {}", self.section),
             Document::OwnPolicy => write!(f, "CP/CPS {}", self.section),
             Document::Monitor => write!(f, "ctwarden {}", self.section),
@@ -240,6 +243,14 @@ pub enum Needs {
     Many,
     /// The CA's issuance record.
     Record,
+    /// The record and what was read of all logs.
+    RecordAndLogs,
+    /// The CRLs of the issuer.
+    Crl,
+    /// The CRLs of the issuer and the record.
+    RecordAndCrl,
+    /// What the CA feeds of its own controls.
+    Controls,
 }
 
 impl Needs {
@@ -254,6 +265,10 @@ impl Needs {
             Needs::KeyList => "certificate, key list",
             Needs::Many => "many certificates of the issuer",
             Needs::Record => "issuance record",
+            Needs::RecordAndLogs => "issuance record, all logs",
+            Needs::Crl => "CRLs of the issuer",
+            Needs::RecordAndCrl => "issuance record, CRLs of the issuer",
+            Needs::Controls => "feed of the CA's controls",
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod evidence;
 pub mod exam;
 pub mod lint;
 pub mod promise;
+pub mod status;
 pub mod watch;
 
 // Edges: I/O.
@@ -34,6 +35,7 @@ pub mod issuance;
 pub mod judges;
 pub mod metrics;
 pub mod notify;
+pub mod revocation;
 pub mod tail;
 pub mod web;
 

@@ -21,10 +21,12 @@ use crate::finding::{RuleInfo, Severity, Verdict, escape};
 /// The Content-Type of [`Metrics::render`]: the text format of Prometheus, version 0.0.4.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+mod feeds;
 mod label;
+mod status;
 mod table;
 
-pub use label::{Channel, Check, Delivery, Input, Outcome, SctFailure};
+pub use label::{Channel, Check, Delivery, FeedOutcome, Input, Outcome, SctFailure};
 pub use table::{Kind, MetricInfo, TABLE};
 
 /// Longest label value in bytes; longer ones are cut.
@@ -72,6 +74,7 @@ pub struct Metrics {
     queue_oldest: Gauge,
     issuance_success: Gauge,
     issuance_failures: IntCounter,
+    issuance_lag: IntGauge,
     storage_errors: IntCounter,
     cache_incidents: IntCounter,
     reload_successful: IntGauge,
@@ -84,6 +87,8 @@ pub struct Metrics {
     input_failures: IntCounterVec,
     listed_keys: IntGaugeVec,
     listed_keys_at: Gauge,
+    feeds: feeds::Feeds,
+    status: status::Status,
 }
 
 /// Makes the metrics of [`TABLE`] and registers them. That every row fits the table's own rules is tested, so the
@@ -162,6 +167,7 @@ impl Metrics {
             queue_oldest: b.time("ctwarden_notification_queue_oldest_timestamp_seconds").with_label_values(NONE),
             issuance_success: b.time("ctwarden_issuance_db_last_success_timestamp_seconds").with_label_values(NONE),
             issuance_failures: b.counter("ctwarden_issuance_db_check_failures_total").with_label_values(NONE),
+            issuance_lag: b.gauge("ctwarden_issuance_db_replica_lag_seconds").with_label_values(NONE),
             storage_errors: b.counter("ctwarden_storage_errors_total").with_label_values(NONE),
             cache_incidents: b.counter("ctwarden_cache_incidents_total").with_label_values(NONE),
             reload_successful: b.gauge("ctwarden_config_last_reload_successful").with_label_values(NONE),
@@ -174,6 +180,8 @@ impl Metrics {
             input_failures: b.counter("ctwarden_input_refresh_failures_total"),
             listed_keys: b.gauge("ctwarden_listed_keys"),
             listed_keys_at: b.time("ctwarden_listed_keys_timestamp_seconds").with_label_values(NONE),
+            feeds: feeds::Feeds::new(&b),
+            status: status::Status::new(&b),
             registry,
         };
         for severity in Severity::ALL {
@@ -188,6 +196,7 @@ impl Metrics {
                 .for_each(|d| drop(metrics.notifications.with_label_values(&[channel.word(), d.word()])));
         }
         metrics.key_lists_loaded(0, 0, None);
+        metrics.record_unlogged(0, 0);
         // It was read once when there are metrics.
         metrics.reload_successful.set(1);
         for input in Input::ALL {
@@ -382,6 +391,10 @@ impl Metrics {
     /// The issuance database did not answer a question.
     pub fn issuance_db_failed(&self) {
         self.issuance_failures.inc();
+    }
+    /// How old the newest write is that the issuance database server shows.
+    pub fn issuance_db_lag(&self, lag: Span) {
+        self.issuance_lag.set(lag.seconds().max(0));
     }
     /// The books could not be read or written.
     pub fn storage_error(&self) {

@@ -3,27 +3,37 @@
 //! [`follow()`] (one per log) turns bytes into hits and ends in door 1; [`examine()`] turns hits and the CA's record into
 //! findings and ends in door 2; [`deliver()`] turns the outbox into messages and ends in door 3. A crash anywhere repeats
 //! work and loses nothing. [`audit_promises()`] holds the logs to the SCTs that door 2 has written down, and
-//! [`hear_opinions()`] (one per judge) asks other linters the questions that door 2 has written down.
+//! [`hear_opinions()`] (one per judge) asks other linters the questions that door 2 has written down. [`walk_record()`]
+//! goes from the CA's record to the logs, [`compare_crls()`] from both to the CRLs, [`watch_controls()`] looks after the
+//! CA's own controls.
 
 mod counting;
 mod deliver;
 mod examine;
+mod feeds;
 mod follow;
+mod lag;
 mod opinions;
 mod promises;
 mod rates;
 mod reading;
+mod record_watch;
 mod rescan;
+mod status;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 
 use crate::books::{Books, BooksError};
 use crate::cache::Cache;
-use crate::clock::{Clock, Span};
+use crate::clock::{Clock, Span, Timestamp};
+use crate::config::StatusConfig;
+use crate::ct::key::LogId;
 use crate::ct::log_list::Log;
 use crate::evidence;
+use crate::finding::KeyHash;
 use crate::issuance::IssuanceDb;
 use crate::judges::Judge;
 use crate::lint::{KeyLists, Tables};
@@ -34,10 +44,16 @@ use crate::watch::Watchlist;
 
 pub use deliver::{deliver, deliver_due};
 pub use examine::{Grounds, examine, examine_due};
+pub use feeds::{drain_feed, follow_feed};
 pub use follow::{FollowEnd, Until, follow};
+pub use lag::{Lagging, measure_lag, measure_lag_due};
 pub use opinions::{hear_opinions, hear_opinions_due};
 pub use promises::{audit_promises, audit_promises_due};
+pub use record_watch::watch_record;
 pub use rescan::{Difference, Rescan, Side, Tally};
+pub use status::{
+    Compared, compare_crls, compare_crls_due, walk_record, walk_record_due, watch_controls, watch_controls_due,
+};
 
 /// What the three loops share. A reload makes a clone of it in which some things are new.
 #[derive(Clone)]
@@ -58,6 +74,12 @@ pub struct Walk {
     pub grace: Span,
     /// The CA's own terms.
     pub terms: Arc<evidence::Policy>,
+    /// Size and timestamp of the newest tree head of each log: a log that does not grow signs new ones all the same.
+    pub heads: Arc<Mutex<HashMap<LogId, (u64, Timestamp)>>>,
+    /// What is watched beside the certificates in the logs.
+    pub status: Arc<StatusConfig>,
+    /// The CRLs that the configuration names, by issuer.
+    pub crls: Arc<Vec<(KeyHash, Vec<String>)>>,
     /// Other linters that are asked after us.
     pub judges: Arc<Vec<Arc<Judge>>>,
     /// Where messages go.
@@ -68,6 +90,8 @@ pub struct Walk {
     pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Clock,
+    /// What the record lacked when it was first looked up.
+    pub lagging: Lagging,
     /// Rung by door 1: there are hits to examine.
     pub hits_waiting: Arc<Notify>,
     /// Rung by door 2: there are messages to send.
@@ -80,6 +104,17 @@ impl Walk {
     /// The logs of the newest log list.
     pub fn known_logs(&self) -> Arc<KnownLogs> {
         self.logs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts down the newest tree head of a log.
+    fn saw_head(&self, log_id: LogId, tree_size: u64, signed_at: Timestamp) {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(log_id, (tree_size, signed_at));
+    }
+
+    /// When the newest tree head of a log was signed, if it has exactly this size.
+    fn head_of_size(&self, log_id: &LogId, tree_size: u64) -> Option<Timestamp> {
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.get(log_id).filter(|(size, _)| *size == tree_size).map(|(_, signed_at)| *signed_at)
     }
 
     /// Takes the logs of a new log list over, all of them: SCTs of logs that are not followed are verified too.

@@ -52,6 +52,10 @@ impl KnownLogs {
         self.0.is_empty()
     }
 
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Log>> {
+        self.0.values()
+    }
     /// The log with this ID.
     pub fn get(&self, log_id: &LogId) -> Option<&Arc<Log>> {
         self.0.get(log_id)

@@ -9,7 +9,7 @@ use crate::clock::{Span, Timestamp};
 use crate::finding::{CaseKey, KeyHash, escape};
 
 /// What a certificate shows of itself to the rules that compare it with the CA's record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Presented {
     /// Every SAN in the order of the certificate: dNSNames in lower case and escaped, addresses in their usual text.
     pub names: Vec<String>,
@@ -17,6 +17,21 @@ pub struct Presented {
     pub spki_sha256: KeyHash,
     /// Start and end of its validity, when both can be read.
     pub validity: Option<(Timestamp, Timestamp)>,
+    /// SHA-256 of its TBSCertificate without poison and SCT list; `None` where the certificate itself is not at hand.
+    pub tbs_sha256: Option<KeyHash>,
+    /// The attributes of its subject, in their order; `None` where the certificate itself is not at hand.
+    pub subject: Option<Vec<SubjectAttribute>>,
+}
+
+/// An attribute of a subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectAttribute {
+    /// What it is called: `O`, or dotted.
+    pub name: String,
+    /// The column of an identity that verifies it, one of [`IDENTITY_COLUMNS`]; `None`: no column does.
+    pub column: Option<&'static str>,
+    /// Its text as it stands in the certificate; foreign.
+    pub value: String,
 }
 
 /// The answer to "what do you know of this certificate?".
@@ -66,6 +81,8 @@ pub struct IssuanceRecord {
     pub signed_at: Timestamp,
     /// SHA-256 of the public key in the certificate.
     pub spki_sha256: Option<String>,
+    /// SHA-256 of the TBSCertificate without poison and SCT list, which precertificate and certificate share.
+    pub tbs_sha256: Option<String>,
     /// Start and end of the validity in the certificate, when both are recorded.
     pub validity: Option<(Timestamp, Timestamp)>,
     /// `precert_only` or `issued`.
@@ -77,6 +94,10 @@ pub struct IssuanceRecord {
     /// The confirmations of the same applicant, completed by the time of signing, for domains that cover one of the
     /// SANs, whether a row names them or not: before "no evidence" is said, these are searched.
     pub other_confirmations: Vec<DcvConfirmation>,
+    /// Whether the feed has the table of orders: without it a certificate without an order says nothing.
+    pub keeps_orders: bool,
+    /// Whether the feed has the table of confirmations: without it a name without one says nothing.
+    pub keeps_confirmations: bool,
     /// Whether the feed has the table of CAA checks: without it a name without a check says nothing.
     pub keeps_caa_checks: bool,
     /// Who approved the order, in order of time; `None` when the feed has no such table.
@@ -93,6 +114,16 @@ pub struct IssuanceRecord {
     pub keeps_revocations: bool,
     /// How fresh the database's answer is.
     pub as_of: Timestamp,
+}
+
+impl IssuanceRecord {
+    /// Why there is no order to compare with, for a record that has none.
+    pub fn without_order(&self) -> &'static str {
+        match self.keeps_orders {
+            true => "the certificate's row names no order (certificates.order_id)",
+            false => "the feed has no table orders",
+        }
+    }
 }
 
 /// A subscriber's order.
@@ -319,6 +350,14 @@ pub struct LintRun {
     pub findings: Option<String>,
 }
 
+impl Identity {
+    /// What was verified under this name of [`IDENTITY_COLUMNS`].
+    pub fn value(&self, column: &str) -> Option<&str> {
+        let place = IDENTITY_COLUMNS.iter().position(|known| *known == column)?;
+        self.values[place].as_deref()
+    }
+}
+
 /// What the CA recorded of a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
@@ -330,6 +369,66 @@ pub struct Revocation {
     pub reason: Option<u64>,
     /// When the CA saw the serial number on its CRL, if recorded.
     pub crl_seen_at: Option<Timestamp>,
+}
+
+/// A certificate as the walk through the record by time of signing reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The number of its row: `certificates.cert_id`.
+    pub cert_id: i64,
+    /// Issuer key and serial number; the serial without its sign octet.
+    pub key: CaseKey,
+    /// When the precertificate was signed.
+    pub signed_at: Timestamp,
+    /// The end of its validity, if recorded.
+    pub not_after: Option<Timestamp>,
+    /// The hierarchy of its issuer: `public` or `internal`.
+    pub hierarchy: String,
+    /// `precert_only` or `issued`.
+    pub state: String,
+}
+
+/// What the record says of the revocation of one certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The number of its row: `certificates.cert_id`.
+    pub cert_id: i64,
+    /// Issuer key and serial number; the serial without its sign octet.
+    pub key: CaseKey,
+    /// The end of its validity, if recorded.
+    pub not_after: Option<Timestamp>,
+    /// Its row in `revocations`, if it has one.
+    pub revocation: Option<Revocation>,
+}
+
+/// What the CA says of one of its own controls at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Its name.
+    pub name: String,
+    /// When this held.
+    pub observed_at: Timestamp,
+    /// Whether it was in force.
+    pub enabled: bool,
+    /// The version of what does the work, if recorded.
+    pub version: Option<String>,
+    /// The value of a setting or the hash of a profile, if recorded.
+    pub value: Option<String>,
+    /// How many entries a list had, if recorded.
+    pub entries: Option<u64>,
+}
+
+/// How many certificates one of the CA's records has of an issuer and an hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The record: `audit_log`, ...
+    pub source: String,
+    /// SHA-256 of the issuer's key.
+    pub issuer_key_hash: KeyHash,
+    /// The first moment of the hour.
+    pub hour: Timestamp,
+    /// How many were signed in it.
+    pub certificates: u64,
 }
 
 /// The domains whose validation can cover `name`, nearest first: the name itself without `*.`, then its ancestors

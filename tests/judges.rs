@@ -25,9 +25,9 @@ use support::scene::{bench, caught_up, metric, now, open, ours, still, wait_for}
 /// Whether an error is the one that must come.
 type Expected = fn(&JudgeError) -> bool;
 
-fn settings(way: Way, format: Format) -> Settings {
+fn settings(way: Way) -> Settings {
     let timeout = Duration::from_secs(60);
-    Settings { name: "other".to_string(), way, format, timeout, at_once: 2, batch: 8, version_command: None }
+    Settings { name: "other".to_string(), way, timeout, at_once: 2, batch: 8, version_command: None }
 }
 
 /// The stand-in for zlint.
@@ -37,7 +37,7 @@ fn zlint() -> String {
 
 fn command(arguments: &[&str]) -> Settings {
     let argv = std::iter::once(zlint()).chain(arguments.iter().map(|a| a.to_string())).collect();
-    settings(Way::Command(argv), Format::Zlint)
+    settings(Way::Command(argv, Format::Zlint))
 }
 
 async fn ask(settings: Settings, ders: &[Vec<u8>]) -> Result<Vec<Answer>, JudgeError> {
@@ -88,7 +88,7 @@ async fn what_a_broken_program_says_is_no_answer() {
         let error = ask(command(&[mode, "{files}"]), &two).await.expect_err(mode);
         assert!(is_it(&error), "{mode}: {error}");
     }
-    let missing = settings(Way::Command(vec!["/nowhere/zlint".into()]), Format::Zlint);
+    let missing = settings(Way::Command(vec!["/nowhere/zlint".into()], Format::Zlint));
     assert!(matches!(ask(missing, &two).await, Err(JudgeError::Unreachable(_))));
     // More on standard error than a pipe holds stops nothing.
     assert!(ask(command(&["loud", "{file}"]), &two[..1]).await.is_ok());
@@ -123,7 +123,7 @@ async fn when_time_is_up_the_whole_process_group_is_killed() {
 async fn pkimetal_is_asked_as_its_interface_wants_it() {
     let der = internal();
     let server = service::start(service::Mode::Answer, der.clone()).await;
-    let asked = |path: &str| settings(Way::Service(server.url(path)), Format::Pkimetal);
+    let asked = |path: &str| settings(Way::Service(server.url(path), Format::Pkimetal));
     let answer = ask(asked("/lintcert"), std::slice::from_ref(&der)).await.expect("an answer").remove(0);
     let expected = [("cabf.internal_domain_name", Weight::Error), ("e_dnsname_not_valid_tld", Weight::Error)];
     assert_eq!((codes(&answer), &*answer.version), (expected.to_vec(), "v1.20.0"));
@@ -144,12 +144,12 @@ async fn what_a_broken_service_says_is_no_answer() {
     ];
     for (mode, is_it) in cases {
         let server = service::start(mode, der.clone()).await;
-        let asked = settings(Way::Service(server.url("/lintcert")), Format::Pkimetal);
+        let asked = settings(Way::Service(server.url("/lintcert"), Format::Pkimetal));
         let timeout = Duration::from_secs(if mode == service::Mode::Silent { 1 } else { 60 });
         let error = ask(Settings { timeout, ..asked }, std::slice::from_ref(&der)).await.expect_err("no answer");
         assert!(is_it(&error), "{mode:?}: {error}");
     }
-    let closed = settings(Way::Service(service::nobody()), Format::Pkimetal);
+    let closed = settings(Way::Service(service::nobody(), Format::Pkimetal));
     assert!(matches!(ask(closed, &[der]).await, Err(JudgeError::Unreachable(_))));
 }
 
@@ -161,7 +161,7 @@ async fn the_real_pkilint_by_its_command() {
     let argv = std::iter::once(program("lint_cabf_serverauth_cert")).chain(argv).collect();
     let version_command = Some(vec![program("pip"), "show".into(), "pkilint".into()]);
     let judge =
-        Judge::new(Settings { version_command, ..settings(Way::Command(argv), Format::Pkilint) }).expect("a judge");
+        Judge::new(Settings { version_command, ..settings(Way::Command(argv, Format::Pkilint)) }).expect("a judge");
     check_pkilint(&judge).await;
 }
 
@@ -181,7 +181,7 @@ async fn the_real_pkilint_by_its_service() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let url = format!("http://127.0.0.1:{port}/certificate/cabf-serverauth").parse().expect("a URL");
-    check_pkilint(&Judge::new(settings(Way::Service(url), Format::Pkilint)).expect("a judge")).await;
+    check_pkilint(&Judge::new(settings(Way::Service(url, Format::Pkilint))).expect("a judge")).await;
 }
 
 /// Kills a process at the end.
@@ -337,7 +337,7 @@ async fn books_of_the_format_before_are_brought_up_to_date() {
     caught_up(&bench).await.expect("all is read");
     let books = bench.books();
     books
-        .execute_batch("DROP TABLE opinions; DROP TABLE tld_history; PRAGMA user_version = 3")
+        .execute_batch("DROP TABLE opinions; DROP TABLE tld_history; DROP TABLE walks; DROP TABLE unlogged; DROP TABLE crls; DROP TABLE listed; PRAGMA user_version = 3")
         .expect("books as they were");
     drop(books);
     let refused = bench.run_beside(&["cases"]).await;

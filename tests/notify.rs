@@ -54,6 +54,7 @@ fn barakaldo() -> Notice {
         severity: Severity::Error,
         findings: vec![internal, unexpected],
         new_findings: 2,
+        resolved: None,
         certificate: Some(CertificateFacts {
             issuer: "Example CA G2".into(),
             issuer_key_hash: KeyHash([0x9f; 32]),

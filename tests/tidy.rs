@@ -13,8 +13,8 @@ use ctwarden::metrics::{Kind, Metrics, TABLE};
 /// The floors, lowest first. A room imports from its own floor and from those below it.
 const FLOORS: &[(&str, &[&str])] = &[
     ("words", &["case", "cert", "clock", "conduct", "ct", "finding", "record"]),
-    ("judgement", &["crosscheck", "evidence", "exam", "lint", "promise", "watch"]),
-    ("edges", &["audit", "books", "cache", "issuance", "judges", "metrics", "notify", "tail", "web"]),
+    ("judgement", &["crosscheck", "evidence", "exam", "lint", "promise", "status", "watch"]),
+    ("edges", &["audit", "books", "cache", "issuance", "judges", "metrics", "notify", "revocation", "tail", "web"]),
     ("wiring", &["cli", "config", "daemon", "demo", "pipeline"]),
 ];
 /// What words and judgement do not know: they do no I/O and never wait.

@@ -42,6 +42,8 @@ pub(super) struct OrderRow {
     pub(super) channel: u32,
     pub(super) vtype: u32,
     pub(super) hierarchy: u32,
+    pub(super) identity: u32,
+    pub(super) created: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -146,6 +148,9 @@ pub(super) struct Facts {
     pub(super) applicants: Vec<Applicant>,
     pub(super) order_ids: Interner,
     pub(super) orders: Vec<OrderRow>,
+    pub(super) identity_ids: Interner,
+    /// When each was verified, and by whom.
+    pub(super) identities: Vec<(i64, Option<String>)>,
     pub(super) certificates: ById<Certificate>,
     pub(super) reuses: ById<Reuse>,
     pub(super) approvals: Option<HashMap<u32, Vec<Approval>>>,
@@ -153,6 +158,9 @@ pub(super) struct Facts {
     pub(super) means: Vec<(Means, Grade)>,
     pub(super) caa_means: Vec<(Means, CaaGrade)>,
     pub(super) keeps_caa: bool,
+    pub(super) keeps_orders: bool,
+    pub(super) keeps_confirmations: bool,
+    pub(super) keeps_identities: bool,
     /// Certificates that are not asked about, in order.
     pub(super) unasked: Vec<i64>,
 }
@@ -230,7 +238,7 @@ impl Facts {
             hierarchy: self.words.get(row.hierarchy).to_string(),
             csr_spki_sha256: None,
             names: None,
-            created_at: Timestamp::EPOCH,
+            created_at: Timestamp::from_seconds(row.created),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::audit::{AuditError, Job};
 use crate::clock::{Span, Timestamp};
 use crate::evidence::sieve::{self, Bond, Check, Gaps, Reliance, Reused};
 use crate::finding::RuleInfo;
+use crate::lint::SuffixList;
 pub(super) use rows::Foreign;
 use rows::{ConfirmationRow, NameRow, Table};
 
@@ -30,6 +31,8 @@ pub(super) struct Bench<'a> {
     /// Whether the sieve may let anything pass.
     sieve: bool,
     whole: Vec<doubt::Whole>,
+    /// Whether each word means EV.
+    ev: Vec<bool>,
 }
 
 impl<'a> Bench<'a> {
@@ -38,8 +41,9 @@ impl<'a> Bench<'a> {
         let rules = &job.policy.reuse_rules;
         let limit =
             |word: u32| rules.iter().find(|rule| rule.name.eq_ignore_ascii_case(words.get(word))).map(|r| r.limit);
+        let ev = (0..words.len() as u32).map(|word| words.get(word).trim().eq_ignore_ascii_case("EV")).collect();
         let limits = (0..words.len() as u32).map(limit).collect();
-        Bench { job, loaded, reasons, limits, sieve: sieve::is_complete(), whole: doubt::whole(job, &loaded.facts) }
+        Bench { job, loaded, reasons, limits, sieve: sieve::is_complete(), whole: doubt::whole(job, &loaded.facts), ev }
     }
 
     fn facts(&self) -> &'a Facts {
@@ -139,6 +143,11 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Whether a domain is a public suffix.
+    fn is_suffix(&self, domain: &str) -> bool {
+        SuffixList::Embedded.is_suffix(domain.as_bytes())
+    }
+
     /// What is missing of a name when nothing is wrong with it.
     fn sift(
         &self,
@@ -173,8 +182,13 @@ impl<'a> Bench<'a> {
             signed,
             reuse,
             bond,
+            suffix: confirmation.adn != row.name && self.is_suffix(confirmation.adn),
+            ev: row.order != NONE && self.ev[facts.orders[row.order as usize].vtype as usize],
+            location: Some(confirmation.location),
+            evidence_ref: Some(confirmation.reference),
+            recorded_at: moment(confirmation.recorded),
         };
-        let gaps = reliance.sift()?;
+        let gaps = reliance.sift(self.job.policy)?;
         if !self.job.with_caa {
             return Some(gaps);
         }

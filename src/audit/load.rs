@@ -35,9 +35,9 @@ pub(super) struct Loaded {
     pub(super) names: Vec<Spool>,
 }
 
-const ORDERS: [&str; 5] = ["order_id", "applicant_id", "channel", "vtype", "hierarchy"];
+const ORDERS: [&str; 7] = ["order_id", "applicant_id", "channel", "vtype", "hierarchy", "identity_id", "created_at"];
 const CERTIFICATES: [&str; 5] = ["cert_id", "issuer_id", "order_id", "signed_at", "not_after"];
-const CONFIRMATIONS: [&str; 13] = [
+const CONFIRMATIONS: [&str; 16] = [
     "dcv_id",
     "applicant_id",
     "adn",
@@ -51,6 +51,9 @@ const CONFIRMATIONS: [&str; 13] = [
     "dnssec",
     "token_issued_at",
     "reused_dcv_id",
+    "location",
+    "recorded_at",
+    "evidence_ref",
 ];
 /// Besides those of a confirmation.
 const REUSED_REUSE: &str = "reused_reuse_id";
@@ -200,7 +203,12 @@ impl Reading<'_> {
             revoked: HashSet::new(),
             means: Vec::new(),
             caa_means: Vec::new(),
+            identity_ids: Interner::default(),
+            identities: Vec::new(),
             keeps_caa: self.corpus.has("caa_checks"),
+            keeps_orders: self.corpus.has("orders"),
+            keeps_confirmations: self.corpus.has("dcv_confirmations"),
+            keeps_identities: self.corpus.has("identities"),
             unasked: Vec::new(),
         };
         for piece in self.corpus.pieces(&["issuers"]) {
@@ -229,6 +237,15 @@ impl Reading<'_> {
                 let name = row.text(2).map(Cow::into_owned);
                 if facts.applicant_ids.add(&row.must(0)).1 {
                     facts.applicants.push(Applicant { account, name });
+                }
+                Ok(())
+            })?;
+        }
+        for piece in self.corpus.pieces(&["identities"]) {
+            self.rows(&piece, &["identity_id", "verified_at", "performed_by"], &mut |row| {
+                let (verified, by) = (row.moment(1), row.text(2).map(Cow::into_owned));
+                if facts.identity_ids.add(&row.must(0)).1 {
+                    facts.identities.push((verified, by));
                 }
                 Ok(())
             })?;
@@ -330,7 +347,7 @@ impl Reading<'_> {
     fn confirmation(&self, row: &mut Row<'_, '_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
         let id = row.whole(0).unwrap_or_default();
         let (method, completed, by) = (row.must(3), row.moment(4), row.must(5));
-        let (dcv, reused) = (row.whole(12).unwrap_or(0), row.whole(13).unwrap_or(0));
+        let (dcv, reused) = (row.whole(12).unwrap_or(0), row.whole(16).unwrap_or(0));
         if dcv != 0 || reused != 0 || hand.is_reuse(&method) {
             let (rule, by) = (hand.word(&method), hand.word(&by));
             if row.sound {
@@ -349,6 +366,9 @@ impl Reading<'_> {
         };
         let remote = [row.whole(7), row.whole(8), row.whole(9)];
         let (resolver, dnssec, token) = (row.text(6), row.text(10), row.moment(11));
+        let (location, recorded) = (row.text(13), row.moment(14));
+        // References are looked at only by their class.
+        let reference = if self.job.policy.bulk_evidence.is_empty() { None } else { row.text(15) };
         let number = hand.number(&method, &by, resolver.as_deref(), dnssec.as_deref(), remote);
         let Some(writer) = hand.confirmations.as_mut().filter(|_| row.sound) else { return Ok(()) };
         writer.put(place, |out| {
@@ -357,7 +377,10 @@ impl Reading<'_> {
             put_small(out, number);
             put_number(out, completed);
             put_number(out, token);
+            put_number(out, recorded);
             put_text(out, &adn);
+            put_text(out, location.as_deref().unwrap_or_default());
+            put_text(out, reference.as_deref().unwrap_or_default());
         })
     }
 
@@ -433,9 +456,11 @@ fn order(row: &mut Row<'_, '_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<()
         return Ok(());
     };
     let (channel, vtype, hierarchy) = (row.must(2), row.must(3), row.must(4));
+    let identity = row.text(5).and_then(|identity| facts.identity_ids.find(&identity)).unwrap_or(NONE);
+    let created = row.moment(6);
     let (channel, vtype, hierarchy) = (hand.word(&channel), hand.word(&vtype), hand.word(&hierarchy));
     if row.sound {
-        hand.orders.push((id.into_owned(), OrderRow { applicant, channel, vtype, hierarchy }));
+        hand.orders.push((id.into_owned(), OrderRow { applicant, channel, vtype, hierarchy, identity, created }));
     }
     Ok(())
 }

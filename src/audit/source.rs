@@ -57,10 +57,11 @@ pub(super) struct Corpus {
 }
 
 /// The tables that are read.
-pub(super) const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 13] = [
     "issuers",
     "accounts",
     "applicants",
+    "identities",
     "orders",
     "order_names",
     "certificates",
@@ -156,7 +157,7 @@ impl Corpus {
             (Format::Mixed, _) => text_rows::ndjson(piece.table, &piece.path, true, columns, each),
             (Format::Database, Source::Embedded(database)) => {
                 let mut error = None;
-                let stream = database.stream(piece.table, columns, &mut |number, row| {
+                let stream = database.bulk(piece.table, columns, &mut |number, row| {
                     error = each(number, row).err();
                     error.is_none()
                 });

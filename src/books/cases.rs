@@ -282,6 +282,7 @@ pub(super) fn fold_and_tell(
         due: change.clock.span().map(|span| aware_at.plus(span)),
         severity: change.severity,
         new_findings: change.new_findings.len(),
+        resolved: None,
         findings: change.all_findings,
         certificate: Some(certificate),
         sightings,
@@ -299,13 +300,19 @@ pub(super) fn fold_and_tell(
 pub(super) enum About {
     Certificate,
     Log,
+    Crl,
+    Control,
+    Counts,
 }
 
 impl About {
-    const fn word(self) -> &'static str {
+    pub(super) const fn word(self) -> &'static str {
         match self {
             About::Certificate => "certificate",
             About::Log => "log",
+            About::Crl => "crl",
+            About::Control => "control",
+            About::Counts => "counts",
         }
     }
 }
@@ -340,7 +347,8 @@ pub(super) fn write_case(
     let (number, aware_at, subject_line) = match known {
         Some(case) => {
             let due = change.clock.span().map(|span| case.aware_at.plus(span).millis());
-            let sql = "UPDATE cases SET severity = ?2, clock = ?3, due_at = ?4, events = ?5 WHERE case_number = ?1";
+            let sql = "UPDATE cases SET severity = ?2, clock = ?3, due_at = ?4, events = ?5,
+                         state = CASE state WHEN 'closed' THEN 'new' ELSE state END WHERE case_number = ?1";
             let events = change.event_number;
             transaction.prepare_cached(sql)?.execute(params![
                 case.number.0,

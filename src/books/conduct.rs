@@ -137,6 +137,7 @@ fn add_to_case(
         due: None,
         severity: change.severity,
         new_findings: change.new_findings.len(),
+        resolved: None,
         findings: change.all_findings,
         certificate: None,
         sightings: Vec::new(),

@@ -212,7 +212,7 @@ impl Books {
     pub async fn counts(&self) -> Result<(Vec<(String, u64)>, u64, Option<Timestamp>), BooksError> {
         self.read(|connection| {
             let mut statement =
-                connection.prepare_cached("SELECT severity, count(*) FROM cases WHERE state <> 'closed' GROUP BY severity")?;
+                connection.prepare_cached("SELECT severity, count(*) FROM cases WHERE state NOT IN ('closed', 'seen_on_crl') GROUP BY severity")?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let cases = rows.collect::<rusqlite::Result<_>>()?;
             let sql = "SELECT count(*), min(first_seen_at) FILTER (WHERE examined = 0) FROM hits WHERE examine_at IS NOT NULL";

@@ -14,11 +14,14 @@ mod dates;
 mod delivery;
 mod entries;
 mod listing;
+mod matters;
 mod opinions;
 mod promises;
 mod rescan;
+mod revocations;
 mod statistics;
 mod tlds;
+mod walks;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
@@ -33,18 +36,22 @@ pub use cases::{Examination, Opened, PendingHit};
 pub use delivery::{Delivery, OutboxItem, QueueState};
 pub use entries::{Lane, NewEntries, Position, Seal};
 pub use listing::{CaseDetail, CaseLine, LogLine};
+pub use matters::Matter;
 pub use opinions::{Answered, Heard, Opinion, OpinionQueue, PendingOpinion, Questions};
 pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
 pub use rescan::Judged;
+pub use revocations::{CrlRow, Followed, Listing, Sight};
 pub use statistics::{Counted, Statistics};
+pub use walks::{LogReading, Step, Told, Waiting};
 
 /// Books of format 1, and what makes each format of the one before it.
-const SCHEMA: [&str; 5] = [
+const SCHEMA: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("statistics.sql"),
     include_str!("gaps.sql"),
     include_str!("opinions.sql"),
     include_str!("tld_history.sql"),
+    include_str!("status.sql"),
 ];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.
@@ -293,7 +300,8 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<(), BooksErro
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", "ON")?;
+    // A step that makes a table anew must not take along what refers to it (SQLite's own procedure for ALTER TABLE).
+    connection.pragma_update(None, "foreign_keys", "OFF")?;
     if found < SCHEMA_VERSION {
         let transaction = connection.transaction()?;
         for step in SCHEMA.iter().skip(usize::try_from(found).unwrap_or(0)) {
@@ -302,6 +310,7 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<(), BooksErro
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;
     }
+    connection.pragma_update(None, "foreign_keys", "ON")?;
     Ok(Ok(()))
 }
 

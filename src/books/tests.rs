@@ -402,8 +402,8 @@ async fn books_of_an_older_format_are_brought_up_to_date() {
     let path = directory.path().join("books.sqlite");
     books.note_gap(LOG, Gap { start: 256, end: 512, attempts: 0, is_hashed: false }, now()).await.expect("note");
     drop(books);
-    let old =
-        "ALTER TABLE gaps DROP COLUMN hashed; DROP TABLE opinions; DROP TABLE tld_history; PRAGMA user_version = 2;";
+    let old = "ALTER TABLE gaps DROP COLUMN hashed; DROP TABLE opinions; DROP TABLE tld_history;
+        DROP TABLE walks; DROP TABLE unlogged; DROP TABLE crls; DROP TABLE listed; PRAGMA user_version = 2;";
     Connection::open(&path).and_then(|c| c.execute_batch(old)).expect("the second format");
     let told = Books::open_read_only(&path).map(|_| ()).expect_err("refused").to_string();
     assert!(told.contains("they have format 2: `ctwarden run`"), "{told}");

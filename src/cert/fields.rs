@@ -308,7 +308,7 @@ fn checked_sequence<'a>(reader: &mut Reader<'a>, der: &[u8], what: &'static str)
 }
 
 /// A Time: the moment, if it can be understood at all, and what is wrong with its form.
-fn read_time(element: &Element<'_>) -> (Option<Timestamp>, Option<&'static str>) {
+pub(super) fn read_time(element: &Element<'_>) -> (Option<Timestamp>, Option<&'static str>) {
     let year_digits = match element.tag {
         tag::UTC_TIME if element.is(tag::UTC_TIME, false) => 2,
         tag::GENERALIZED_TIME if element.is(tag::GENERALIZED_TIME, false) => 4,

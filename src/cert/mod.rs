@@ -4,6 +4,7 @@
 //! are the ones that stricter parsers refuse; whatever was wrong stands in [`Certificate::defects`] and becomes a
 //! finding. Nothing here judges and nothing is normalised: names stay the octets they are.
 
+pub mod crl;
 pub mod der;
 pub mod extensions;
 mod fields;
@@ -58,7 +59,7 @@ pub mod oid {
 }
 
 /// Most GeneralNames that are read from one certificate; more is a defect. The largest real ones have 2,000.
-pub const MAX_NAMES: usize = 20_000;
+pub const MAX_NAMES: usize = 10_000;
 
 /// An extension as it stands in the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]

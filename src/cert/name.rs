@@ -46,6 +46,28 @@ impl DnsName {
     pub fn is_wildcard(&self) -> bool {
         self.0.starts_with(b"*.")
     }
+    /// Without `*.` before it and without one root dot behind it.
+    pub fn without_edges(&self) -> &[u8] {
+        let fqdn = self.0.strip_prefix(b"*.").unwrap_or(&self.0);
+        if fqdn.len() > 1 { fqdn.strip_suffix(b".").unwrap_or(fqdn) } else { fqdn }
+    }
+    /// Whether there is nothing remarkable in how it is written: at most 253 octets, without `*.` nothing but labels of
+    /// 1 to 63 letters, digits and hyphens, no hyphen first, last or twice at the third place, the last label of
+    /// letters and neither `onion` nor `arpa`. Such a name is no address, no pattern and nobody's special case.
+    pub fn is_plain(&self) -> bool {
+        let fqdn = self.0.strip_prefix(b"*.").unwrap_or(&self.0);
+        let ldh = |label: &[u8]| {
+            let (Some(first), Some(last)) = (label.first(), label.last()) else { return false };
+            let edges = *first != b'-' && *last != b'-' && label.get(2..4) != Some(b"--");
+            edges && label.len() <= 63 && label.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+        };
+        let top = self.last_label();
+        let special = top.eq_ignore_ascii_case(b"onion") || top.eq_ignore_ascii_case(b"arpa");
+        self.0.len() <= 253
+            && !special
+            && top.iter().all(u8::is_ascii_alphabetic)
+            && fqdn.split(|b| *b == b'.').all(ldh)
+    }
     /// With ASCII letters in lower case; other octets stay.
     pub fn lower(&self) -> DnsName {
         DnsName(self.0.to_ascii_lowercase())

@@ -40,12 +40,20 @@ enum Hash {
 
 /// Checks the signature of `cert` over its TBSCertificate with the key of a SubjectPublicKeyInfo (full TLV).
 pub fn signed_by(cert: &Certificate, issuer_spki_der: &[u8]) -> SignatureCheck {
+    match cert.signature() {
+        Some((algorithm_der, signature)) => verify(issuer_spki_der, algorithm_der, cert.tbs_der(), signature),
+        None => SignatureCheck::Unsupported,
+    }
+}
+
+/// Checks a signature over a message. `algorithm_der`: the AlgorithmIdentifier, full TLV; `spki_der`: the signer's
+/// SubjectPublicKeyInfo, full TLV.
+pub fn verify(spki_der: &[u8], algorithm_der: &[u8], message: &[u8], signature: &[u8]) -> SignatureCheck {
     let checked = || {
-        let (algorithm_der, signature) = cert.signature()?;
         let (algorithm, _) = single(algorithm_der)?;
-        let (key_type, key_parameters, key) = split_spki(issuer_spki_der)?;
+        let (key_type, key_parameters, key) = split_spki(spki_der)?;
         let verification = choose(&algorithm, key_type, key_parameters)?;
-        Some(UnparsedPublicKey::new(verification, key).verify(cert.tbs_der(), signature).is_ok())
+        Some(UnparsedPublicKey::new(verification, key).verify(message, signature).is_ok())
     };
     match checked() {
         Some(true) => SignatureCheck::Valid,

@@ -8,6 +8,7 @@ use super::{CliError, Exit};
 use crate::clock::Clock;
 use crate::config::{self, Config, IssuanceSource, IssuerSource, ListSource, MailTransport};
 use crate::daemon::reload;
+use crate::issuance::sql::Settings;
 
 /// Prints the commented example.
 ///
@@ -78,6 +79,10 @@ fn summary(config: &Config) -> Vec<(&'static str, String)> {
     lines.push(("books", config.books.display().to_string()));
     lines.push(match config.issuance.source {
         IssuanceSource::Embedded => ("issuance", format!("embedded record, grace {}", config.issuance.grace)),
+        IssuanceSource::Postgres | IssuanceSource::Mysql => {
+            let server = config.issuance.server.as_ref().map(Settings::server).unwrap_or_default();
+            ("issuance", format!("{server}, grace {}", config.issuance.grace))
+        }
         IssuanceSource::None => ("issuance", "none: rules that need a record are not evaluable".to_string()),
     });
     let to = config.mail.to.join(", ");
@@ -85,6 +90,6 @@ fn summary(config: &Config) -> Vec<(&'static str, String)> {
         MailTransport::Smtp { server, port, .. } => ("mail", format!("to {to} by {server} port {port}")),
         MailTransport::Folder(path) => ("mail", format!("to {to} in {}", path.display())),
     });
-    lines.push(("web", config.web_listen.to_string()));
+    lines.push(("web", config.web.listen.to_string()));
     lines
 }

@@ -1,14 +1,15 @@
-//! `ctwarden issuance import FILE`: feeds the embedded issuance database and tells what it did.
+//! `ctwarden issuance import FILE|DIR`: feeds the embedded issuance database and tells what it did.
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde_json::json;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 
 use super::CliError;
 use crate::clock::Timestamp;
 use crate::finding::escape;
-use crate::issuance::{Embedded, ImportSummary, IssuanceError};
+use crate::issuance::{DirectoryReport, Embedded, FileReport, ImportSummary, IssuanceError, Kept, refusal_json};
 
 /// How an import ended; the caller turns it into an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub fn import(
         Err(_) => Outcome::Failed,
     };
     match (result, json) {
-        (Ok(summary), true) => writeln!(out, "{}", imported(&file, &summary))?,
+        (Ok(summary), true) => writeln!(out, "{}", of_file(&file, summary.to_json()))?,
         (Ok(summary), false) => text(&file, &summary, out)?,
         (Err(IssuanceError::Refused { errors, more }), false) => {
             for error in &errors {
@@ -53,9 +54,7 @@ pub fn import(
             writeln!(out, "{file}: {} error{}{rest}: nothing was imported", errors.len(), plural(errors.len()))?;
         }
         (Err(IssuanceError::Refused { errors, more }), true) => {
-            let errors: Vec<_> =
-                errors.iter().map(|e| json!({"line": e.line, "column": e.column, "reason": e.reason})).collect();
-            writeln!(out, "{}", json!({"file": file, "imported": false, "errors": errors, "more": more}))?;
+            writeln!(out, "{}", of_file(&file, refusal_json(&errors, more)))?;
         }
         (Err(error), true) => {
             writeln!(out, "{}", json!({"file": file, "imported": false, "error": error.to_string()}))?;
@@ -69,18 +68,10 @@ pub fn import(
     Ok(outcome)
 }
 
-fn imported(file: &str, summary: &ImportSummary) -> serde_json::Value {
-    let tables: Vec<_> = summary
-        .tables
-        .iter()
-        .map(|t| {
-            json!({"table": t.table, "rows": t.rows, "inserted": t.inserted, "updated": t.updated,
-                   "unchanged": t.unchanged})
-        })
-        .collect();
-    json!({"file": file, "imported": true, "rows": summary.rows, "inserted": summary.inserted,
-           "updated": summary.updated, "unchanged": summary.unchanged, "reclassified": summary.reclassified,
-           "tables": tables})
+/// What a program is told of one file.
+fn of_file(file: &str, mut told: Value) -> Value {
+    told["file"] = Value::from(file);
+    told
 }
 
 fn text(file: &str, summary: &ImportSummary, out: &mut dyn Write) -> io::Result<()> {
@@ -101,6 +92,114 @@ fn text(file: &str, summary: &ImportSummary, out: &mut dyn Write) -> io::Result<
     Ok(())
 }
 
+/// Imports every file of a directory; see [`import`]. With `progress` it tells on a terminal how far it is.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_directory(
+    directory: &Path,
+    data_directory: &Path,
+    now: Timestamp,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<Outcome, CliError> {
+    // Draws on standard error, and only when that is a terminal.
+    let bar = ProgressBar::new(0).with_style(
+        ProgressStyle::with_template("{bytes} of {total_bytes} read ({bytes_per_sec}), {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let progress = |bytes: u64, total_bytes: u64| {
+        bar.set_length(total_bytes);
+        bar.set_position(bytes);
+    };
+    let report = Embedded::open(data_directory).and_then(|record| record.import_directory(directory, now, &progress));
+    bar.finish_and_clear();
+    let shown = escape(directory.to_string_lossy().as_bytes(), 500);
+    let report = match report {
+        Ok(report) => report,
+        Err(error) if json => {
+            writeln!(out, "{}", json!({"directory": shown, "imported": false, "error": error.to_string()}))?;
+            return Ok(Outcome::Failed);
+        }
+        Err(error) => return Err(CliError::Failed(format!("{error}; nothing was imported"))),
+    };
+    match json {
+        true => writeln!(out, "{}", directory_json(&shown, &report))?,
+        false => directory_text(&shown, &report, out)?,
+    }
+    Ok(if report.is_whole() { Outcome::Imported } else { Outcome::Refused })
+}
+
+/// Prints what followed files brought and was refused: as text a line each, with `json` an object each. With `forget`
+/// it is gone afterwards.
+///
+/// # Errors
+/// The database cannot be used; or `out` cannot be written, and then nothing is forgotten.
+pub fn refused(data_directory: &Path, forget: bool, json: bool, out: &mut dyn Write) -> Result<(), CliError> {
+    let record = Embedded::open(data_directory)?;
+    let mut count = 0_usize;
+    record.each_refused(|kept: Kept| {
+        count += 1;
+        let Kept { feed, line, reason, text, refused_at } = kept;
+        match json {
+            true => {
+                let refused_at = refused_at.to_string();
+                writeln!(
+                    out,
+                    "{}",
+                    json!({"feed": feed, "line": line, "reason": reason, "text": text, "refused_at": refused_at})
+                )?;
+            }
+            false => writeln!(out, "{refused_at} {}:{line}: {reason}\n  {text}", escape(feed.as_bytes(), 500))?,
+        }
+        Ok::<(), CliError>(())
+    })?;
+    if !json {
+        writeln!(out, "{count} refused line{} kept aside", plural(count))?;
+    }
+    out.flush()?;
+    if forget {
+        record.forget_refused()?;
+    }
+    Ok(())
+}
+
+fn directory_json(shown: &str, report: &DirectoryReport) -> Value {
+    let file = |file: &FileReport| match file.errors.is_empty() {
+        true => json!({"file": file.name, "imported": true, "rows": file.rows}),
+        false => of_file(&file.name, refusal_json(&file.errors, file.more)),
+    };
+    let mut told = report.summary.to_json();
+    told["imported"] = Value::from(report.is_whole());
+    told["directory"] = Value::from(shown);
+    told["files"] = report.files.iter().map(file).collect();
+    told["passed_over"] = report.passed_over.iter().cloned().collect();
+    told
+}
+
+fn directory_text(shown: &str, report: &DirectoryReport, out: &mut dyn Write) -> io::Result<()> {
+    for file in &report.files {
+        for error in &file.errors {
+            let column = error.column.as_ref().map_or(String::new(), |column| format!(" column {column}:"));
+            writeln!(out, "{shown}/{}:{}:{column} {}", file.name, error.line, error.reason)?;
+        }
+        let rest = if file.more { ", and there is more" } else { "" };
+        match file.errors.len() {
+            0 => writeln!(out, "{shown}/{}: {} row{}", file.name, file.rows, plural(file.rows as usize))?,
+            count => writeln!(
+                out,
+                "{shown}/{}: {count} error{}{rest}: nothing of it was imported",
+                file.name,
+                plural(count)
+            )?,
+        }
+    }
+    for name in &report.passed_over {
+        writeln!(out, "{shown}/{name}: neither CSV nor NDJSON by its name: passed over")?;
+    }
+    text(shown, &report.summary, out)
+}
+
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
@@ -109,6 +208,7 @@ fn plural(count: usize) -> &'static str {
 mod tests {
     use super::*;
     use crate::clock::date;
+    use crate::issuance::{FileFormat, Followed, Follower};
 
     fn told(path: &Path, table: Option<&str>, directory: &Path, json: bool) -> (Outcome, String) {
         let mut out = Vec::new();
@@ -150,6 +250,63 @@ mod tests {
         let missing = refused(&directory.join("missing.ndjson"), None);
         assert!(matches!(missing, CliError::Failed(text) if text.contains("missing.ndjson")));
         assert!(told(&directory.join("missing.ndjson"), None, directory, true).1.contains(r#""error":"#));
+    }
+
+    #[test]
+    fn what_was_refused_is_shown_until_it_is_forgotten() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("rows.ndjson");
+        std::fs::write(&file, "no row\n{\"table\":\"accounts\",\"account_id\":\"1\"}\n").expect("written");
+        let record = Embedded::open(directory.path()).expect("a database");
+        let followed = Followed { path: file.clone(), format: FileFormat::Rows };
+        Follower::new(record, followed).step(date(2026, 11, 22)).expect("a step");
+        let told = |forget, json| {
+            let mut out = Vec::new();
+            refused(directory.path(), forget, json, &mut out).expect("a buffer takes all");
+            String::from_utf8(out).expect("text").replace(&file.display().to_string(), "FILE")
+        };
+        let text = told(false, false);
+        assert!(text.starts_with("2026-11-22T00:00:00Z FILE:1: not a JSON object"), "{text}");
+        assert!(text.contains("\n  no row\n") && text.ends_with("2 refused lines kept aside\n"), "{text}");
+        let text = told(true, true);
+        assert!(text.lines().count() == 2 && text.contains(r#""reason":"column kind: is missing""#), "{text}");
+        assert_eq!(told(false, false), "0 refused lines kept aside\n");
+    }
+
+    #[test]
+    fn a_directory_is_told_file_by_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (data, files) = (directory.path().join("data"), directory.path().join("files"));
+        std::fs::create_dir(&files).expect("made");
+        let write = |name: &str, text: &str| std::fs::write(files.join(name), text).expect("written");
+        write("accounts.csv", "account_id,kind\na,direct\nb,cdn\n");
+        write("orders.csv", "order_id\n");
+        write("README", "x");
+        let told = |json| {
+            let mut out = Vec::new();
+            let now = date(2026, 11, 22);
+            let outcome = import_directory(&files, &data, now, json, &mut out).expect("a buffer takes all");
+            (outcome, String::from_utf8(out).expect("text").replace(&files.display().to_string(), "DIR"))
+        };
+        let (outcome, text) = told(false);
+        assert_eq!(outcome, Outcome::Refused);
+        assert!(
+            text.starts_with("DIR/accounts.csv: 2 rows\nDIR/orders.csv:1: column applicant_id: is missing"),
+            "{text}"
+        );
+        assert!(
+            text.contains("DIR/README: neither CSV nor NDJSON by its name: passed over\nDIR: 2 rows: 2 new"),
+            "{text}"
+        );
+        std::fs::remove_file(files.join("orders.csv")).expect("removed");
+        let (outcome, text) = told(false);
+        assert_eq!(outcome, Outcome::Imported);
+        assert!(text.ends_with("DIR: 2 rows, all of them known: nothing changed\n"), "{text}");
+        let (_, text) = told(true);
+        assert!(text.contains(r#""files":[{"file":"accounts.csv","imported":true,"rows":2}]"#), "{text}");
+        assert!(text.contains(r#""directory":"DIR""#) && text.contains(r#""unchanged":2"#), "{text}");
+        let missing = import_directory(&files.join("none"), &data, date(2026, 11, 22), false, &mut Vec::new());
+        assert!(matches!(missing, Err(CliError::Failed(text)) if text.contains("none: ")));
     }
 
     #[test]

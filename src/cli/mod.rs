@@ -8,6 +8,7 @@ pub mod demo;
 pub mod evidence;
 pub mod format;
 pub mod issuance;
+pub mod issuance_check;
 pub mod lint;
 pub mod rescan;
 pub mod rules;
@@ -66,6 +67,12 @@ pub enum CliError {
     /// The output could not be written: exit code 3, or a quiet end when its reader is gone.
     #[error("cannot write the output ({0}); free space or choose another place for it")]
     Output(#[from] io::Error),
+}
+
+impl From<crate::issuance::IssuanceError> for CliError {
+    fn from(error: crate::issuance::IssuanceError) -> CliError {
+        CliError::Failed(error.to_string())
+    }
 }
 
 /// CT misissuance monitor for certificate authorities.
@@ -151,7 +158,7 @@ pub enum Command {
         )]
         format: rules::TableFormat,
     },
-    /// Fill the CA's own record of what it issued
+    /// Fill the CA's own record of what it issued, or check where it is kept
     #[command(subcommand)]
     Issuance(IssuanceCommand),
     /// Send a test mail to every recipient
@@ -217,14 +224,37 @@ pub enum EvidenceCommand {
 /// `ctwarden issuance`.
 #[derive(Debug, Subcommand)]
 pub enum IssuanceCommand {
-    /// Import NDJSON or CSV, all of it or nothing
+    /// Import NDJSON or CSV, all of a file or nothing of it
     Import {
-        /// NDJSON or CSV
-        #[arg(value_name = "FILE")]
+        /// NDJSON or CSV, or a directory of both
+        #[arg(value_name = "FILE|DIR")]
         file: PathBuf,
         /// The table of a CSV file
         #[arg(long, value_name = "TABLE")]
         table: Option<String>,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        reading: Reading,
+    },
+    /// Put every question to the source, and show what it has and which rules can be judged with it
+    Check(Reading),
+    /// Print the tables of the record as SQL, for a database of your own
+    Ddl {
+        /// The server that they are for
+        #[arg(
+            long,
+            value_enum,
+            value_name = "postgres|mysql",
+            default_value = "postgres",
+            hide_possible_values = true
+        )]
+        dialect: issuance_check::DdlDialect,
+    },
+    /// Print what followed files brought and was refused
+    Refused {
+        /// Forget it afterwards
+        #[arg(long)]
+        forget: bool,
         #[command(flatten)]
         #[allow(missing_docs)]
         reading: Reading,
@@ -337,11 +367,28 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Issuance(IssuanceCommand::Import { file, table, reading }) => {
             let directory = load(&reading.config)?.data_directory;
             let json = reading.output.format == Format::Json;
-            Ok(match issuance::import(&file, table.as_deref(), &directory, Clock::System.now(), json, out)? {
+            let now = Clock::System.now();
+            let outcome = match (file.is_dir(), &table) {
+                (true, Some(_)) => {
+                    return Err(CliError::Usage("--table has no meaning with a directory: name a file".to_string()));
+                }
+                (true, None) => issuance::import_directory(&file, &directory, now, json, out)?,
+                (false, table) => issuance::import(&file, table.as_deref(), &directory, now, json, out)?,
+            };
+            Ok(match outcome {
                 issuance::Outcome::Imported => Exit::Nothing,
                 issuance::Outcome::Refused => Exit::Usage,
                 issuance::Outcome::Failed => Exit::Failed,
             })
+        }
+        Command::Issuance(IssuanceCommand::Check(reading)) => {
+            issuance_check::check(&load(&reading.config)?, reading.output.format, Clock::System.now(), out)
+        }
+        Command::Issuance(IssuanceCommand::Ddl { dialect }) => issuance_check::ddl(dialect, out),
+        Command::Issuance(IssuanceCommand::Refused { forget, reading }) => {
+            let directory = load(&reading.config)?.data_directory;
+            issuance::refused(&directory, forget, reading.output.format == Format::Json, out)?;
+            Ok(Exit::Nothing)
         }
         Command::Evidence(EvidenceCommand::Export { log, kind, config }) => {
             evidence::export(&load(&config)?, &log, &kind, out)

@@ -64,8 +64,14 @@ fn one(raw: RawIssuer, shown: &str, document: &mut Document<'_>) -> Option<Issue
             }
         }),
     };
+    let crls_key = format!("{shown}.crls");
+    let crls = raw.crls.unwrap_or_default();
+    for url in crls.iter().filter(|url| !super::status::is_crl_url(url)) {
+        let reason = format!("{} is not an http URL", quote(url));
+        document.refuse::<()>(&crls_key, reason, "Write for instance http://crl.ca.example/g1.crl.");
+    }
     let (source, key_hash) = source?;
-    Some(Issuer { name: name?, source, key_hash })
+    Some(Issuer { name: name?, source, key_hash, crls })
 }
 
 fn certificate(text: &str, key: &str, document: &mut Document<'_>) -> Option<(IssuerSource, KeyHash)> {

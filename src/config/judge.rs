@@ -44,13 +44,17 @@ fn one(raw: RawJudge, shown: &str, document: &mut Document<'_>) -> Option<Settin
             document.missing(&key("command"), "Write command = [\"PROGRAM\", ...] (or url = \"URL\") in [[judge]].");
             None
         }
-        (true, false) => raw.command.and_then(|argv| command(argv, batch, shown, document)),
-        (false, true) => raw.url.and_then(|text| service(&text, batch, shown, document)),
+        (true, false) => {
+            raw.command.zip(raw.format).and_then(|(argv, format)| command(argv, format, batch, shown, document))
+        }
+        (false, true) => {
+            raw.url.zip(raw.format).and_then(|(text, format)| service(&text, format, batch, shown, document))
+        }
     };
-    let (format, way) = (raw.format?, way?);
-    let spoken = match (&way, format) {
-        (Way::Command(_), Format::Pkimetal) => Some("is that of a service: pkimetal has no command"),
-        (Way::Service(_), Format::Zlint) => Some("is that of a command: zlint has no service"),
+    let way = way?;
+    let spoken = match way {
+        Way::Command(_, Format::Pkimetal) => Some("is that of a service: pkimetal has no command"),
+        Way::Service(_, Format::Zlint) => Some("is that of a command: zlint has no service"),
         _ => None,
     };
     if let Some(reason) = spoken {
@@ -61,10 +65,16 @@ fn one(raw: RawJudge, shown: &str, document: &mut Document<'_>) -> Option<Settin
         );
     }
     let version_command = raw.version_command;
-    Some(Settings { name: name?, way, format, timeout: timeout?, at_once: at_once?, batch: batch?, version_command })
+    Some(Settings { name: name?, way, timeout: timeout?, at_once: at_once?, batch: batch?, version_command })
 }
 
-fn command(argv: Vec<String>, batch: Option<usize>, shown: &str, document: &mut Document<'_>) -> Option<Way> {
+fn command(
+    argv: Vec<String>,
+    format: Format,
+    batch: Option<usize>,
+    shown: &str,
+    document: &mut Document<'_>,
+) -> Option<Way> {
     let key = format!("{shown}.command");
     let file = argv.iter().any(|argument| argument.contains("{file}"));
     let files = argv.iter().filter(|argument| argument.contains("{files}")).count();
@@ -82,16 +92,16 @@ fn command(argv: Vec<String>, batch: Option<usize>, shown: &str, document: &mut 
         let remedy = "Write {files} for several files, or leave batch out.";
         return document.refuse(&key, "names one {file} for a batch of several", remedy);
     }
-    Some(Way::Command(argv))
+    Some(Way::Command(argv, format))
 }
 
-fn service(text: &str, batch: Option<usize>, shown: &str, document: &mut Document<'_>) -> Option<Way> {
+fn service(text: &str, format: Format, batch: Option<usize>, shown: &str, document: &mut Document<'_>) -> Option<Way> {
     if batch.is_some_and(|batch| batch > 1) {
         let remedy = "Leave batch out: a service is sent one certificate a request, at_once of them side by side.";
         return document.refuse(&format!("{shown}.batch"), "is for commands", remedy);
     }
     match (check_url(text), Url::parse(text)) {
-        (Ok(()), Ok(url)) => Some(Way::Service(url)),
+        (Ok(()), Ok(url)) => Some(Way::Service(url, format)),
         (Err((reason, remedy)), _) => document.refuse(&format!("{shown}.url"), reason, remedy),
         (Ok(()), Err(error)) => document.refuse(&format!("{shown}.url"), error.to_string(), "Write https://HOST/PATH."),
     }

@@ -1,17 +1,12 @@
 //! The meaning of `[mail]`.
 
-use x509_parser::pem::Pem;
-
 use super::address::{check_host, check_mail_address, is_loopback};
 use super::document::Document;
-use super::problem::{quote, read_file};
+use super::problem::quote;
 use super::raw::RawMail;
-use super::{MailConfig, MailTls, MailTransport, Secret, directory};
+use super::secret::{ca_certificate, password};
+use super::{MailConfig, MailTls, MailTransport, directory};
 
-/// The longest password, in bytes.
-const PASSWORD_LIMIT_BYTES: u64 = 4096;
-/// The longest file of CA certificates, in bytes.
-const CA_LIMIT_BYTES: u64 = 1 << 20;
 /// Sender and recipient of mails that only go to a folder, when none are given.
 const FOLDER_ADDRESS: &str = "ctwarden@localhost";
 /// The keys that mean nothing without a server.
@@ -110,9 +105,9 @@ fn smtp(raw: RawMail, document: &mut Document<'_>) -> Option<MailTransport> {
         _ => {}
     }
     let wanted = document.has("mail.password_file");
-    let password = raw.password_file.and_then(|text| password(&text, document));
+    let password = raw.password_file.and_then(|text| password("mail.password_file", &text, document));
     let ca_wanted = document.has("mail.ca_certificate");
-    let ca_certificate = raw.ca_certificate.and_then(|text| ca_certificate(&text, document));
+    let ca_certificate = raw.ca_certificate.and_then(|text| ca_certificate("mail.ca_certificate", &text, document));
     if (wanted && password.is_none()) || (ca_wanted && ca_certificate.is_none()) {
         return None;
     }
@@ -124,33 +119,4 @@ fn smtp(raw: RawMail, document: &mut Document<'_>) -> Option<MailTransport> {
         password,
         ca_certificate,
     })
-}
-
-fn password(text: &str, document: &mut Document<'_>) -> Option<Secret> {
-    let remedy = "Name a readable file with the password on one line.";
-    let path = document.path(text);
-    let read = read_file(&path, PASSWORD_LIMIT_BYTES).and_then(|bytes| {
-        let text = String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()))?;
-        // Editors end a file with a line break that is not part of the password.
-        let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
-        match line {
-            "" => Err(format!("{} has an empty first line", path.display())),
-            line if line.chars().any(char::is_control) => Err(format!("{} has more than one line", path.display())),
-            line => Ok(Secret::new(line.to_string())),
-        }
-    });
-    read.map_or_else(|reason| document.refuse("mail.password_file", reason, remedy), Some)
-}
-
-fn ca_certificate(text: &str, document: &mut Document<'_>) -> Option<Vec<u8>> {
-    let path = document.path(text);
-    let read = read_file(&path, CA_LIMIT_BYTES).and_then(|bytes| {
-        let good =
-            |block: Result<Pem, _>| block.is_ok_and(|block| block.label == "CERTIFICATE" && block.parse_x509().is_ok());
-        let mut blocks = Pem::iter_from_buffer(&bytes).peekable();
-        let all = blocks.peek().is_some() && blocks.all(good);
-        if all { Ok(bytes) } else { Err(format!("{} is not PEM with certificates alone", path.display())) }
-    });
-    let remedy = "Name a PEM file with the certificate of the CA that signed the mail server's.";
-    read.map_or_else(|reason| document.refuse("mail.ca_certificate", reason, remedy), Some)
 }

@@ -5,7 +5,9 @@
 //! is left: a mistake in one key never hides a mistake in another.
 
 mod address;
+mod caa_recheck;
 mod document;
+mod follow;
 mod inputs;
 mod issuer;
 mod judge;
@@ -15,8 +17,13 @@ mod mail;
 mod problem;
 mod profile;
 mod raw;
+mod secret;
+mod server;
+mod status;
+mod terms;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -27,15 +34,17 @@ use serde::Deserialize;
 pub use address::{is_loopback, parse_span};
 use document::Document;
 pub use problem::{Problem, Problems};
-use problem::{plain, quote, read_file};
-use raw::{RawConfig, RawIssuance};
+use problem::{plain, read_file};
+use raw::RawConfig;
+pub use status::{ControlConfig, EntriesSource, StatusConfig};
 
 use crate::clock::{Span, Timestamp};
 use crate::ct::list_key::ListKey;
-use crate::evidence::caa::issue_value;
-use crate::evidence::{Policy, methods::section};
+use crate::evidence::Policy;
 use crate::finding::KeyHash;
+use crate::issuance::{Followed, sql};
 use crate::judges;
+use crate::web::Token;
 
 /// The commented example that `ctwarden config example` prints.
 pub const EXAMPLE: &str = include_str!("example.toml");
@@ -57,18 +66,20 @@ pub struct Config {
     pub issuance: IssuanceConfig,
     /// `[mail]`: who is told, and how.
     pub mail: MailConfig,
-    /// `[web] listen`: the address of metrics and health.
-    pub web_listen: SocketAddr,
+    /// `[web]`: metrics, health, and the door to the CA's record.
+    pub web: WebConfig,
     /// `[watch] all_issuers`: every entry is a hit; for trials.
     pub watch_all_issuers: bool,
     /// `[lint]`: where newer lists than the embedded ones come from.
     pub inputs: InputsConfig,
-    /// `[[judge]]`: other linters that are asked beside us; may be empty.
+    /// `[[judge]]` and `[caa_recheck]`: who is asked beside us; may be empty.
     pub judges: Vec<judges::Settings>,
     /// `[lint] weak_keys`: lists of keys that everybody knows.
     pub weak_keys: Vec<PathBuf>,
     /// `[lint] compromised_keys`: lists of keys that the CA knows to be compromised.
     pub compromised_keys: Vec<PathBuf>,
+    /// `[status]` and `[[control]]`: what is watched beside the certificates in the logs.
+    pub status: StatusConfig,
     /// `[log]`: what the program says about itself.
     pub log: LogConfig,
 }
@@ -166,6 +177,8 @@ pub struct Issuer {
     pub source: IssuerSource,
     /// SHA-256 of its SubjectPublicKeyInfo (RFC 6962 3.2, issuer_key_hash); unique.
     pub key_hash: KeyHash,
+    /// URLs of its CRLs; more are named by its certificates.
+    pub crls: Vec<String>,
 }
 
 /// What is known of an issuer.
@@ -184,8 +197,12 @@ pub struct IssuanceConfig {
     pub source: IssuanceSource,
     /// How long after logging the record may lack a certificate before that is a finding; at least one second.
     pub grace: Span,
+    /// The database server, when the record is on one.
+    pub server: Option<sql::Settings>,
     /// The CA's own terms, against which its record is read.
     pub terms: Policy,
+    /// `[[issuance.follow]]`: growing files that feed the record; each path once.
+    pub follow: Vec<Followed>,
 }
 
 /// Where the issuance record is.
@@ -194,8 +211,23 @@ pub struct IssuanceConfig {
 pub enum IssuanceSource {
     /// The embedded database, filled by `ctwarden issuance import`.
     Embedded,
+    /// The CA's own PostgreSQL, or a replica of it.
+    Postgres,
+    /// The CA's own MariaDB or MySQL, or a replica of it.
+    Mysql,
     /// There is none: rules that need it are not evaluable.
     None,
+}
+
+/// `[web]`: what is served over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebConfig {
+    /// The address; on loopback, or behind a proxy, when there are tokens.
+    pub listen: SocketAddr,
+    /// The most bytes of a batch of the CA's record, as sent and as inflated.
+    pub feed_limit_bytes: usize,
+    /// `[[web.token]]`: who may send or ask for more than the pages; names and tokens are unique.
+    pub tokens: Vec<Token>,
 }
 
 /// `[mail]`: who is told, and how.
@@ -322,7 +354,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 }
 
 /// Gives meaning to every section before the first missing piece ends it, so that every problem is reported.
-fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Config> {
+fn build(file: &Path, mut raw: RawConfig, document: &mut Document<'_>) -> Option<Config> {
     let logs = logs::build(raw.logs, document);
     let issuers = issuer::build(raw.issuer, raw.watch.all_issuers, document);
     let data_directory = raw.data.directory.and_then(|text| directory("data.directory", &text, document));
@@ -333,25 +365,24 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         None => data_directory.as_ref().map(|directory| directory.join("books.sqlite")),
     };
     let profiles = profile::build(raw.profile, &issuers, document);
-    let terms = Policy { profiles, ..terms(&raw.issuance, document) };
-    let grace = raw.issuance.grace.and_then(|text| match parse_span(&text) {
+    let terms = Policy { profiles, ..terms::build(&raw.issuance, document) };
+    let grace = raw.issuance.grace.as_ref().and_then(|text| match parse_span(text) {
         Ok(span) => Some(span),
         Err(reason) => document.refuse("issuance.grace", reason, "The default is 1m."),
     });
+    let source = raw.issuance.source;
+    let follow = follow::build(std::mem::take(&mut raw.issuance.follow), source, document);
+    let server = server::build(raw.issuance, &issuers, document);
     let mail = mail::build(raw.mail, document);
-    let web_listen = raw.web.listen.and_then(|text| match text.parse() {
-        Ok(address) => Some(address),
-        Err(_) => {
-            let reason = format!("{} is not an address and a port", quote(&text));
-            document.refuse("web.listen", reason, "Write numbers, for instance 127.0.0.1:8640 or [::1]:8640.")
-        }
-    });
+    let web = web::build(raw.web, source, document);
     let mut lint = raw.lint;
     let (weak_keys, compromised_keys) = (lint.weak_keys.take(), lint.compromised_keys.take());
     let inputs = inputs::build(lint, document);
     let weak_keys = key_lists("lint.weak_keys", weak_keys, document);
     let compromised_keys = key_lists("lint.compromised_keys", compromised_keys, document);
-    let judges = judge::build(raw.judge, document);
+    let mut judges = judge::build(raw.judge, document);
+    judges.extend(caa_recheck::build(raw.caa_recheck, &terms.issuer_domains, document));
+    let status = status::build(raw.status, raw.control, document);
     let level = raw.log.level.and_then(|word| word.parse().ok());
     Some(Config {
         file: file.to_path_buf(),
@@ -359,43 +390,17 @@ fn build(file: &Path, raw: RawConfig, document: &mut Document<'_>) -> Option<Con
         issuers,
         data_directory: data_directory?,
         books: books?,
-        issuance: IssuanceConfig { source: raw.issuance.source?, grace: grace?, terms },
+        issuance: IssuanceConfig { source: source?, grace: grace?, server: server?, terms, follow },
         mail: mail?,
-        web_listen: web_listen?,
+        web: web?,
         watch_all_issuers: raw.watch.all_issuers?,
         inputs: inputs?,
         judges,
         weak_keys,
         compromised_keys,
+        status: status?,
         log: LogConfig { format: raw.log.format?, level: level? },
     })
-}
-
-/// The CA's own terms; what is left out stays unknown.
-fn terms(raw: &RawIssuance, document: &mut Document<'_>) -> Policy {
-    let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
-    for method in raw.methods.iter().flatten().filter(|method| section(method).is_none()) {
-        let reason = format!("{} is none of the methods of BR 3.2.2.4 and 3.2.2.5", quote(method));
-        document.refuse::<()>("issuance.methods", reason, "Write a section, 3.2.2.4.7, or an ACME label, http-01.");
-    }
-    let odd = |domain: &&String| {
-        let read = issue_value(domain.as_bytes()).and_then(|value| value.domain);
-        read.is_none_or(|read| !read.eq_ignore_ascii_case(domain))
-    };
-    for domain in raw.caa_domains.iter().flatten().filter(odd) {
-        let reason = format!("{} is no issuer domain name (RFC 8659 4.2)", quote(domain));
-        document.refuse::<()>("issuance.caa_domains", reason, "Write it as in CP/CPS 4.2, for instance ca.example.");
-    }
-    Policy {
-        issuer_domains: words(&raw.caa_domains),
-        account_uri_prefix: raw.account_uri_prefix.clone(),
-        channels: words(&raw.channels),
-        methods: words(&raw.methods),
-        own_resolvers: words(&raw.own_resolvers),
-        systems: words(&raw.systems),
-        shared_account_kinds: words(&raw.shared_accounts),
-        ..Policy::default()
-    }
 }
 
 /// Lists of keys that can be opened; their lines are read when the daemon takes them up.

@@ -2,9 +2,12 @@
 //! [`Document`](super::document::Document), so that serde never meets a key that the table does not know.
 //! The key table says what each field is.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{IssuanceSource, LogFormat, MailProfile, MailTls};
+use crate::issuance::FileFormat;
 use crate::judges::Format;
 
 /// The whole file.
@@ -22,6 +25,9 @@ pub struct RawConfig {
     pub watch: RawWatch,
     pub lint: RawLint,
     pub judge: Vec<RawJudge>,
+    pub caa_recheck: RawCaaRecheck,
+    pub status: RawStatus,
+    pub control: Vec<RawControl>,
     pub log: RawLog,
 }
 
@@ -57,6 +63,7 @@ pub struct RawIssuer {
     pub name: Option<String>,
     pub certificate: Option<String>,
     pub issuer_key_hash: Option<String>,
+    pub crls: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -96,13 +103,68 @@ pub struct RawBooks {
 pub struct RawIssuance {
     pub source: Option<IssuanceSource>,
     pub grace: Option<String>,
+    pub preset: Option<String>,
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub database: Option<String>,
+    pub user: Option<String>,
+    pub password_file: Option<String>,
+    pub tls: Option<String>,
+    pub ca_certificate: Option<String>,
+    pub connections: Option<usize>,
+    pub statement_timeout: Option<String>,
+    pub connect_timeout: Option<String>,
+    pub serials: Option<String>,
+    pub replica_time: Option<String>,
+    pub queries: BTreeMap<String, String>,
+    pub issuer: Vec<RawMappedIssuer>,
     pub caa_domains: Option<Vec<String>>,
     pub account_uri_prefix: Option<String>,
     pub channels: Option<Vec<String>>,
+    pub countries: Option<Vec<String>>,
     pub methods: Option<Vec<String>>,
+    pub bulk_evidence: Option<Vec<String>>,
+    pub recorded_within: Option<String>,
+    pub test_accounts: Option<Vec<String>>,
+    pub test_organizations: Option<Vec<String>>,
+    pub test_zones: Option<Vec<String>>,
     pub own_resolvers: Option<Vec<String>>,
     pub systems: Option<Vec<String>>,
     pub shared_accounts: Option<Vec<String>>,
+    pub follow: Vec<RawFollow>,
+    pub reuse_rule: Vec<RawReuseRule>,
+    pub flawed: Vec<RawFlawed>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawReuseRule {
+    pub name: Option<String>,
+    pub days: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawFollow {
+    pub path: Option<String>,
+    pub format: Option<FileFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawFlawed {
+    pub method: Option<String>,
+    pub from: Option<String>,
+    pub until: Option<String>,
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMappedIssuer {
+    pub issuer_id: Option<i64>,
+    pub issuer: Option<String>,
+    pub hierarchy: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +186,17 @@ pub struct RawMail {
 #[serde(deny_unknown_fields, default)]
 pub struct RawWeb {
     pub listen: Option<String>,
+    pub behind_proxy: Option<bool>,
+    pub feed_limit_bytes: Option<usize>,
+    pub token: Vec<RawToken>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawToken {
+    pub name: Option<String>,
+    pub role: Option<String>,
+    pub token_file: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -154,6 +227,40 @@ pub struct RawJudge {
     pub timeout: Option<String>,
     pub at_once: Option<usize>,
     pub batch: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCaaRecheck {
+    pub resolvers: Option<Vec<String>>,
+    pub dnssec: Option<bool>,
+    pub trust_anchor: Option<String>,
+    pub timeout: Option<String>,
+    pub at_once: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawStatus {
+    pub every: Option<String>,
+    pub logged_within: Option<String>,
+    pub unfinalised: Option<bool>,
+    pub crl_grace: Option<String>,
+    pub crl_limit_mib: Option<usize>,
+    pub controls_every: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawControl {
+    pub name: Option<String>,
+    pub max_age: Option<String>,
+    pub enabled: Option<bool>,
+    pub version: Option<String>,
+    pub value: Option<String>,
+    pub entries_file: Option<String>,
+    pub entries_of: Option<String>,
+    pub entries_within: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

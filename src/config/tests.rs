@@ -87,7 +87,7 @@ fn a_short_configuration_gets_the_defaults() {
     assert_eq!(config.mail.transport, MailTransport::Folder(place.path("mail")));
     assert_eq!(config.mail.to, ["ctwarden@localhost"]);
     assert_eq!(config.mail.profile, MailProfile::Human);
-    assert_eq!(config.web_listen.to_string(), "127.0.0.1:8640");
+    assert_eq!(config.web.listen.to_string(), "127.0.0.1:8640");
     assert!(!config.watch_all_issuers);
     let url = |url: &str| Some(ListSource::Url(url.to_string()));
     assert_eq!(config.inputs.tld_list, url("https://data.iana.org/TLD/tlds-alpha-by-domain.txt"));
@@ -156,7 +156,8 @@ fn every_key_is_understood() {
     assert_eq!(config.issuers[0].source, IssuerSource::KeyHash(config.issuers[0].key_hash));
     assert_eq!(config.books, Path::new("/nowhere/b.sqlite"));
     let (source, grace) = (IssuanceSource::None, Span::from_seconds(90));
-    assert_eq!(config.issuance, IssuanceConfig { source, grace, terms: Policy::default() });
+    let expected = IssuanceConfig { source, grace, server: None, terms: Policy::default(), follow: vec![] };
+    assert_eq!(config.issuance, expected);
     let MailTransport::Smtp { port, tls, password, ca_certificate, .. } = &config.mail.transport else { panic!() };
     assert_eq!((*port, *tls), (25, MailTls::NoneOnLoopback));
     assert_eq!(password.as_ref().map(Secret::expose), Some("correct horse"));
@@ -392,7 +393,17 @@ fn the_example_shows_every_key_once_and_no_other() {
     for ((_, value), key) in shown.iter().zip(KEYS) {
         assert_eq!(value, key.example, "{} (the example follows the order of the table)", key.path);
         // Sections that stand there commented out as a whole.
-        let optional = ["logs.override[]", "profile[]", "judge[]"].contains(&key.section());
+        let optional = [
+            "logs.override[]",
+            "profile[]",
+            "issuance.issuer[]",
+            "issuance.follow[]",
+            "issuance.reuse_rule[]",
+            "issuance.flawed[]",
+            "web.token[]",
+            "judge[]",
+        ]
+        .contains(&key.section());
         if key.need == Need::Required && !optional {
             assert!(EXAMPLE.contains(&format!("\n{} = ", key.name())), "{} is commented out", key.path);
         }
@@ -415,6 +426,12 @@ fn the_example_works_when_the_named_values_are_filled_in() {
     place.write("forbidden-names.txt", b"# names of others\nbank.example # one of them\n\n");
     place.write("debian-weak-keys.txt", b"#\n");
     place.write("compromised-keys.txt", b"#\n");
+    place.write("root.key", b". IN DNSKEY 257 3 8 AwEAAQ==\n");
+    place.write("feed-token", b"0123456789abcdef0123456789abcdef\n");
+    let owner_alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(place.path("feed-token"), owner_alone).unwrap();
+    place.write("ca-database-password", b"x");
+    place.write("ca-database-ca.pem", &std::fs::read(place.path("issuer.pem")).unwrap());
     let whole: String = EXAMPLE.lines().fold(String::new(), |text, line| {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         let key =
@@ -422,8 +439,18 @@ fn the_example_works_when_the_named_values_are_filled_in() {
         let other = ["folder", "issuer_key_hash", "url = \"http:"].iter().any(|start| bare.starts_with(start));
         text + if (key || bare.starts_with('[')) && !other { bare } else { "" } + "\n"
     });
-    let config = place.load(&whole).unwrap();
-    assert_eq!((config.logs.overrides.len(), config.judges.len()), (1, 1));
+    // What feeds the embedded record has no meaning beside a server.
+    let mut of_server = whole.replace("source = \"embedded\"", "source = \"postgres\"");
+    for section in ["[[issuance.follow]]", "[[web.token]]"] {
+        let start = of_server.find(section).unwrap();
+        let end = of_server[start + 2..].find("\n[").unwrap() + start + 2;
+        of_server.replace_range(start..end, "");
+    }
+    let config = place.load(&of_server).unwrap();
+    assert_eq!((config.logs.overrides.len(), config.judges.len()), (1, 2));
+    assert_eq!(config.judges[1].name, crate::judges::caa::NAME);
+    let server = config.issuance.server.unwrap();
+    assert_eq!((server.port, server.issuers.len(), server.texts.len()), (5432, 1, 1));
 }
 
 #[test]
@@ -450,22 +477,4 @@ fn no_text_makes_the_reading_panic() {
         // An empty data directory key is always missing or refused here, so nothing can be accepted.
         prop_assert!(document.finish(Path::new("x"), built).is_err_and(|problems| !problems.list.is_empty()));
     });
-}
-
-#[test]
-fn the_terms_of_the_ca_are_read_and_odd_ones_refused() {
-    let place = Place::new();
-    assert_eq!(place.load(GOOD).expect("accepted").issuance.terms, crate::evidence::Policy::default());
-    let section =
-        "[issuance]\ncaa_domains = [\"ca.example\"]\nchannels = [\"api\"]\nmethods = [\"http-01\"]\nsystems = [\"va\"]";
-    let text = format!("{GOOD}\n{section}\naccount_uri_prefix = \"https://ca.example/acct/\"\n");
-    let terms = place.load(&text).expect("accepted").issuance.terms;
-    assert_eq!((terms.issuer_domains, terms.channels), (vec!["ca.example".to_string()], vec!["api".to_string()]));
-    assert_eq!((terms.methods, terms.systems), (vec!["http-01".to_string()], vec!["va".to_string()]));
-    assert_eq!(terms.account_uri_prefix.as_deref(), Some("https://ca.example/acct/"));
-    let odd =
-        place.problems(&text.replace("[\"ca.example\"]", "[\"ca.example.\"]").replace("[\"http-01\"]", "[\"fax\"]"));
-    assert_eq!(odd.len(), 2, "{odd:?}");
-    assert!(odd.iter().any(|line| line.contains("issuance.caa_domains") && line.contains("ca.example")), "{odd:?}");
-    assert!(odd.iter().any(|line| line.contains("issuance.methods") && line.contains("fax")), "{odd:?}");
 }

@@ -61,7 +61,7 @@ impl Daemon {
     /// The first thing that cannot be opened; nothing was started then.
     pub async fn open(config: Config, clock: Clock) -> Result<Daemon, DaemonError> {
         let lock = lock_directory(&config.data_directory)?;
-        let address = config.web_listen;
+        let address = config.web.listen;
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|e| DaemonError::Listen { address, reason: e.to_string() })?;
         let books = Books::open(&config.books)?;
@@ -99,10 +99,14 @@ impl Daemon {
             tables: Arc::new(RwLock::new(Arc::new(tables))),
             grace: config.issuance.grace,
             terms: Arc::new(config.issuance.terms.clone()),
+            heads: Arc::default(),
+            status: Arc::new(config.status.clone()),
+            crls: Arc::new(open::crls(&config)),
             notifier: Arc::new(notifier),
             recipients,
             metrics,
             clock,
+            lagging: pipeline::Lagging::default(),
             hits_waiting: Arc::new(Notify::new()),
             mail_waiting: Arc::new(Notify::new()),
             questions_waiting: Arc::new(Notify::new()),
@@ -137,10 +141,13 @@ impl Daemon {
     /// # Errors
     /// Unusable books; with [`Until::CaughtUp`] also what could not be finished.
     pub async fn run(self, until: Until, shutdown: impl Future<Output = ()>) -> Result<(), DaemonError> {
-        let web_address = self.address().unwrap_or(self.config.web_listen);
+        let web_address = self.address().unwrap_or(self.config.web.listen);
         let (stop_web, web_stopped) = tokio::sync::oneshot::channel::<()>();
         let title = format!("ctwarden {} ({})", env!("CARGO_PKG_VERSION"), env!("CTWARDEN_COMMIT"));
-        let router = web::router(self.walk.metrics.clone(), self.readiness.clone(), title);
+        let mut router = web::router(self.walk.metrics.clone(), self.readiness.clone(), title);
+        if let Some(door) = open::record_door(&self.config, &self.walk) {
+            router = router.merge(web::feed::router(door));
+        }
         let web = tokio::spawn(web::serve(self.listener, router, async {
             let _ = web_stopped.await;
         }));
@@ -148,6 +155,12 @@ impl Daemon {
         let (config, list) = (self.config, self.list);
         let mut inputs = JoinSet::new();
         inputs.spawn(self.inputs.keep_fresh(self.walk.clone()));
+        for followed in config.issuance.follow.iter().cloned() {
+            match until {
+                Until::Stopped => drop(inputs.spawn(pipeline::follow_feed(self.walk.clone(), followed))),
+                Until::CaughtUp => pipeline::drain_feed(&self.walk, followed).await?,
+            }
+        }
         let loops = JoinSet::new();
         let mut work = Work { walk: self.walk, config, list, fetcher: self.fetcher, follows, loops, inputs };
         work.start_loops();
@@ -190,7 +203,12 @@ impl Work {
         self.loops = JoinSet::new();
         self.loops.spawn(pipeline::examine(self.walk.clone()));
         self.loops.spawn(pipeline::deliver(self.walk.clone()));
+        self.loops.spawn(pipeline::measure_lag(self.walk.clone()));
+        self.loops.spawn(pipeline::watch_record(self.walk.clone()));
         self.loops.spawn(pipeline::audit_promises(self.walk.clone(), self.fetcher.clone()));
+        self.loops.spawn(pipeline::walk_record(self.walk.clone()));
+        self.loops.spawn(pipeline::compare_crls(self.walk.clone(), self.fetcher.clone()));
+        self.loops.spawn(pipeline::watch_controls(self.walk.clone()));
         for judge in self.walk.judges.iter() {
             self.loops.spawn(pipeline::hear_opinions(self.walk.clone(), judge.clone()));
         }
@@ -316,12 +334,13 @@ impl Work {
         Ok(Ok((applied, restart)))
     }
 
-    /// The walk with other issuers, another notifier and other recipients.
+    /// The walk with other issuers, another notifier, other recipients, other things that are watched.
     fn renewed(&self, new: &Config) -> Result<Walk, DaemonError> {
         let watchlist = Arc::new(watchlist(new)?);
         let (notifier, recipients) = notifier(new)?;
         watchlist.issuers().iter().for_each(|issuer| self.walk.metrics.declare_issuer(&issuer.name));
-        Ok(Walk { watchlist, notifier: Arc::new(notifier), recipients, ..Walk::clone(&self.walk) })
+        let (status, crls) = (Arc::new(new.status.clone()), Arc::new(open::crls(new)));
+        Ok(Walk { watchlist, notifier: Arc::new(notifier), recipients, status, crls, ..Walk::clone(&self.walk) })
     }
 }
 

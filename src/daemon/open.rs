@@ -9,16 +9,18 @@ use super::{DaemonError, key_lists};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Config, IssuanceSource, IssuerSource, MailProfile, MailTls, MailTransport};
-use crate::issuance::{Embedded, IssuanceDb};
+use crate::finding::KeyHash;
+use crate::issuance::{Embedded, IssuanceDb, Sql, feed_tables};
 use crate::judges::{self, Judge};
 use crate::lint::Tables;
 use crate::metrics::Metrics;
 use crate::notify::mail::{Addressing, Profile};
 use crate::notify::{Folder, Notifier, Smtp, SmtpSettings, Tls};
-use crate::pipeline::Grounds;
+use crate::pipeline::{Grounds, Walk};
 use crate::promise::KnownLogs;
 use crate::tail::Fetcher;
 use crate::watch::{Issuer, Watchlist};
+use crate::web::{Role, feed::Door};
 
 /// Whose certificates are ours.
 ///
@@ -37,6 +39,11 @@ pub(super) fn watchlist(config: &Config) -> Result<Watchlist, DaemonError> {
         }
     });
     Ok(Watchlist::new(issuers.collect::<Result<_, _>>()?, config.watch_all_issuers))
+}
+
+/// The CRLs that the configuration names.
+pub(super) fn crls(config: &Config) -> Vec<(KeyHash, Vec<String>)> {
+    config.issuers.iter().map(|issuer| (issuer.key_hash, issuer.crls.clone())).collect()
 }
 
 /// The other judges.
@@ -120,8 +127,29 @@ pub async fn grounds(config: &Config, clock: Clock) -> Result<(Grounds, Vec<Stri
 /// # Errors
 /// [`DaemonError::Issuance`].
 pub fn issuance(config: &Config) -> Result<IssuanceDb, DaemonError> {
-    Ok(match config.issuance.source {
-        IssuanceSource::Embedded => IssuanceDb::Embedded(Embedded::open(&config.data_directory)?),
-        IssuanceSource::None => IssuanceDb::None,
+    Ok(match (&config.issuance.server, config.issuance.source) {
+        // Nobody is connected to yet: a server that is down now does not keep the daemon from starting.
+        (Some(server), _) => IssuanceDb::Sql(Sql::new(server.clone(), Clock::System)),
+        (None, IssuanceSource::Embedded) => IssuanceDb::Embedded(Embedded::open(&config.data_directory)?),
+        (None, _) => IssuanceDb::None,
+    })
+}
+
+/// The door to the CA's record, when somebody has a token for it.
+pub(super) fn record_door(config: &Config, walk: &Walk) -> Option<Door> {
+    let IssuanceDb::Embedded(record) = &*walk.issuance else { return None };
+    if config.web.tokens.is_empty() {
+        return None;
+    }
+    let tables: Vec<&str> = feed_tables().collect();
+    for token in config.web.tokens.iter().filter(|token| token.role == Role::Feed) {
+        walk.metrics.declare_feed(&token.name, &tables);
+    }
+    Some(Door {
+        record: record.clone(),
+        tokens: config.web.tokens.clone(),
+        limit_bytes: config.web.feed_limit_bytes,
+        metrics: walk.metrics.clone(),
+        clock: walk.clock.clone(),
     })
 }

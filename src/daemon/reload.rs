@@ -101,10 +101,14 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("data.directory", old.data_directory != new.data_directory),
         ("books.url", old.books != new.books),
         ("issuance.source", old.issuance.source != new.issuance.source),
+        ("issuance, the database server", old.issuance.server != new.issuance.server),
         ("issuance.grace", old.issuance.grace != new.issuance.grace),
         ("issuance, the CA's terms", terms(old) != terms(new)),
         ("profile", old.issuance.terms.profiles != new.issuance.terms.profiles),
-        ("web.listen", old.web_listen != new.web_listen),
+        ("issuance.follow", old.issuance.follow != new.issuance.follow),
+        ("web.listen", old.web.listen != new.web.listen),
+        ("web.feed_limit_bytes", old.web.feed_limit_bytes != new.web.feed_limit_bytes),
+        ("web.token", old.web.tokens != new.web.tokens),
         ("lint.gtld_registry", old.inputs.gtld_registry != new.inputs.gtld_registry),
         ("lint.tld_list", old.inputs.tld_list != new.inputs.tld_list),
         ("lint.public_suffix_list", old.inputs.public_suffix_list != new.inputs.public_suffix_list),
@@ -131,6 +135,7 @@ pub(super) fn applied(old: &Config, new: &Config) -> Vec<String> {
         ("issuer", old.issuers != new.issuers),
         ("watch", old.watch_all_issuers != new.watch_all_issuers),
         ("mail", old.mail != new.mail),
+        ("status", old.status != new.status),
         ("lint", (&old.weak_keys, &old.compromised_keys) != (&new.weak_keys, &new.compromised_keys)),
     ];
     differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| key.to_string()).collect()
@@ -146,6 +151,7 @@ pub(super) fn in_force(old: &Config, new: Config) -> Config {
         issuers: new.issuers,
         watch_all_issuers: new.watch_all_issuers,
         mail: new.mail,
+        status: new.status,
         weak_keys: new.weak_keys,
         compromised_keys: new.compromised_keys,
         ..old.clone()

@@ -169,6 +169,7 @@ pub(super) mod tests {
             severity: Severity::Error,
             findings: rules.iter().map(finding).collect(),
             new_findings: rules.len(),
+            resolved: None,
             certificate: Some(CertificateFacts {
                 issuer: "Demo CA".into(),
                 issuer_key_hash: KeyHash([1; 32]),

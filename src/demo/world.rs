@@ -209,7 +209,7 @@ mod tests {
     use crate::crosscheck::{self, Context};
     use crate::finding::{CaseKey, Issued, RuleInfo, Serial, Verdict};
     use crate::issuance::Query;
-    use crate::record::Presented;
+    use crate::lint::SuffixList;
     use crate::{evidence, lint};
     use std::collections::BTreeSet;
 
@@ -218,18 +218,23 @@ mod tests {
         let certificate = Certificate::parse(der).expect("reads");
         assert!(certificate.defects().is_empty(), "{:?}", certificate.defects());
         let key = CaseKey { issuer_key_hash: world.desk.ca().issuer_key_hash(), serial: certificate.serial() };
-        let names: Vec<String> = certificate.dns_names().iter().map(|name| name.text()).collect();
+        let presented = crate::exam::presented(&certificate);
+        let names = presented.names.clone();
         let database = Embedded::open(&world.data_directory()).expect("opens");
-        let lookup = database.find(&[Query { key, names: names.clone() }]).expect("answers").remove(0);
-        let validity = certificate.not_before().zip(certificate.not_after());
-        let presented = Presented { names, spki_sha256: certificate.spki_sha256(), validity };
+        let lookup = database.find(&[Query { key, names }]).expect("answers").remove(0);
         let now = world.clock.now();
         let grace = Span::from_seconds(GRACE_SECONDS.into());
         let context = Context { first_seen: now.minus(grace), now, grace };
         let mut verdicts: Vec<(&'static RuleInfo, Verdict)> = Vec::new();
         verdicts.extend(lint::run(&certificate, Issued::at(now), &lint::Tables::embedded()));
         verdicts.extend(crosscheck::run(&presented, &lookup, &context, &evidence::Policy::default()));
-        verdicts.extend(evidence::run(&presented, &lookup, Issued::at(now), &evidence::Policy::default()));
+        verdicts.extend(evidence::run(
+            &presented,
+            &lookup,
+            Issued::at(now),
+            &evidence::Policy::default(),
+            &SuffixList::Embedded,
+        ));
         verdicts
             .into_iter()
             .filter(|(_, verdict)| matches!(verdict, Verdict::Fail(_)))

@@ -13,8 +13,7 @@ const MOST_TOLD: usize = 20;
 /// Judges the approvals of a certificate; of those that are not EV it asks nothing.
 pub(super) fn judge(record: &IssuanceRecord) -> Option<Remark> {
     let Some(order) = &record.order else {
-        let why = "the certificate's row names no order, so that its kind is not known (certificates.order_id)";
-        return Some(Remark::gap(&EV_APPROVALS, why));
+        return Some(Remark::gap(&EV_APPROVALS, record.without_order()));
     };
     if !order.vtype.trim().eq_ignore_ascii_case("EV") {
         return None;

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use crate::clock::{HOUR, Span, Timestamp, date};
 use crate::evidence::caa::{Answer, Fit, evaluate, fits, read};
 use crate::evidence::methods::{has_label, is_onion};
-use crate::evidence::perspectives::{self, Flaw};
+use crate::evidence::perspectives::{self, CONSOLIDATED, Flaw};
 use crate::evidence::policy::{Policy, lists};
-use crate::evidence::rules::{CAA_EXISTS, CAA_FRESH, CAA_MANUAL, CAA_PARAMS, CAA_RESOLVER, CAA_VERDICT};
+use crate::evidence::rules::{CAA_EXISTS, CAA_FRESH, CAA_MANUAL, CAA_PARAMS, CAA_RESOLVER, CAA_VERDICT, DNSSEC};
 use crate::evidence::story::{shown, told_check};
 use crate::evidence::tally::Remark;
 use crate::finding::{Finding, RevocationClock, RuleInfo, Severity, br};
@@ -18,6 +18,8 @@ use crate::record::{CaaCheck, DcvConfirmation, IssuanceRecord, same_domain};
 const FLOOR: Span = Span::from_millis(8 * HOUR.millis());
 /// BR 2.2.8 moved the section on CAA.
 const MOVED: Timestamp = date(2026, 6, 16);
+/// Until when CAA checking was optional for a CA that was the DNS operator of the domain (BR 3.2.2.8).
+const OPERATORS: Timestamp = date(2021, 7, 1);
 /// From when CAA may not be delegated (BR 1.3.2).
 const NOT_DELEGATED: Timestamp = date(2026, 3, 15);
 /// From when RFC 8657 is a MUST (BR 4.2.2.1.2).
@@ -63,8 +65,12 @@ impl Checked<'_> {
         let gap = |rule: &&'static RuleInfo| {
             Remark::gap(rule, format!("no CAA check of {} is on record (san_authorisations.caa_id)", shown(self.name)))
         };
-        let why = "no CAA check is on record for the name".to_string();
-        std::iter::once(self.broken(&CAA_EXISTS, why)).chain(OF_A_CHECK.iter().map(gap)).collect()
+        let mut finding = self.finding(&CAA_EXISTS, "no CAA check is on record for the name".to_string());
+        if self.record.signed_at < OPERATORS {
+            finding.detail.push_str("; until 2021-07-01 none was needed where the CA was the operator of its DNS");
+            (finding.severity, finding.clock) = (Severity::Review, RevocationClock::None);
+        }
+        std::iter::once(Remark::Broken(finding)).chain(OF_A_CHECK.iter().map(gap)).collect()
     }
 
     fn verdict(&self, check: &CaaCheck) -> Option<Remark> {
@@ -79,7 +85,7 @@ impl Checked<'_> {
             _ => {}
         }
         if self.policy.issuer_domains.is_empty() {
-            return gap("the issuer domains of the CA (CP/CPS 4.2) are not configured".into());
+            return gap("the issuer domains of the CA (CP/CPS 4.2) are not configured (issuance.caa_domains)".into());
         }
         let records = match read(rrset.unwrap_or_default()) {
             Ok(records) => records,
@@ -182,15 +188,20 @@ impl Checked<'_> {
     }
 
     // BR 3.2.2.9: the corroboration of CAA "MAY" be left out where an earlier one of the same applicant holds for 398
-    // days; so only perspectives that were asked are judged.
+    // days: a check that says that no perspective was asked is not judged, one that says nothing is not evaluable.
     fn network(&self, check: &CaaCheck) -> Vec<Remark> {
-        let Some(remote) = check.remote.filter(|remote| remote.total > 0) else { return Vec::new() };
-        let flaws = perspectives::judge(Some(remote), check.checked_at);
-        let broken = |flaw: Flaw| match flaw {
-            Flaw::Broken(rule, why) => Some(self.broken(rule, format!("CAA check {}: {why}", check.caa_id))),
-            Flaw::Missing(..) => None,
+        let remote = match check.remote {
+            Some(remote) if remote.total == 0 => return Vec::new(),
+            remote => remote,
         };
-        flaws.into_iter().filter_map(broken).collect()
+        let flaws = perspectives::judge(remote, check.checked_at).into_iter();
+        let remark = |flaw: Flaw| match flaw {
+            Flaw::Broken(rule, why) => self.broken(rule, format!("CAA check {}: {why}", check.caa_id)),
+            Flaw::Missing(rule, column) => {
+                Remark::gap(rule, format!("no usable caa_checks.{column} for CAA check {}", check.caa_id))
+            }
+        };
+        flaws.map(remark).collect()
     }
 
     /// DNSSEC of an answer; of a look-up that failed the verdict speaks.
@@ -213,8 +224,12 @@ impl Checked<'_> {
 
     fn finding(&self, rule: &'static RuleInfo, why: String) -> Finding {
         let mut finding = rule.finding(self.name, why);
-        if self.record.signed_at < MOVED && rule.citation.section.starts_with("4.2.2.1") {
+        let signed = self.record.signed_at;
+        if signed < MOVED && rule.citation.section.starts_with("4.2.2.1") {
             finding.citation = br("3.2.2.8").to_string().into();
+        }
+        if signed < CONSOLIDATED && rule.id == DNSSEC.id {
+            finding.citation = br("3.2.2.8.1").to_string().into();
         }
         let said = self.check.map_or("no row in caa_checks".to_string(), told_check);
         finding.with_evidence("issuance database", format!("{said} (as of {})", self.record.as_of))

@@ -2,24 +2,38 @@
 
 use std::net::IpAddr;
 
+use crate::cert::DnsName;
 use crate::clock::{Span, Timestamp};
+use crate::evidence::dated;
+use crate::evidence::location;
 use crate::evidence::methods::{
-    Standing, has_token, is_exact, is_for_addresses, may_be_manual, needs_perspectives, section, standing,
+    Standing, has_token, is_exact, is_for_addresses, is_for_onions, is_onion, may_be_manual, may_follow_cname,
+    needs_base_domain, needs_perspectives, proves_onion, section, standing,
 };
+use crate::evidence::origin;
 use crate::evidence::perspectives::{self, Flaw};
 use crate::evidence::policy::{Policy, lists};
-use crate::evidence::reuse_limits::reuse_limit;
+use crate::evidence::reuse_limits::{ev_domain_limit, reuse_limit};
 use crate::evidence::rules::{
-    DCV_ADN, DCV_APPLICANT, DCV_EXISTS, DCV_MANUAL, DCV_METHOD, DCV_OWN_LIMIT, DCV_RESOLVER, DCV_REUSE, DCV_TOKEN30,
-    DCV_WILDCARD,
+    DCV_ADN, DCV_APPLICANT, DCV_EXISTS, DCV_LOCATION, DCV_MANUAL, DCV_METHOD, DCV_OWN_LIMIT, DCV_RESOLVER, DCV_REUSE,
+    DCV_TOKEN30, DCV_WILDCARD, DNSSEC, ONION_METHOD,
 };
 use crate::evidence::story::{days, plural, shown};
 use crate::evidence::tally::Remark;
 use crate::finding::{RevocationClock, Severity, br};
-use crate::record::{DcvConfirmation, DcvReuse, IssuanceRecord, covers};
+use crate::lint::SuffixList;
+use crate::record::{DcvConfirmation, DcvReuse, IssuanceRecord, covers, same_domain};
 
 /// How long a Random Value or Request Token may be used (BR 3.2.2.4.x).
 const TOKEN_LIFE: Span = Span::from_days(30);
+
+/// Top-level domains that cannot be Base Domain Names: those of two letters are countries', these are older than the
+/// registry agreements with Specification 13 (BR 1.6.1, "Base Domain Name").
+#[rustfmt::skip]
+const OLD_GTLDS: [&str; 22] = [
+    "aero", "arpa", "asia", "biz", "cat", "com", "coop", "edu", "gov", "info", "int", "jobs", "mil", "mobi", "museum",
+    "name", "net", "org", "pro", "tel", "travel", "xxx",
+];
 
 /// A name, the confirmation it rests on, and the reuse through which it does.
 #[derive(Clone, Copy)]
@@ -29,6 +43,7 @@ pub(super) struct Reliance<'a> {
     pub(super) reuse: Option<&'a DcvReuse>,
     pub(super) record: &'a IssuanceRecord,
     pub(super) policy: &'a Policy,
+    pub(super) suffixes: &'a SuffixList,
 }
 
 impl Reliance<'_> {
@@ -42,6 +57,10 @@ impl Reliance<'_> {
             self.age(),
             self.own_limit(),
             self.token(),
+            self.location(),
+            origin::flawed(self.name, self.confirmation, self.policy),
+            origin::origin(self.name, self.confirmation, self.policy),
+            self.onion(),
             self.applicant(),
             self.manual(),
             self.resolver(),
@@ -65,15 +84,41 @@ impl Reliance<'_> {
     }
 
     fn adn(&self) -> Option<Remark> {
-        let adn = &self.confirmation.adn;
-        let why = if !covers(adn, self.name) {
-            "which is neither the name nor an ancestor of it; a CNAME that led there would have to be on record"
-        } else if !adn.contains('.') && adn.parse::<IpAddr>().is_err() {
-            "which is a top-level domain and above every Base Domain Name"
-        } else {
+        let (adn, method, completed) =
+            (&self.confirmation.adn, &self.confirmation.method, self.confirmation.completed_at);
+        let broken = |why: &str| DCV_ADN.finding(self.name, format!("it rests on {}, {why}", self.what()));
+        if !covers(adn, self.name) {
+            let why = if may_follow_cname(method, self.name.starts_with("*."), completed) {
+                "which is neither the name nor an ancestor of it; a CNAME that led there would have to be on record"
+            } else {
+                "which is neither the name nor an ancestor of it, and no CNAME may lead there since 2026-11-15"
+            };
+            return Some(Remark::Broken(broken(why)));
+        }
+        if adn.parse::<IpAddr>().is_ok() {
             return None;
-        };
-        Some(Remark::Broken(DCV_ADN.finding(self.name, format!("it rests on {}, {why}", self.what()))))
+        }
+        let suffix = self.suffixes.suffix(&DnsName::new(adn));
+        let is_suffix = suffix.as_ref().is_some_and(|suffix| suffix.bytes() == adn.to_ascii_lowercase().as_bytes());
+        if !adn.contains('.') {
+            let old = adn.len() == 2 || OLD_GTLDS.iter().any(|tld| tld.eq_ignore_ascii_case(adn));
+            let mut finding = broken("which is a top-level domain and above every Base Domain Name");
+            if is_suffix && !old {
+                finding.detail.push_str(", unless its registry agreement has Specification 13 (BR 1.6.1)");
+                (finding.severity, finding.clock) = (Severity::Review, RevocationClock::None);
+            }
+            return Some(Remark::Broken(finding));
+        }
+        if is_suffix && !same_domain(adn, self.name) {
+            let as_of = self.suffixes.as_of().day();
+            let why = format!("which is a public suffix (list of {as_of}) and above the Base Domain Name");
+            return Some(Remark::Broken(broken(&why)));
+        }
+        let labels = |name: &str| name.split('.').count();
+        let below = suffix.is_some_and(|suffix| labels(adn) > suffix.labels().count() + 1);
+        let registrar = below && needs_base_domain(method, completed);
+        registrar
+            .then(|| Remark::Broken(broken("which is below the Base Domain Name that method 3.2.2.4.12 validates")))
     }
 
     fn method(&self) -> Option<Remark> {
@@ -101,9 +146,18 @@ impl Reliance<'_> {
             (false, true) => return broken("which validates addresses, not domain names".into()),
             _ => {}
         }
-        let practised = |listed: &String| section(listed) == section(method);
-        if !self.policy.methods.is_empty() && !self.policy.methods.iter().any(practised) {
-            return broken("which the CA's CP/CPS does not list".into());
+        if is_for_onions(method) && !is_onion(self.name) {
+            return broken("which validates onion services, not other domain names".into());
+        }
+        match dated::at(&self.policy.methods, signed) {
+            Some(listed) if !listed.iter().any(|listed| section(listed) == section(method)) => {
+                return broken(format!("which the CA's CP/CPS does not list for {}", signed.day()));
+            }
+            None if !self.policy.methods.is_empty() => {
+                let why = format!("issuance.methods lists no method of the CP/CPS for {}", signed.day());
+                return Some(Remark::gap(&DCV_METHOD, why));
+            }
+            _ => {}
         }
         let day = discouraged?;
         let why = format!("{told}, on which a name SHOULD NOT rest since {}", day.day());
@@ -126,7 +180,9 @@ impl Reliance<'_> {
 
     fn age(&self) -> Option<Remark> {
         let (root, signed) = (self.confirmation, self.signed());
-        let limit = reuse_limit(&root.method, signed);
+        let vtype = self.record.order.as_ref().map_or("", |order| order.vtype.as_str());
+        let limits = [Some(reuse_limit(&root.method, signed)), ev_domain_limit(vtype, signed)];
+        let limit = limits.into_iter().flatten().min_by_key(|limit| limit.ends(root.completed_at))?;
         if signed <= limit.ends(root.completed_at) {
             return None;
         }
@@ -180,11 +236,37 @@ impl Reliance<'_> {
         Some(Remark::Broken(DCV_TOKEN30.finding(self.name, why)))
     }
 
+    fn location(&self) -> Option<Remark> {
+        let c = self.confirmation;
+        if !location::is_prescribed(&c.method) {
+            return None;
+        }
+        let Some(place) = c.location.as_deref().map(str::trim).filter(|place| !place.is_empty()) else {
+            return Some(Remark::gap(&DCV_LOCATION, self.lacks("location")));
+        };
+        let prescribed = location::wrong(&c.method, &c.adn, place)?;
+        let (method, place) = (shown(&c.method), shown(place));
+        let why = format!("{} looked at {place}; by method {method} {}", self.what(), shown(&prescribed));
+        let mut finding = DCV_LOCATION.finding(self.name, why);
+        if let Some(section) = section(&c.method) {
+            finding.citation = br(section).to_string().into();
+        }
+        Some(Remark::Broken(finding))
+    }
+
+    fn onion(&self) -> Option<Remark> {
+        let (method, completed) = (&self.confirmation.method, self.confirmation.completed_at);
+        let exempt = !is_onion(self.name) || !ONION_METHOD.in_force(self.signed());
+        if exempt || proves_onion(method, completed) {
+            return None;
+        }
+        let why = format!("{} was made by method {}, which proves no onion service", self.what(), shown(method));
+        Some(Remark::Broken(ONION_METHOD.finding(self.name, why)))
+    }
+
     fn applicant(&self) -> Option<Remark> {
         let Some(order) = &self.record.order else {
-            let why =
-                "the certificate's row names no order, so that its applicant is not known (certificates.order_id)";
-            return Some(Remark::gap(&DCV_APPLICANT, why));
+            return Some(Remark::gap(&DCV_APPLICANT, self.record.without_order()));
         };
         let c = self.confirmation;
         if c.applicant_id == order.applicant_id {
@@ -243,7 +325,13 @@ impl Reliance<'_> {
         let dnssec = perspectives::judge_dnssec(c.dnssec.as_deref(), c.completed_at);
         let flaws = perspectives::judge(c.remote, c.completed_at).into_iter().chain(dnssec);
         let remark = |flaw| match flaw {
-            Flaw::Broken(rule, why) => Remark::Broken(rule.finding(self.name, format!("{}: {why}", self.what()))),
+            Flaw::Broken(rule, why) => {
+                let mut finding = rule.finding(self.name, format!("{}: {why}", self.what()));
+                if rule.id == DNSSEC.id && self.signed() < perspectives::CONSOLIDATED {
+                    finding.citation = br("3.2.2.4").to_string().into();
+                }
+                Remark::Broken(finding)
+            }
             Flaw::Missing(rule, column) => Remark::gap(rule, self.lacks(column)),
         };
         flaws.map(remark).collect()

@@ -25,6 +25,8 @@ pub(super) struct Method {
     pub(super) mpic: bool,
     /// Whether its Random Value or Request Token lives for 30 days.
     pub(super) token: bool,
+    /// Whether a CNAME may lead from a name to the one that is validated, for validations since [`SC101`].
+    cname: bool,
     /// Whether a person has a part in it by its nature: a letter, a telephone call, the CA's own registrar.
     pub(super) by_person: bool,
 }
@@ -40,6 +42,7 @@ const fn method(section: &'static str) -> Method {
         exact: None,
         mpic: false,
         token: false,
+        cname: false,
         by_person: false,
     }
 }
@@ -68,6 +71,9 @@ impl Method {
     }
     const fn token(self) -> Method {
         Method { token: true, ..self }
+    }
+    const fn cname(self) -> Method {
+        Method { cname: true, ..self }
     }
     const fn by_person(self) -> Method {
         Method { by_person: true, ..self }
@@ -99,30 +105,34 @@ impl Method {
 const ALWAYS: Timestamp = Timestamp::from_millis(i64::MIN);
 /// Ballot SC45: file and http methods prove one name only.
 const SC45: Timestamp = date(2021, 12, 1);
+/// Ballot SC101: which methods follow a CNAME, and which validate the Base Domain Name alone.
+const SC101: Timestamp = date(2026, 11, 15);
+/// Ballot SC54: what proves the control of an onion service.
+const SC54: Timestamp = date(2022, 4, 23);
 /// Ballot SC25.
 const SC25: Timestamp = date(2020, 3, 3);
 const MARCH_2026: Timestamp = date(2026, 3, 15);
 const MARCH_2027: Timestamp = date(2027, 3, 15);
 const MARCH_2028: Timestamp = date(2028, 3, 15);
 
-static METHODS: [Method; 30] = [
+static METHODS: [Method; 31] = [
     method("3.2.2.4.1").banned(date(2018, 8, 1)).by_person(),
     method("3.2.2.4.2").banned(date(2025, 7, 15)).by_person(),
     method("3.2.2.4.3").closed(date(2019, 6, 1)).banned(date(2022, 11, 30)).by_person(),
-    method("3.2.2.4.4").discouraged(MARCH_2026).banned(MARCH_2028).token(),
+    method("3.2.2.4.4").discouraged(MARCH_2026).banned(MARCH_2028).token().cname(),
     method("3.2.2.4.5").banned(date(2018, 8, 1)).by_person(),
     method("3.2.2.4.6").closed(date(2020, 6, 4)).banned(date(2022, 11, 30)).exact(SC45),
-    method("3.2.2.4.7").acme("dns-01").mpic().token(),
+    method("3.2.2.4.7").acme("dns-01").mpic().token().cname(),
     method("3.2.2.4.8").banned(MARCH_2026).exact(ALWAYS),
     method("3.2.2.4.9").banned(date(2019, 3, 16)),
     method("3.2.2.4.10").banned(date(2020, 9, 22)),
     method("3.2.2.4.11").banned(date(2018, 3, 9)),
     method("3.2.2.4.12").by_person(),
-    method("3.2.2.4.13").discouraged(MARCH_2026).banned(MARCH_2028).mpic().token(),
-    method("3.2.2.4.14").discouraged(MARCH_2026).banned(MARCH_2028).mpic().token(),
+    method("3.2.2.4.13").discouraged(MARCH_2026).banned(MARCH_2028).mpic().token().cname(),
+    method("3.2.2.4.14").discouraged(MARCH_2026).banned(MARCH_2028).mpic().token().cname(),
     method("3.2.2.4.15").banned(date(2025, 7, 15)).by_person(),
-    method("3.2.2.4.16").discouraged(MARCH_2026).banned(MARCH_2027).mpic().token().by_person(),
-    method("3.2.2.4.17").discouraged(MARCH_2026).banned(MARCH_2027).mpic().token().by_person(),
+    method("3.2.2.4.16").discouraged(MARCH_2026).banned(MARCH_2027).mpic().token().by_person().cname(),
+    method("3.2.2.4.17").discouraged(MARCH_2026).banned(MARCH_2027).mpic().token().by_person().cname(),
     method("3.2.2.4.18").begins(SC25).exact(SC45).mpic().token(),
     method("3.2.2.4.19").acme("http-01").begins(SC25).exact(SC45).mpic().token(),
     method("3.2.2.4.20").acme("tls-alpn-01").begins(date(2020, 9, 22)).exact(ALWAYS).mpic().token(),
@@ -136,12 +146,17 @@ static METHODS: [Method; 30] = [
     method("3.2.2.5.6").exact(ALWAYS).mpic(),
     method("3.2.2.5.7").exact(ALWAYS).mpic(),
     method("3.2.2.5.8").begins(date(2025, 12, 16)).exact(ALWAYS).mpic(),
+    // Appendix B.2.b: a certificate request with nonces, signed with the key of an onion service.
+    method("B.2.b").begins(date(2020, 3, 27)).token(),
 ];
 
 pub(super) fn row(text: &str) -> Option<&'static Method> {
     let text = text.trim();
     let text = text.strip_prefix("BR ").or_else(|| text.strip_prefix("BR")).unwrap_or(text);
-    METHODS.iter().find(|row| row.section == text || (!row.acme.is_empty() && row.acme.eq_ignore_ascii_case(text)))
+    let text = text.strip_prefix("Appendix ").unwrap_or(text);
+    METHODS.iter().find(|row| {
+        row.section.eq_ignore_ascii_case(text) || (!row.acme.is_empty() && row.acme.eq_ignore_ascii_case(text))
+    })
 }
 
 /// The section of a method written as `3.2.2.4.19`, `BR 3.2.2.4.19` or `http-01`; `None` when it is none of the BR's.
@@ -180,6 +195,32 @@ pub fn is_exact(method: &str, signed: Timestamp) -> bool {
 /// perspectives.
 pub fn needs_perspectives(method: &str, name: &str) -> bool {
     row(method).is_some_and(|row| row.mpic && !(row.is_over_tor() && is_onion(name)))
+}
+
+/// Whether a validation by `method`, completed at `completed`, may have followed a CNAME from the name (BR 1.6.1,
+/// "Authorization Domain Name"; from a wildcard no longer since ballot SC101).
+pub fn may_follow_cname(method: &str, wildcard: bool, completed: Timestamp) -> bool {
+    completed < SC101 || (!wildcard && row(method).is_some_and(|row| row.cname))
+}
+
+/// Whether `method` validates, since ballot SC101, the Base Domain Name and nothing below it: the registrar knows no other.
+pub fn needs_base_domain(method: &str, completed: Timestamp) -> bool {
+    completed >= SC101 && section(method) == Some("3.2.2.4.12")
+}
+
+/// Whether `method` proves the control of an onion service (BR Appendix B.2). Before ballot SC54 the older methods of
+/// websites were listed there.
+pub fn proves_onion(method: &str, completed: Timestamp) -> bool {
+    match section(method) {
+        Some("3.2.2.4.18" | "3.2.2.4.19" | "3.2.2.4.20" | "B.2.b") => true,
+        Some("3.2.2.4.6" | "3.2.2.4.10") => completed < SC54,
+        _ => false,
+    }
+}
+
+/// Whether `method` is for onion services alone.
+pub fn is_for_onions(method: &str) -> bool {
+    section(method) == Some("B.2.b")
 }
 
 /// Whether the Random Value or Request Token of `method` lives for 30 days.
@@ -298,6 +339,13 @@ mod tests {
         assert_eq!((section("DNS-01"), section("BR 3.2.2.4.4")), (Some("3.2.2.4.7"), Some("3.2.2.4.4")));
         assert!(needs_perspectives("http-01", "a.eus") && !needs_perspectives("http-01", "a.ONION"));
         assert!(needs_perspectives("3.2.2.4.7", "a.eus") && !needs_perspectives("3.2.2.4.4", "a.eus"));
+        assert!(proves_onion("http-01", MARCH_2026) && proves_onion("Appendix B.2.b", MARCH_2026));
+        assert!(proves_onion("3.2.2.4.6", SC54.minus(SECOND)) && !proves_onion("3.2.2.4.6", SC54));
+        assert!(!proves_onion("dns-01", MARCH_2026) && is_for_onions("b.2.b") && !is_for_onions("http-01"));
+        let before = SC101.minus(SECOND);
+        assert!(may_follow_cname("http-01", true, before) && !may_follow_cname("http-01", false, SC101));
+        assert!(may_follow_cname("dns-01", false, SC101) && !may_follow_cname("dns-01", true, SC101));
+        assert!(needs_base_domain("3.2.2.4.12", SC101) && !needs_base_domain("3.2.2.4.12", before));
         assert!(has_token("dns-01") && !has_token("dns-persist-01") && may_be_manual("3.2.2.4.12"));
         assert!(
             has_label("3.2.2.4.7", "dns-01") && has_label("dns-01", "ca-tbr-7") && !has_label("dns-01", "ca-tbr-1")

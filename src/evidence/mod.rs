@@ -7,7 +7,11 @@ mod approvals;
 pub mod caa;
 mod caa_checks;
 mod confirmation;
+pub mod dated;
+mod identity;
+mod location;
 pub mod methods;
+mod origin;
 mod perspectives;
 mod policy;
 pub mod reuse_limits;
@@ -22,13 +26,39 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::evidence::caa_checks::Checked;
 use crate::evidence::confirmation::Reliance;
-pub use crate::evidence::policy::Policy;
+pub(crate) use crate::evidence::policy::lists;
+pub use crate::evidence::policy::{FlawedMethod, Policy, ReuseRule};
 pub use crate::evidence::rules::RULES;
-use crate::evidence::rules::{DCV_EXISTS, DCV_RECORD, DCV_REUSE, EV_APPROVALS};
+use crate::evidence::rules::{
+    DCV_ADN, DCV_APPLICANT, DCV_EXISTS, DCV_FLAWED, DCV_LOCATION, DCV_MANUAL, DCV_METHOD, DCV_ORIGIN, DCV_OWN_LIMIT,
+    DCV_RECORD, DCV_RESOLVER, DCV_REUSE, DCV_TOKEN30, DCV_WILDCARD, DNSSEC, EV_APPROVALS, ID_REUSE, MPIC_COUNT,
+    MPIC_QUORUM, MPIC_RIR,
+};
 use crate::evidence::story::{chain, plural, told};
 use crate::evidence::tally::{Remark, Tally};
 use crate::finding::{Finding, Issued, RuleInfo, Severity, Verdict};
-use crate::record::{Basis, DcvConfirmation, IssuanceRecord, Lookup, Presented, SanAuthorisation, covers};
+use crate::lint::SuffixList;
+use crate::record::{Basis, DcvConfirmation, DcvReuse, IssuanceRecord, Lookup, Presented, SanAuthorisation, covers};
+
+/// The rules that need a confirmation to judge.
+static OF_A_CONFIRMATION: [&RuleInfo; 16] = [
+    &DCV_ADN,
+    &DCV_METHOD,
+    &DCV_WILDCARD,
+    &DCV_REUSE,
+    &DCV_OWN_LIMIT,
+    &DCV_TOKEN30,
+    &DCV_LOCATION,
+    &DCV_FLAWED,
+    &DCV_ORIGIN,
+    &DCV_APPLICANT,
+    &DCV_MANUAL,
+    &DCV_RESOLVER,
+    &MPIC_COUNT,
+    &MPIC_QUORUM,
+    &MPIC_RIR,
+    &DNSSEC,
+];
 
 /// Audits the evidence behind every SAN: one verdict per rule of [`RULES`], in that order. The moment that counts is
 /// the CA's own signing time in the record; `issued` is what the logs say of it and stands beside it in the findings.
@@ -37,19 +67,24 @@ pub fn run(
     lookup: &Lookup,
     issued: Issued,
     policy: &Policy,
+    suffixes: &SuffixList,
 ) -> Vec<(&'static RuleInfo, Verdict)> {
     let mut tally = Tally::default();
     match lookup.record() {
         Err(why) => RULES.iter().for_each(|rule| tally.add(Remark::gap(rule, why.clone()))),
         Ok(record) => {
             match record.authorisations.as_deref() {
-                Some(rows) => Audit { record, rows: by_name(rows), issued, policy }.names(presented, &mut tally),
+                Some(rows) => {
+                    let rows = by_name(rows);
+                    Audit { record, rows, issued, policy, suffixes }.names(presented, &mut tally);
+                }
                 None => {
                     let gap = |rule| Remark::gap(rule, "the feed has no table san_authorisations");
-                    RULES.iter().filter(|rule| rule.id != EV_APPROVALS.id).for_each(|rule| tally.add(gap(rule)));
+                    let of_order = [EV_APPROVALS.id, ID_REUSE.id];
+                    RULES.iter().filter(|rule| !of_order.contains(&rule.id)).for_each(|rule| tally.add(gap(rule)));
                 }
             }
-            approvals::judge(record).into_iter().for_each(|remark| tally.add(remark));
+            approvals::judge(record).into_iter().chain(identity::judge(record)).for_each(|remark| tally.add(remark));
         }
     }
     tally.verdicts()
@@ -64,6 +99,7 @@ struct Audit<'a> {
     rows: HashMap<String, &'a SanAuthorisation>,
     issued: Issued,
     policy: &'a Policy,
+    suffixes: &'a SuffixList,
 }
 
 impl Audit<'_> {
@@ -87,8 +123,7 @@ impl Audit<'_> {
         let other = if broken.is_empty() { None } else { self.other_confirmation(name) };
         if let Some(other) = other {
             let defect = Remark::Broken(self.with_evidence(defect(name, &broken, other), row));
-            let (record, policy) = (self.record, self.policy);
-            let rest = Reliance { name, confirmation: other, reuse: None, record, policy }.judge();
+            let rest = self.reliance(name, other, None).judge();
             return rest.into_iter().chain([defect]).collect();
         }
         let told = |remark| match remark {
@@ -98,36 +133,46 @@ impl Audit<'_> {
         remarks.into_iter().map(told).collect()
     }
 
+    fn reliance<'r>(
+        &'r self,
+        name: &'r str,
+        confirmation: &'r DcvConfirmation,
+        reuse: Option<&'r DcvReuse>,
+    ) -> Reliance<'r> {
+        Reliance { name, confirmation, reuse, record: self.record, policy: self.policy, suffixes: self.suffixes }
+    }
+
     fn relied_upon(&self, name: &str, row: Option<&SanAuthorisation>) -> Vec<Remark> {
-        let missing = |why: &str| Remark::Broken(DCV_EXISTS.finding(name, why));
-        let reliance = |confirmation, reuse| {
-            let (record, policy) = (self.record, self.policy);
-            Reliance { name, confirmation, reuse, record, policy }.judge()
-        };
-        match row.map(|row| &row.basis) {
-            None => vec![missing("no row in san_authorisations: nothing says on what validation the name rests")],
-            Some(Basis::Missing) => vec![missing("its row names neither a confirmation nor a reuse")],
-            Some(Basis::Confirmation(confirmation)) => reliance(confirmation, None),
+        let (why, more) = match row.map(|row| &row.basis) {
+            Some(Basis::Confirmation(confirmation)) => return self.reliance(name, confirmation, None).judge(),
             Some(Basis::Reuse(reuse)) => match &reuse.root {
-                Some(root) => reliance(root, Some(reuse)),
+                Some(root) => return self.reliance(name, root, Some(reuse)).judge(),
                 None => {
                     let steps = reuse.chain.len().max(1);
                     let why = format!("the origin of the reuse was not found after {steps} step{}", plural(steps));
                     let nothing = format!("it rests on {}, which leads to no confirmation", reuse.label());
-                    vec![missing(&nothing), Remark::Broken(DCV_REUSE.finding(name, why))]
+                    (nothing, Some(Remark::Broken(DCV_REUSE.finding(name, why))))
                 }
             },
+            None => ("no row in san_authorisations: nothing says on what validation the name rests".into(), None),
+            Some(Basis::Missing) => ("its row names neither a confirmation nor a reuse".into(), None),
+        };
+        let of_one = OF_A_CONFIRMATION.iter().filter(|rule| rule.in_force(self.record.signed_at));
+        if !self.record.keeps_confirmations {
+            let gap = |rule| Remark::gap(rule, "the feed has no table dcv_confirmations");
+            return of_one.copied().chain([&DCV_EXISTS]).map(gap).collect();
         }
+        let missing = format!("no confirmation of {} is on record (san_authorisations.dcv_id)", story::shown(name));
+        let gaps = of_one.map(|rule| Remark::gap(rule, missing.clone()));
+        gaps.chain([Remark::Broken(DCV_EXISTS.finding(name, why))]).chain(more).collect()
     }
 
     /// The newest confirmation of the same applicant that could carry the name although the record does not say so.
     fn other_confirmation(&self, name: &str) -> Option<&DcvConfirmation> {
-        let (record, policy) = (self.record, self.policy);
         let fit = |confirmation: &&DcvConfirmation| {
-            let reliance = Reliance { name, confirmation, reuse: None, record, policy };
-            reliance.judge().iter().filter_map(doubt).next().is_none()
+            self.reliance(name, confirmation, None).judge().iter().filter_map(doubt).next().is_none()
         };
-        record.other_confirmations.iter().filter(fit).max_by_key(|c| c.completed_at)
+        self.record.other_confirmations.iter().filter(fit).max_by_key(|c| c.completed_at)
     }
 
     fn with_evidence(&self, finding: Finding, row: Option<&SanAuthorisation>) -> Finding {

@@ -9,6 +9,9 @@ use crate::record::Perspectives;
 /// How many remote perspectives are needed, from which day on.
 static NEEDED: [(Timestamp, u64); 4] = [(COUNTED, 2), (MARCH_2026, 3), (date(2026, 6, 15), 4), (date(2026, 12, 15), 5)];
 
+/// From when BR 4.2.2.2 says what 3.2.2.4 and 3.2.2.8.1 said of DNSSEC (BR 2.3.0, which brought ballot SC101).
+pub(super) const CONSOLIDATED: Timestamp = date(2026, 8, 6);
+
 fn needed(asked: Timestamp) -> u64 {
     NEEDED.iter().rev().find(|(since, _)| asked >= *since).map_or(0, |(_, count)| *count)
 }

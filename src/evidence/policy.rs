@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::clock::Span;
+use crate::clock::{DAY, Span, Timestamp};
+use crate::evidence::dated::Dated;
 use crate::finding::KeyHash;
 use crate::lint::profile::Profile;
 
@@ -15,6 +16,19 @@ pub struct ReuseRule {
     pub limit: Span,
 }
 
+/// A method as the CA practised it for a time, found to be flawed: what was validated by it then proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlawedMethod {
+    /// The method, as section or ACME label.
+    pub method: String,
+    /// First moment of validation that is concerned.
+    pub from: Timestamp,
+    /// First moment of validation that no longer is; `None`: still.
+    pub until: Option<Timestamp>,
+    /// What was wrong with it, as findings say it: a bug, an incident.
+    pub reason: String,
+}
+
 /// The CA's own terms, against which its record is read. The default knows the words of the issuance schema and nothing
 /// of the CA: what it leaves empty makes the rules that need it "not evaluable".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +37,25 @@ pub struct Policy {
     pub issuer_domains: Vec<String>,
     /// What stands before the account's identifier in its account URI (RFC 8657 3). `None`: unknown.
     pub account_uri_prefix: Option<String>,
-    /// The channels through which orders may come. Empty: unknown.
-    pub channels: Vec<String>,
-    /// The validation methods that the CP/CPS lists, as section or ACME label. Empty: unknown, every method of the BR.
-    pub methods: Vec<String>,
+    /// The channels through which orders may come, by the day of the order. Empty: unknown.
+    pub channels: Vec<Dated>,
+    /// The countries of the applicants for whom the CA issues, ISO 3166-1 alpha-2, by the day of signing. Empty: unknown.
+    pub countries: Vec<Dated>,
+    /// The validation methods that the CP/CPS lists, as section or ACME label, by the day of signing. Empty: unknown,
+    /// every method of the BR.
+    pub methods: Vec<Dated>,
+    /// Methods that were flawed for a time.
+    pub flawed: Vec<FlawedMethod>,
+    /// How the references to evidence begin that was taken over in bulk, from files or another system.
+    pub bulk_evidence: Vec<String>,
+    /// How long after its completion a validation is written down at the latest.
+    pub recorded_within: Span,
+    /// The accounts of the CA's own tests.
+    pub test_accounts: Vec<String>,
+    /// The organizations in the subjects of the CA's own tests.
+    pub test_organizations: Vec<String>,
+    /// The domains in which test certificates may be issued.
+    pub test_zones: Vec<String>,
     /// Under which rule the CA reuses a validation for how long; a rule that is not listed is unknown.
     pub reuse_rules: Vec<ReuseRule>,
     /// What the record calls a resolver that the CA operates itself.
@@ -50,7 +79,14 @@ impl Default for Policy {
             issuer_domains: Vec::new(),
             account_uri_prefix: None,
             channels: Vec::new(),
+            countries: Vec::new(),
             methods: Vec::new(),
+            flawed: Vec::new(),
+            bulk_evidence: Vec::new(),
+            recorded_within: DAY,
+            test_accounts: Vec::new(),
+            test_organizations: Vec::new(),
+            test_zones: Vec::new(),
             own_resolvers: words(&["own"]),
             systems: words(&["system"]),
             shared_account_kinds: words(&["reseller", "cdn"]),
@@ -60,6 +96,6 @@ impl Default for Policy {
 }
 
 /// Whether `word` is one of `list`, whatever its case.
-pub(super) fn lists(list: &[String], word: &str) -> bool {
+pub(crate) fn lists(list: &[String], word: &str) -> bool {
     list.iter().any(|listed| listed.eq_ignore_ascii_case(word.trim()))
 }

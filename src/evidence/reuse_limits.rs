@@ -58,6 +58,38 @@ pub(super) fn limit_of(section: Option<&str>, signed: Timestamp) -> Limit {
     row.map_or(Limit::Months(39), |(_, limit)| *limit)
 }
 
+/// BR 4.2.1: the limit for what is said of an organization or a person (OV, IV).
+static IDENTITY_LIMITS: [(Timestamp, Limit); 3] = [
+    (Timestamp::from_millis(i64::MIN), Limit::Months(39)),
+    (date(2018, 3, 1), Limit::Days(825)),
+    (date(2026, 3, 15), Limit::Days(398)),
+];
+
+/// EVG 3.2.2.14.3 (11.14.3 before): the limit for everything behind an EV certificate; in days since ballot SC42.
+static EV_LIMITS: [(Timestamp, Limit); 2] =
+    [(Timestamp::from_millis(i64::MIN), Limit::Months(13)), (date(2021, 10, 1), Limit::Days(398))];
+
+/// From when the domains of an EV certificate follow BR 4.2.1 alone (ballot SC102).
+const EV_DOMAINS: Timestamp = date(2026, 8, 13);
+
+/// How old the verification of a subject may be for a certificate of this kind (`OV`, `IV`, `EV`) signed at `signed`;
+/// `None` for kinds that verify none.
+pub fn identity_limit(vtype: &str, signed: Timestamp) -> Option<Limit> {
+    let limits: &[(Timestamp, Limit)] = match vtype.trim().to_ascii_uppercase().as_str() {
+        "OV" | "IV" => &IDENTITY_LIMITS,
+        "EV" => &EV_LIMITS,
+        _ => return None,
+    };
+    limits.iter().rev().find(|(since, _)| signed >= *since).map(|(_, limit)| *limit)
+}
+
+/// The limit that the EV Guidelines set to the validation of a domain for a certificate of this kind, beside the one
+/// of the Baseline Requirements; `None` where they set none.
+pub fn ev_domain_limit(vtype: &str, signed: Timestamp) -> Option<Limit> {
+    let bound = vtype.trim().eq_ignore_ascii_case("EV") && signed < EV_DOMAINS;
+    if bound { identity_limit("EV", signed) } else { None }
+}
+
 /// The same day and time `months` later, or the last day of that month when it is shorter.
 fn plus_months(moment: Timestamp, months: i64) -> Timestamp {
     let days = moment.seconds().div_euclid(86_400);
@@ -91,6 +123,22 @@ mod tests {
                 assert_eq!(reuse_limit(persistent, moment), Limit::Days(10));
             }
         }
+    }
+
+    #[test]
+    fn identities_have_limits_of_their_own() {
+        let second = Span::from_seconds(1);
+        for (kind, day, before, after) in [
+            ("OV", date(2018, 3, 1), Limit::Months(39), Limit::Days(825)),
+            ("iv", date(2026, 3, 15), Limit::Days(825), Limit::Days(398)),
+            ("EV", date(2021, 10, 1), Limit::Months(13), Limit::Days(398)),
+        ] {
+            assert_eq!(identity_limit(kind, day.minus(second)), Some(before), "{kind} {day}");
+            assert_eq!(identity_limit(kind, day), Some(after), "{kind} {day}");
+        }
+        assert_eq!(identity_limit("DV", date(2026, 1, 1)), None);
+        assert_eq!(ev_domain_limit("EV", EV_DOMAINS.minus(second)), Some(Limit::Days(398)));
+        assert_eq!((ev_domain_limit("EV", EV_DOMAINS), ev_domain_limit("OV", date(2020, 1, 1))), (None, None));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) static DCV_EXISTS: RuleInfo = must(
 // Certificate", that FQDN itself or what is left after pruning labels from the left down to the Base Domain Name.
 pub(super) static DCV_ADN: RuleInfo = must(
     "dcv.adn",
-    "the domain that was validated is the name itself or an ancestor of it, label by label, below a top-level domain",
+    "the domain that was validated is the name itself or an ancestor of it, not above its Base Domain Name",
     "3.2.2.4",
 );
 
@@ -75,6 +75,28 @@ pub(super) static DCV_OWN_LIMIT: RuleInfo = RuleInfo {
 pub(super) static DCV_TOKEN30: RuleInfo =
     must("dcv.token30", "the Random Value or token of the validation was not older than 30 days", "3.2.2.4");
 
+// BR 3.2.2.4.x: each method says at which DNS name, URL or mailbox its Random Value or Request Token is looked for, as
+// .7: "an Authorization Domain Name that is prefixed with a Domain Label that begins with an underscore character" (a
+// label without it: Mozilla bug 1910322; a mailbox whose domain was credited: 1961406).
+pub(super) static DCV_LOCATION: RuleInfo = must(
+    "dcv.location",
+    "the Random Value or token was found where the method prescribes: label, path, port, mailbox",
+    "3.2.2.4",
+);
+
+// BR 4.9.1.1 (5): "The CA obtains evidence that the validation of domain authorization or control ... should not be
+// relied upon": a method that was flawed as the CA practised it (Mozilla bug 1751984) leaves no trace in a certificate.
+pub(super) static DCV_FLAWED: RuleInfo =
+    must("dcv.flawed", "no validation was made by a method while the CA knows it to have been flawed", "4.9.1.1");
+
+// BR 3.2.2.4: "CAs SHALL maintain a record of which domain validation method ... was used to validate every domain"; what
+// was taken over from files of another system (Mozilla bug 1876593) records no act of validation.
+pub(super) static DCV_ORIGIN: RuleInfo = must(
+    "dcv.origin",
+    "the row of a validation was written by the validation itself, not taken over in bulk or later",
+    "3.2.2.4",
+);
+
 // BR 3.2.2.4: the CA confirms the control of "the Applicant". Who that is under an account that acts for many is a
 // matter of policy (Mozilla bug 1718771, comments 2 and 3).
 pub(super) static DCV_APPLICANT: RuleInfo = RuleInfo {
@@ -101,6 +123,13 @@ pub(super) static DCV_RECORD: RuleInfo = RuleInfo {
     clock: RevocationClock::None,
     ..must("dcv.record", "the record of each name points at the validation that carries it", "5.4.1")
 };
+
+// BR Appendix B.2: for an Onion Domain Name "the CA SHALL verify the Applicant's control over the Onion Service" by
+// 3.2.2.4.18, .19 or .20 over Tor, or by a request that is signed with the service's key (B.2.b).
+pub(super) static ONION_METHOD: RuleInfo = since(
+    date(2020, 3, 27),
+    must("onion.method", "an onion name was validated over Tor or by a request signed with its key", "B.2"),
+);
 
 /// From when perspectives are counted.
 pub(super) const COUNTED: Timestamp = date(2025, 3, 15);
@@ -133,11 +162,11 @@ pub(super) static MPIC_RIR: RuleInfo = since(
     must("mpic.rir", "the perspectives that corroborated stand in at least two RIR regions", "3.2.2.9"),
 );
 
-// BR 3.2.2.4 and 3.2.2.8.1: "Effective March 15, 2026: DNSSEC validation back to the IANA DNSSEC root trust anchor MUST
+// BR 4.2.2.2 (3.2.2.4 and 3.2.2.8.1 before 2.3.0): "Effective March 15, 2026: DNSSEC validation back to the IANA DNSSEC root trust anchor MUST
 // be performed on all DNS queries ... by the Primary Network Perspective."
 pub(super) static DNSSEC: RuleInfo = since(
     MARCH_2026,
-    must("dnssec", "the DNS answers behind validations and CAA checks were validated by DNSSEC", "3.2.2.4"),
+    must("dnssec", "the DNS answers behind validations and CAA checks were validated by DNSSEC", "4.2.2.2"),
 );
 
 /// From when CAA is mandatory (ballot 187).
@@ -193,6 +222,16 @@ pub(super) static EV_APPROVALS: RuleInfo = RuleInfo {
     )
 };
 
+// BR 4.2.1 (EVG 3.2.2.14.3): the CA MAY use documents and data obtained for an earlier validation for so long.
+pub(super) static ID_REUSE: RuleInfo = RuleInfo {
+    clock: RevocationClock::FiveDays(12),
+    ..must(
+        "id.reuse",
+        "the data behind the subject of an OV, IV or EV certificate was within its limit at signing",
+        "4.2.1",
+    )
+};
+
 /// The rules of this room.
 pub static RULES: &[&RuleInfo] = &[
     &DCV_EXISTS,
@@ -202,9 +241,13 @@ pub static RULES: &[&RuleInfo] = &[
     &DCV_REUSE,
     &DCV_OWN_LIMIT,
     &DCV_TOKEN30,
+    &DCV_LOCATION,
+    &DCV_FLAWED,
+    &DCV_ORIGIN,
     &DCV_APPLICANT,
     &DCV_MANUAL,
     &DCV_RESOLVER,
+    &ONION_METHOD,
     &DCV_RECORD,
     &MPIC_COUNT,
     &MPIC_QUORUM,
@@ -216,5 +259,6 @@ pub static RULES: &[&RuleInfo] = &[
     &CAA_FRESH,
     &CAA_RESOLVER,
     &CAA_MANUAL,
+    &ID_REUSE,
     &EV_APPROVALS,
 ];

@@ -11,19 +11,21 @@ use std::net::IpAddr;
 
 use crate::clock::{HOUR, Span, Timestamp};
 use crate::evidence::caa::{Answer, evaluate, read};
-use crate::evidence::methods::{Method, Standing, is_onion, row, section};
+use crate::evidence::dated::Dated;
+use crate::evidence::location;
+use crate::evidence::methods::{Method, Standing, is_for_onions, is_onion, needs_base_domain, row, section};
 use crate::evidence::perspectives::{self, Flaw};
 use crate::evidence::policy::{Policy, lists};
-use crate::evidence::reuse_limits::limit_of;
+use crate::evidence::reuse_limits::{ev_domain_limit, limit_of};
 use crate::evidence::rules::{
-    CAA_EXISTS, CAA_FRESH, CAA_MANUAL, CAA_PARAMS, CAA_RESOLVER, CAA_VERDICT, DCV_APPLICANT, DCV_OWN_LIMIT,
-    DCV_RESOLVER, DCV_TOKEN30, DNSSEC, MARCH_2026, MPIC_COUNT, MPIC_QUORUM, MPIC_RIR,
+    CAA_EXISTS, CAA_FRESH, CAA_MANUAL, CAA_PARAMS, CAA_RESOLVER, CAA_VERDICT, DCV_APPLICANT, DCV_LOCATION, DCV_ORIGIN,
+    DCV_OWN_LIMIT, DCV_RESOLVER, DCV_TOKEN30, DNSSEC, MARCH_2026, MPIC_COUNT, MPIC_QUORUM, MPIC_RIR,
 };
 use crate::finding::RuleInfo;
 use crate::record::{Perspectives, same_domain};
 
 /// The rules that the sieve knows. When [`super::RULES`] has another one, nothing may be let pass.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 27] = [
     "dcv.exists",
     "dcv.adn",
     "dcv.method",
@@ -31,6 +33,11 @@ const KNOWN: [&str; 22] = [
     "dcv.reuse",
     "dcv.own_limit",
     "dcv.token30",
+    "dcv.location",
+    "dcv.flawed",
+    "dcv.origin",
+    "onion.method",
+    "id.reuse",
     "dcv.applicant",
     "dcv.manual",
     "dcv.resolver",
@@ -58,7 +65,7 @@ pub fn is_complete() -> bool {
 pub struct Gaps(u32);
 
 /// The causes, a bit each, and the rules that each makes not evaluable.
-static CAUSES: [&[&RuleInfo]; 15] = [
+static CAUSES: [&[&RuleInfo]; 22] = [
     &[&DCV_OWN_LIMIT],
     &[&DCV_TOKEN30],
     &[&DCV_APPLICANT],
@@ -74,6 +81,13 @@ static CAUSES: [&[&RuleInfo]; 15] = [
     &[&CAA_VERDICT],
     &[&CAA_FRESH],
     &[&DNSSEC],
+    &[&MPIC_COUNT],
+    &[&MPIC_QUORUM],
+    &[&MPIC_RIR],
+    &[&MPIC_RIR],
+    &[&DCV_LOCATION],
+    &[&DCV_ORIGIN],
+    &[&DCV_ORIGIN],
 ];
 const NO_RULE_LIMIT: Gaps = Gaps(1);
 const NO_TOKEN: Gaps = Gaps(1 << 1);
@@ -90,6 +104,11 @@ const NO_RRSET: Gaps = Gaps(1 << 11);
 const NO_ISSUER_DOMAINS: Gaps = Gaps(1 << 12);
 const NO_TTL: Gaps = Gaps(1 << 13);
 const NO_CAA_DNSSEC: Gaps = Gaps(1 << 14);
+/// The perspectives of a confirmation, and those of a CAA check so many causes further.
+const OF_CHECK: u32 = 10;
+const NO_LOCATION: Gaps = Gaps(1 << 19);
+const NO_RECORDED: Gaps = Gaps(1 << 20);
+const NO_REFERENCE: Gaps = Gaps(1 << 21);
 
 impl Gaps {
     /// Nothing is missing.
@@ -153,8 +172,13 @@ impl Outcome {
 /// What a confirmation shares with many others, graded against the CA's terms.
 #[derive(Clone, Debug)]
 pub struct Grade {
+    text: String,
     method: Option<&'static Method>,
-    practised: bool,
+    prescribed: bool,
+    /// When the CP/CPS lists the method; `None`: nothing is known of that.
+    listed: Option<Vec<Dated>>,
+    /// When the method was flawed.
+    flawed: Vec<(Timestamp, Option<Timestamp>)>,
     by_system: bool,
     resolver: Listed,
     dnssec: Outcome,
@@ -173,9 +197,14 @@ impl Grade {
     ) -> Grade {
         let own = |resolver| if lists(&policy.own_resolvers, resolver) { Listed::Yes } else { Listed::No };
         let known = section(method);
+        let same = |listed: &&Dated| section(&listed.word) == known;
+        let flawed = policy.flawed.iter().filter(|flaw| section(&flaw.method) == known);
         Grade {
+            text: method.to_string(),
             method: row(method),
-            practised: policy.methods.is_empty() || policy.methods.iter().any(|listed| section(listed) == known),
+            prescribed: location::is_prescribed(method),
+            listed: (!policy.methods.is_empty()).then(|| policy.methods.iter().filter(same).cloned().collect()),
+            flawed: flawed.map(|flaw| (flaw.from, flaw.until)).collect(),
             by_system: lists(&policy.systems, performed_by),
             resolver: resolver.map_or(Listed::Empty, own),
             dnssec: Outcome::of(dnssec),
@@ -240,6 +269,16 @@ pub struct Reliance<'a> {
     pub reuse: Option<Reused>,
     /// Whose confirmation it is.
     pub bond: Bond,
+    /// Whether the domain is a public suffix; may be true where that is not known.
+    pub suffix: bool,
+    /// Whether the order is for an EV certificate.
+    pub ev: bool,
+    /// Where the value was looked for, if recorded.
+    pub location: Option<&'a str>,
+    /// Where the evidence is kept, if recorded.
+    pub evidence_ref: Option<&'a str>,
+    /// When the row was written, if recorded.
+    pub recorded_at: Option<Timestamp>,
 }
 
 /// BR 3.2.2.4.x: a Random Value lives for 30 days.
@@ -247,7 +286,7 @@ const TOKEN_LIFE: Span = Span::from_days(30);
 
 impl Reliance<'_> {
     /// What is missing when nothing is wrong; `None` when something may be.
-    pub fn sift(&self) -> Option<Gaps> {
+    pub fn sift(&self, policy: &Policy) -> Option<Gaps> {
         let (grade, completed, signed) = (self.grade, self.completed, self.signed);
         let method = grade.method?;
         let address = may_be_address(self.name) && self.name.parse::<IpAddr>().is_ok();
@@ -255,7 +294,16 @@ impl Reliance<'_> {
             && covers(self.adn, self.name)
             && method.standing(completed, signed) == Standing::Permitted
             && method.is_for_addresses() == address
-            && grade.practised
+            && grade.listed.as_ref().is_none_or(|listed| listed.iter().any(|dated| dated.holds(signed)))
+            && (self.name.strip_prefix("*.").unwrap_or(self.name) == self.adn || !self.suffix)
+            && !is_onion(self.name)
+            && !is_for_onions(method.section)
+            && !needs_base_domain(method.section, completed)
+            && (!self.ev || ev_domain_limit("EV", signed).is_none_or(|limit| signed <= limit.ends(completed)))
+            && !grade
+                .flawed
+                .iter()
+                .any(|(from, until)| completed >= *from && until.is_none_or(|until| completed < until))
             && (self.name == self.adn || !method.is_exact(signed))
             && signed <= limit_of(Some(method.section), signed).ends(completed)
             && (grade.by_system || method.by_person);
@@ -280,6 +328,7 @@ impl Reliance<'_> {
             Some(made) if made > completed || completed.since(made) > TOKEN_LIFE => return None,
             Some(_) => {}
         }
+        gaps = gaps.and(self.place()?).and(self.origin(policy)?);
         match grade.resolver {
             _ if method.by_person => {}
             Listed::Yes => {}
@@ -287,19 +336,46 @@ impl Reliance<'_> {
             Listed::No => return None,
         }
         if method.mpic && !(method.is_over_tor() && is_onion(self.name)) {
-            gaps = gaps.and(corroborated(grade.remote, completed)?).and(grade.dnssec.at(completed, NO_DNSSEC)?);
+            gaps = gaps.and(corroborated(grade.remote, completed, 0)?).and(grade.dnssec.at(completed, NO_DNSSEC)?);
         }
         Some(gaps)
     }
+
+    fn place(&self) -> Option<Gaps> {
+        match self.location.map(str::trim).filter(|place| !place.is_empty()) {
+            _ if !self.grade.prescribed => Some(Gaps::NONE),
+            None => Some(NO_LOCATION),
+            Some(place) if location::wrong(&self.grade.text, self.adn, place).is_some() => None,
+            Some(_) => Some(Gaps::NONE),
+        }
+    }
+
+    fn origin(&self, policy: &Policy) -> Option<Gaps> {
+        let reference = self.evidence_ref.map(str::trim).filter(|reference| !reference.is_empty());
+        if reference.is_some_and(|reference| policy.bulk_evidence.iter().any(|class| reference.starts_with(&**class))) {
+            return None;
+        }
+        match self.recorded_at {
+            None => Some(NO_RECORDED),
+            Some(recorded) if recorded < self.completed || recorded.since(self.completed) > policy.recorded_within => {
+                None
+            }
+            Some(_) if !policy.bulk_evidence.is_empty() && reference.is_none() => Some(NO_REFERENCE),
+            Some(_) => Some(Gaps::NONE),
+        }
+    }
 }
 
-fn corroborated(remote: Option<Perspectives>, asked: Timestamp) -> Option<Gaps> {
-    perspectives::judge(remote, asked).into_iter().try_fold(Gaps::NONE, |gaps, flaw| match flaw {
-        Flaw::Broken(..) => None,
-        Flaw::Missing(_, "remote_rirs") => Some(gaps.and(NO_REGIONS)),
-        Flaw::Missing(rule, _) if rule.id == MPIC_COUNT.id => Some(gaps.and(NO_COUNT)),
-        Flaw::Missing(rule, _) if rule.id == MPIC_QUORUM.id => Some(gaps.and(NO_QUORUM)),
-        Flaw::Missing(..) => Some(gaps.and(NO_RIR)),
+fn corroborated(remote: Option<Perspectives>, asked: Timestamp, of: u32) -> Option<Gaps> {
+    perspectives::judge(remote, asked).into_iter().try_fold(Gaps::NONE, |gaps, flaw| {
+        let missing = match flaw {
+            Flaw::Broken(..) => return None,
+            Flaw::Missing(_, "remote_rirs") => NO_REGIONS,
+            Flaw::Missing(rule, _) if rule.id == MPIC_COUNT.id => NO_COUNT,
+            Flaw::Missing(rule, _) if rule.id == MPIC_QUORUM.id => NO_QUORUM,
+            Flaw::Missing(..) => NO_RIR,
+        };
+        Some(gaps.and(Gaps(missing.0 << of)))
     })
 }
 
@@ -356,7 +432,7 @@ impl CaaGrade {
             own_resolver: lists(&policy.own_resolvers, resolver),
             by_system: lists(&policy.systems, performed_by),
             dnssec: Outcome::of(dnssec),
-            remote: remote.filter(|remote| remote.total > 0),
+            remote,
         }
     }
 }
@@ -419,10 +495,9 @@ pub fn sift_caa(
         Some(ttl) if age <= ttl => Gaps::NONE,
         Some(_) => return None,
     };
-    if let Some(remote) = grade.remote
-        && perspectives::judge(Some(remote), check.checked_at).iter().any(|flaw| matches!(flaw, Flaw::Broken(..)))
-    {
-        return None;
-    }
-    Some(verdict.and(fresh).and(grade.dnssec.at(check.checked_at, NO_CAA_DNSSEC)?))
+    let remote = match grade.remote {
+        Some(remote) if remote.total == 0 => Gaps::NONE,
+        remote => corroborated(remote, check.checked_at, OF_CHECK)?,
+    };
+    Some(verdict.and(fresh).and(remote).and(grade.dnssec.at(check.checked_at, NO_CAA_DNSSEC)?))
 }

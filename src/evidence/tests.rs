@@ -26,7 +26,7 @@ fn confirmation(dcv_id: i64, adn: &str, completed_at: Timestamp) -> DcvConfirmat
         remote: Some(Perspectives { corroborating: 4, total: 4, regions: Some(2) }),
         location: None,
         evidence_ref: None,
-        recorded_at: None,
+        recorded_at: Some(completed_at),
     }
 }
 
@@ -41,7 +41,8 @@ fn check(name: &str) -> CaaCheck {
         dnssec: Some("insecure".into()),
         resolver: "own".into(),
         performed_by: "system".into(),
-        remote: None,
+        // Left out, for an earlier one holds for 398 days.
+        remote: Some(Perspectives { corroborating: 0, total: 0, regions: None }),
     }
 }
 
@@ -59,6 +60,7 @@ pub(super) fn record(rows: Option<Vec<(&str, Basis)>>, other: Vec<DcvConfirmatio
         issuer_hierarchy: "public".into(),
         signed_at: SIGNED,
         spki_sha256: None,
+        tbs_sha256: None,
         validity: None,
         state: "issued".into(),
         order: Some(Order {
@@ -76,6 +78,8 @@ pub(super) fn record(rows: Option<Vec<(&str, Basis)>>, other: Vec<DcvConfirmatio
         }),
         authorisations: rows.map(|rows| rows.into_iter().map(row).collect()),
         other_confirmations: other,
+        keeps_orders: true,
+        keeps_confirmations: true,
         keeps_caa_checks: true,
         approvals: None,
         identity: None,
@@ -90,9 +94,10 @@ pub(super) fn record(rows: Option<Vec<(&str, Basis)>>, other: Vec<DcvConfirmatio
 /// The rule, the subject and the detail of everything found about a certificate with these names.
 fn found(names: &[&str], record: IssuanceRecord) -> Vec<Finding> {
     let names = names.iter().map(|name| name.to_string()).collect();
-    let presented = Presented { names, spki_sha256: KeyHash::default(), validity: None };
+    let presented = Presented { names, ..Presented::default() };
     let policy = Policy { issuer_domains: vec!["ca.example".into()], ..Policy::default() };
-    let verdicts = run(&presented, &Lookup::Found(Box::new(record)), Issued::at(SIGNED), &policy);
+    let verdicts =
+        run(&presented, &Lookup::Found(Box::new(record)), Issued::at(SIGNED), &policy, &SuffixList::Embedded);
     assert!(verdicts.iter().map(|(rule, _)| rule.id).eq(RULES.iter().map(|rule| rule.id)));
     let of_validation = verdicts.into_iter().filter(|(rule, _)| rule.id != "caa.exists");
     let findings = of_validation.flat_map(|(rule, verdict)| match verdict {
@@ -101,9 +106,15 @@ fn found(names: &[&str], record: IssuanceRecord) -> Vec<Finding> {
             findings
         }
         Verdict::Pass => vec![],
-        // Where no CAA check is on record the rules about it have nothing to judge.
+        // Where no CAA check is on record the rules about it have nothing to judge; location and identity are none here.
         Verdict::NotEvaluable(why) => {
-            assert!(rule.id.starts_with("caa.") && why.contains("no CAA check"), "{}: {why}", rule.id);
+            let missing = match rule.id {
+                "dcv.location" => "dcv_confirmations.location",
+                "id.reuse" => "no table identities",
+                rule if rule.starts_with("caa.") => "no CAA check",
+                _ => "san_authorisations.dcv_id",
+            };
+            assert!(why.contains(missing) || why.contains("no confirmation of"), "{}: {why}", rule.id);
             vec![]
         }
     });
@@ -199,6 +210,14 @@ fn one_good_confirmation_elsewhere_makes_it_a_record_defect() {
         assert_eq!(finding.clock, RevocationClock::None);
         assert!(finding.detail.contains("confirmation 5 of the same applicant"), "{}", finding.detail);
     }
+    let old = reuse(&["reuse 7", "confirmation 4"], Some(confirmation(4, "a.eus", ago(900))));
+    let finding = one(&["www.a.eus"], record(Some(vec![("www.a.eus", old)]), good));
+    let told: String = finding.evidence.iter().map(|fact| fact.text.as_str()).collect();
+    assert_eq!(finding.rule, "dcv.record");
+    assert!(
+        ["reuse 9", "reuse 7", "confirmation 4", "confirmation 5"].iter().all(|step| told.contains(step)),
+        "{told}"
+    );
     let web = DcvConfirmation { method: "http-01".into(), ..confirmation(5, "a.eus", ago(3)) };
     let unfit = [confirmation(5, "a.eus", ago(201)), confirmation(5, "x.eus", ago(1)), web.clone()];
     for other in unfit {
@@ -318,7 +337,7 @@ fn what_other_people_wrote_is_escaped_wherever_it_is_told() {
 
 #[test]
 fn without_an_answer_or_a_table_nothing_is_evaluable() {
-    let presented = Presented { names: vec!["a.eus".into()], spki_sha256: KeyHash::default(), validity: None };
+    let presented = Presented { names: vec!["a.eus".into()], ..Presented::default() };
     let lookups = [
         (Lookup::Unknown { as_of: SIGNED }, "no row for this certificate"),
         (Lookup::Unavailable { reason: "locked".into() }, "locked"),
@@ -326,10 +345,10 @@ fn without_an_answer_or_a_table_nothing_is_evaluable() {
         (Lookup::Found(Box::new(record(None, vec![]))), "no table san_authorisations"),
     ];
     for (lookup, why) in lookups {
-        let verdicts = run(&presented, &lookup, Issued::at(SIGNED), &Policy::default());
-        // Approvals belong to the order and need no names.
-        let answered = lookup.record().is_ok();
-        for (rule, verdict) in verdicts.into_iter().filter(|(rule, _)| !answered || rule.id != "ev.approvals") {
+        let verdicts = run(&presented, &lookup, Issued::at(SIGNED), &Policy::default(), &SuffixList::Embedded);
+        // Approvals and identity belong to the order and need no names.
+        let (answered, of_order) = (lookup.record().is_ok(), ["ev.approvals", "id.reuse"]);
+        for (rule, verdict) in verdicts.into_iter().filter(|(rule, _)| !answered || !of_order.contains(&rule.id)) {
             let Verdict::NotEvaluable(text) = verdict else { panic!("{}: {verdict:?}", rule.id) };
             assert!(text.contains(why), "{text}");
         }

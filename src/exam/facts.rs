@@ -4,8 +4,9 @@ use sha2::{Digest, Sha256};
 
 use crate::case::{CertificateFacts, EntryKind, SanFact};
 use crate::cert::{Certificate, Identifier};
+use crate::clock::Timestamp;
 use crate::finding::CaseKey;
-use crate::record::{Basis, Lookup};
+use crate::record::{Basis, IDENTITY_COLUMNS, Lookup};
 use crate::watch::Form;
 
 /// The most names that a notice carries.
@@ -44,7 +45,7 @@ pub fn certificate_facts(
     }
 }
 
-/// The CA's record in labelled lines: order, account, names, each validation, approvals.
+/// The CA's record in labelled lines: order, account, names, identity, each validation, approvals, linting, revocation.
 pub fn record_lines(lookup: &Lookup) -> Vec<(String, String)> {
     let record = match lookup {
         Lookup::Found(record) => record,
@@ -74,6 +75,14 @@ pub fn record_lines(lookup: &Lookup) -> Vec<(String, String)> {
             line("approved", names);
         }
     }
+    if let Some(identity) = &record.identity {
+        let by = identity.performed_by.as_deref().unwrap_or("-");
+        let values = IDENTITY_COLUMNS.iter().zip(&identity.values);
+        let values: Vec<String> =
+            values.filter_map(|(column, value)| Some(format!("{column}={}", value.as_deref()?))).collect();
+        let values = if values.is_empty() { "nothing recorded".to_string() } else { values.join(", ") };
+        line("identity", format!("{} verified {} by {by}: {values}", identity.identity_id, identity.verified_at));
+    }
     for authorisation in record.authorisations.iter().flatten().take(20) {
         let basis = match &authorisation.basis {
             Basis::Missing => "no validation named".to_string(),
@@ -94,9 +103,77 @@ pub fn record_lines(lookup: &Lookup) -> Vec<(String, String)> {
     for approval in record.approvals.iter().flatten().take(10) {
         line("approval", format!("{} by {} {}", approval.step, approval.person, approval.decided_at));
     }
+    for run in record.lint_runs.iter().flatten().take(10) {
+        let version = run.version.as_deref().unwrap_or("-");
+        let found = run.findings.as_deref().map_or(String::new(), |found| format!(": {}", found.replace('\n', "; ")));
+        line("linting", format!("{} {version} {} {}{found}", run.linter, run.result, run.ran_at));
+    }
+    if let Some(revocation) = &record.revocation {
+        let at = |moment: Option<Timestamp>| moment.map_or("-".to_string(), |moment| moment.to_string());
+        let reason = revocation.reason.map_or("-".to_string(), |reason| reason.to_string());
+        let (aware, revoked, seen) = (revocation.aware_at, revocation.revoked_at, revocation.crl_seen_at);
+        line(
+            "revocation",
+            format!("known {}, revoked {}, reason {reason}, on CRL {}", at(aware), at(revoked), at(seen)),
+        );
+    }
     for (_, text) in &mut lines {
         // The CA's own database is no more trusted with a terminal than a log is.
         *text = crate::finding::escape(text.as_bytes(), 2000);
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::date;
+    use crate::finding::{KeyHash, Serial};
+    use crate::record::{Identity, IssuanceRecord, LintRun, Revocation};
+
+    #[test]
+    fn identity_linting_and_revocation_are_shown_and_escaped() {
+        let identity = Identity {
+            identity_id: "I1".into(),
+            verified_at: date(2026, 6, 1),
+            values: std::array::from_fn(|place| (place == 0).then(|| "Udala\u{1b}".to_string())),
+            ..Identity::default()
+        };
+        let run = LintRun {
+            linter: "zlint".into(),
+            version: None,
+            ran_at: date(2026, 11, 20),
+            result: "failed".into(),
+            findings: Some("a\nb".into()),
+        };
+        let revocation =
+            Revocation { aware_at: None, revoked_at: Some(date(2026, 11, 21)), reason: Some(4), crl_seen_at: None };
+        let record = IssuanceRecord {
+            key: CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(vec![1]) },
+            issuer_hierarchy: "public".into(),
+            signed_at: date(2026, 11, 20),
+            spki_sha256: None,
+            tbs_sha256: None,
+            validity: None,
+            state: "issued".into(),
+            order: None,
+            authorisations: None,
+            other_confirmations: Vec::new(),
+            keeps_orders: true,
+            keeps_confirmations: true,
+            keeps_caa_checks: false,
+            approvals: None,
+            identity: Some(identity),
+            keeps_identities: true,
+            lint_runs: Some(vec![run]),
+            revocation: Some(revocation),
+            keeps_revocations: true,
+            as_of: date(2026, 11, 21),
+        };
+        let lines = record_lines(&Lookup::Found(Box::new(record)));
+        let line = |label: &str| lines.iter().find(|(own, _)| own == label).map(|(_, text)| text.as_str());
+        assert_eq!(line("identity"), Some("I1 verified 2026-06-01T00:00:00Z by -: organization=Udala\\x1b"));
+        assert_eq!(line("linting"), Some("zlint - failed 2026-11-20T00:00:00Z: a; b"));
+        assert_eq!(line("revocation"), Some("known -, revoked 2026-11-21T00:00:00Z, reason 4, on CRL -"));
+    }
 }

@@ -1,26 +1,30 @@
 //! The examination of a hit: lint + crosscheck + evidence, and for every rule one of three verdicts.
 
 mod facts;
+mod needs;
+pub mod prerun;
 mod statistics;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::cert::{Certificate, Identifier, ParseError};
+use crate::cert::{Attribute, Certificate, Identifier, ParseError};
 use crate::clock::{Span, Timestamp};
 use crate::conduct;
 use crate::crosscheck;
 use crate::ct::sct::parse_sct_list;
 use crate::evidence;
 use crate::finding::{
-    Citation, Document, Finding, Issued, KeyHash, Needs, RevocationClock, RuleInfo, Severity, Verdict, br,
+    Citation, Document, Finding, Issued, KeyHash, Needs, RevocationClock, RuleInfo, Severity, Verdict, br, escape,
 };
 use crate::lint::{self, Tables};
 use crate::promise::{self, KnownLogs};
-use crate::record::{Lookup, Presented};
+use crate::record::{Lookup, Presented, SubjectAttribute};
+use crate::status;
 use crate::watch::{self, Form, Standing, Watchlist};
 
 pub use facts::{certificate_facts, record_lines};
+pub use needs::record_needs;
 pub use statistics::{KEY_REUSE, KeyUse, SERIAL_ENTROPY, SerialStatistics};
 
 static IMPOSTER: RuleInfo = RuleInfo {
@@ -57,7 +61,8 @@ static ENTRY_MATCH: RuleInfo = RuleInfo {
 };
 
 /// The rules of this room: those that need the whole hit.
-static RULES: &[&RuleInfo] = &[&IMPOSTER, &SERIAL_UNIQUE, &ENTRY_MATCH, &SERIAL_ENTROPY, &KEY_REUSE];
+static RULES: &[&RuleInfo] =
+    &[&IMPOSTER, &SERIAL_UNIQUE, &ENTRY_MATCH, &SERIAL_ENTROPY, &KEY_REUSE, &prerun::LINT_PRERUN];
 
 /// Every rule of the product, in the order of the table that `ctwarden rules` prints.
 pub fn rules() -> Vec<&'static RuleInfo> {
@@ -68,6 +73,7 @@ pub fn rules() -> Vec<&'static RuleInfo> {
         .chain(RULES.iter().copied())
         .chain(promise::RULES.iter().copied())
         .chain(conduct::RULES.iter().copied())
+        .chain(status::RULES.iter().copied())
         .collect()
 }
 
@@ -145,10 +151,11 @@ pub fn examine(examinee: &Examinee<'_>, policy: Policy<'_>, now: Timestamp) -> V
         }
     }
     if examinee.standing == Standing::Ours && !certificate.is_ca() {
+        verdicts.push((&prerun::LINT_PRERUN, linted(examinee.lookup, &verdicts)));
         let presented = presented(certificate);
         let context = crosscheck::Context { first_seen: examinee.first_logged_at, now, grace: policy.grace };
         verdicts.extend(crosscheck::run(&presented, examinee.lookup, &context, policy.terms));
-        verdicts.extend(evidence::run(&presented, examinee.lookup, issued, policy.terms));
+        verdicts.extend(evidence::run(&presented, examinee.lookup, issued, policy.terms, &policy.tables.suffixes));
     }
     verdicts
 }
@@ -171,9 +178,38 @@ pub fn presented(certificate: &Certificate) -> Presented {
         Identifier::Dns(name) => name.lower().text(),
         Identifier::Ip(_) => identifier.text(),
     });
-    let validity = certificate.not_before().zip(certificate.not_after());
-    Presented { names: names.collect(), spki_sha256: certificate.spki_sha256(), validity }
+    let attributes = certificate.subject_attributes();
+    let attribute = |attribute: &Attribute<'_>| SubjectAttribute {
+        name: attribute.name(),
+        column: VERIFIED_BY.iter().find(|(name, _)| *name == attribute.name()).map(|(_, column)| *column),
+        value: attribute.text().unwrap_or_else(|| escape(attribute.value, 300)),
+    };
+    Presented {
+        names: names.collect(),
+        spki_sha256: certificate.spki_sha256(),
+        validity: certificate.not_before().zip(certificate.not_after()),
+        tbs_sha256: Some(KeyHash(certificate.core_sha256())),
+        subject: Some(attributes.iter().map(attribute).collect()),
+    }
 }
+
+/// The attributes of a subject that tell who it is, and the columns of an identity that verify them (BR 3.2.2.1, 3.2.3,
+/// EVG 3.2.2).
+const VERIFIED_BY: [(&str, &str); 13] = [
+    ("O", "organization"),
+    ("C", "country"),
+    ("ST", "state"),
+    ("L", "locality"),
+    ("street", "street"),
+    ("postalCode", "postal_code"),
+    ("GN", "given_name"),
+    ("SN", "surname"),
+    ("serialNumber", "registration_number"),
+    ("businessCategory", "business_category"),
+    ("jurisdictionC", "jurisdiction_country"),
+    ("jurisdictionST", "jurisdiction_state"),
+    ("jurisdictionL", "jurisdiction_locality"),
+];
 
 /// The time of issuance, in this order: the CA's own signing time; the earliest embedded SCT; otherwise an interval
 /// from notBefore to the earliest log timestamp.
@@ -265,6 +301,17 @@ fn pairs(
         all.iter().partition(|form| !form.is_precertificate() && !form.is_tbs_only());
     let pairs = finals.iter().flat_map(|fin| precertificates.iter().map(move |pre| (pre, fin)));
     pairs.map(|(pre, fin)| lint::pair::matches(pre, fin, issued)).collect()
+}
+
+/// The linting before the signature, held against what the rules about the certificate alone have found.
+fn linted(lookup: &Lookup, verdicts: &[(&'static RuleInfo, Verdict)]) -> Verdict {
+    let alone = lint::RULES.iter().map(|rule| rule.info.id).collect::<HashSet<_>>();
+    let of_lint = verdicts.iter().filter(|(rule, _)| alone.contains(rule.id));
+    let found = of_lint.filter_map(|(_, verdict)| match verdict {
+        Verdict::Fail(found) => Some(found),
+        Verdict::Pass | Verdict::NotEvaluable(_) => None,
+    });
+    prerun::judge(lookup, &found.flatten().collect::<Vec<_>>())
 }
 
 fn entry(examinee: &Examinee<'_>) -> Verdict {

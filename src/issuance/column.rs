@@ -41,6 +41,34 @@ impl<'a> Raw<'a> {
     }
 }
 
+/// A value that a database server gave.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Cell {
+    /// NULL, or a column that the question does not give.
+    Null,
+    /// A whole number.
+    Number(i64),
+    /// `true` or `false`.
+    Flag(bool),
+    /// Text.
+    Text(String),
+    /// Something else: its name, for the complaint.
+    Other(&'static str),
+}
+
+impl Cell {
+    /// The value as the rules of the columns read it.
+    pub(super) fn raw(&self) -> Raw<'_> {
+        match self {
+            Cell::Null => Raw::Null,
+            Cell::Number(number) => Raw::Number(*number),
+            Cell::Flag(flag) => Raw::Flag(*flag),
+            Cell::Text(text) => Raw::field(text),
+            Cell::Other(what) => Raw::Other(what),
+        }
+    }
+}
+
 /// The kind of a column.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 use crate::finding::escape;
@@ -51,6 +52,26 @@ pub struct ImportSummary {
     pub tables: Vec<TableSummary>,
 }
 
+impl ImportSummary {
+    /// The form for programs, of the command and of the web.
+    pub fn to_json(&self) -> Value {
+        let one = |t: &TableSummary| {
+            json!({"table": t.table, "rows": t.rows, "inserted": t.inserted, "updated": t.updated,
+                   "unchanged": t.unchanged})
+        };
+        json!({"imported": true, "rows": self.rows, "inserted": self.inserted, "updated": self.updated,
+               "unchanged": self.unchanged, "reclassified": self.reclassified,
+               "tables": self.tables.iter().map(one).collect::<Vec<_>>()})
+    }
+}
+
+/// The form for programs of what is wrong with an import; `more` as in [`IssuanceError::Refused`].
+pub fn refusal_json(errors: &[LineError], more: bool) -> Value {
+    let errors: Vec<_> =
+        errors.iter().map(|e| json!({"line": e.line, "column": e.column, "reason": e.reason})).collect();
+    json!({"imported": false, "errors": errors, "more": more})
+}
+
 impl Embedded {
     /// Imports a file: CSV when its name ends in `.csv` (the table is `table` or the name without the ending), else
     /// NDJSON (`table` is that of rows that name none). `now` is kept as the freshness of the record.
@@ -78,7 +99,7 @@ impl Embedded {
         };
         let fault = |source| IssuanceError::File { path: path.to_path_buf(), source };
         let file = File::open(path).map_err(fault)?;
-        self.import(&mut BufReader::new(file), format, path, now)
+        self.import(&mut BufReader::new(file), format, path, now, &|_, _| Ok(()))
     }
 
     /// Imports NDJSON from anywhere; see [`Embedded::import_file`].
@@ -86,7 +107,7 @@ impl Embedded {
     /// # Errors
     /// As [`Embedded::import_file`].
     pub fn import_reader(&self, input: impl Read, now: Timestamp) -> Result<ImportSummary, IssuanceError> {
-        self.import(&mut BufReader::new(input), Format::Ndjson(None), Path::new("input"), now)
+        self.import(&mut BufReader::new(input), Format::Ndjson(None), Path::new("input"), now, &|_, _| Ok(()))
     }
 
     /// Imports NDJSON that is already text; see [`Embedded::import_file`].
@@ -97,15 +118,17 @@ impl Embedded {
         self.import_reader(text.as_bytes(), now)
     }
 
-    fn import(
+    /// Imports what `input` holds; `last` is done in the same transaction as the writing.
+    pub(super) fn import(
         &self,
         input: &mut dyn BufRead,
         format: Format,
         source: &Path,
         now: Timestamp,
+        last: &Last<'_>,
     ) -> Result<ImportSummary, IssuanceError> {
         let mut connection = schema::connect(self.path())?;
-        match run(&mut connection, input, format, now) {
+        match run(&mut connection, input, format, now, last) {
             Ok(Ok(summary)) => Ok(summary),
             Ok(Err((errors, more))) => Err(IssuanceError::Refused { errors, more }),
             Err(Fault::Read(error)) => Err(IssuanceError::File { path: source.to_path_buf(), source: error }),
@@ -115,26 +138,35 @@ impl Embedded {
 }
 
 type Checked = Result<ImportSummary, (Vec<LineError>, bool)>;
+/// What belongs to an import and is not a row of it.
+pub(super) type Last<'a> = dyn Fn(&Connection, &ImportSummary) -> rusqlite::Result<()> + 'a;
 
-fn run(connection: &mut Connection, input: &mut dyn BufRead, format: Format, now: Timestamp) -> Result<Checked, Fault> {
+fn run(
+    connection: &mut Connection,
+    input: &mut dyn BufRead,
+    format: Format,
+    now: Timestamp,
+    last: &Last<'_>,
+) -> Result<Checked, Fault> {
     // The staging table is temporary, so the first transaction locks nothing of the database while the file is read.
     let reading = connection.transaction()?;
     let mut staging = Staging::new(&reading)?;
     lines::read(input, format, &mut staging)?;
     let (errors, more) = staging.check()?;
-    let fed = staging.tables().clone();
+    let fed = staging.tables();
     reading.commit()?;
     if !errors.is_empty() {
         return Ok(Err((errors, more)));
     }
     let writing = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let summary = merge(&writing, &fed, now)?;
+    last(&writing, &summary)?;
     writing.commit()?;
     Ok(Ok(summary))
 }
 
 /// Writes the staged rows, parents first.
-fn merge(tx: &Transaction<'_>, fed: &BTreeSet<&str>, now: Timestamp) -> rusqlite::Result<ImportSummary> {
+pub(super) fn merge(tx: &Transaction<'_>, fed: &BTreeSet<&str>, now: Timestamp) -> rusqlite::Result<ImportSummary> {
     // Rows may change places between dcv_confirmations and dcv_reuse; what they name is checked at the commit.
     tx.execute_batch("PRAGMA defer_foreign_keys = ON")?;
     let mut summary = ImportSummary::default();

@@ -12,7 +12,7 @@ use crate::issuance::staging::{Fault, Staging};
 use crate::issuance::tables::{self, Table};
 
 /// The longest line, in bytes.
-const LINE_LIMIT: usize = 1 << 20;
+pub(super) const LINE_LIMIT: usize = 1 << 20;
 
 /// What the input is.
 #[derive(Clone, Copy)]
@@ -55,7 +55,8 @@ fn ndjson(input: &mut dyn BufRead, table: Option<&'static Table>, staging: &mut 
     Ok(())
 }
 
-fn object(
+/// One row; what is wrong with it is told as of `line`.
+pub(super) fn object(
     line: u64,
     row: &Map<String, Value>,
     table: Option<&'static Table>,

@@ -12,8 +12,8 @@ use crate::record::{
 };
 
 /// How many domains are searched for other confirmations, and how many confirmations are kept: the newest per domain.
-const DOMAIN_LIMIT: usize = 4_000;
-const PER_DOMAIN_LIMIT: i64 = 64;
+pub(super) const DOMAIN_LIMIT: usize = 4_000;
+pub(super) const PER_DOMAIN_LIMIT: i64 = 64;
 const CONFIRMATION_LIMIT: usize = 10_000;
 /// How many rows of one certificate are read from any one table.
 const ROW_LIMIT: i64 = 20_000;
@@ -48,12 +48,13 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
         order_id: Option<String>,
         signed_at: Timestamp,
         spki_sha256: Option<String>,
+        tbs_sha256: Option<String>,
         state: String,
         hierarchy: String,
         validity: Option<(Timestamp, Timestamp)>,
     }
     let sql = "SELECT c.cert_id, c.order_id, c.signed_at, c.spki_sha256, c.state, i.hierarchy,
-                   c.not_before, c.not_after
+                   c.not_before, c.not_after, c.tbs_sha256
                FROM issuers i JOIN certificates c USING (issuer_id) WHERE i.spki_sha256 = ?1 AND c.serial = ?2";
     let key = params![query.key.issuer_key_hash.to_string(), query.key.serial.value_hex()];
     let certificate = maybe(tx, sql, key, |row| {
@@ -65,6 +66,7 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
             state: row.get(4)?,
             hierarchy: row.get(5)?,
             validity: moment(row, 6)?.zip(moment(row, 7)?),
+            tbs_sha256: row.get(8)?,
         })
     })?;
     let Some(certificate) = certificate else {
@@ -95,11 +97,14 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
         issuer_hierarchy: certificate.hierarchy,
         signed_at: certificate.signed_at,
         spki_sha256: certificate.spki_sha256,
+        tbs_sha256: certificate.tbs_sha256,
         validity: certificate.validity,
         state: certificate.state,
         order,
         authorisations,
         other_confirmations,
+        keeps_orders: feed.has("orders"),
+        keeps_confirmations: feed.has("dcv_confirmations"),
         keeps_caa_checks: feed.has("caa_checks"),
         approvals: feed.has("approvals").then_some(decisions),
         identity,

@@ -3,24 +3,41 @@
 //! The database is its own SQLite file beside the books, so that a large import never holds up a door. It is fed by
 //! the CA through [`Embedded::import_file`] and its sisters; the monitor itself only reads it.
 
+mod batch;
+mod bulk;
+mod check;
 mod column;
+mod directory;
 pub(crate) mod feed;
+mod follow;
 mod import;
 mod lines;
 mod lookup;
 mod reuse;
 mod schema;
+pub mod sql;
 mod staging;
 mod stream;
 mod tables;
+mod trickle;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-pub use import::{ImportSummary, LineError, TableSummary};
+pub use batch::Batch;
+pub use check::{QuestionReport, SourceReport};
+pub use directory::{DirectoryReport, FileReport};
+pub use follow::{FileFormat, Followed, Follower, Step};
+pub use import::{ImportSummary, LineError, TableSummary, refusal_json};
+pub use sql::Sql;
+pub use stream::{FeedRow, feed_columns, feed_tables};
+pub use trickle::{Kept, Refusal};
+pub use walk::{ControlHistory, Silence};
 
+use crate::clock::Timestamp;
 use crate::finding::CaseKey;
 use crate::record::Lookup;
 
@@ -70,6 +87,12 @@ pub enum IssuanceError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// A database server of the CA gave no answer.
+    #[error(transparent)]
+    Server(#[from] sql::SqlError),
+    /// Whoever takes the rows of a stream wants no more of them.
+    #[error("{0}")]
+    Stopped(String),
     /// The table named for an import does not exist.
     #[error("there is no table {name:?}: give --table with one of {known}")]
     NoSuchTable {
@@ -77,6 +100,12 @@ pub enum IssuanceError {
         name: String,
         /// The tables there are.
         known: String,
+    },
+    /// A key that belongs to another batch; nothing was imported.
+    #[error("the key {key:?} was used for another batch: give every batch a key of its own")]
+    KeyReused {
+        /// The key, escaped.
+        key: String,
     },
     /// The import was refused as a whole; nothing was imported.
     #[error("{} line{} refused, nothing was imported; first: {}", errors.len(), if errors.len() == 1 { "" } else { "s" }, errors.first().map(ToString::to_string).unwrap_or_default())]
@@ -104,15 +133,24 @@ pub enum IssuanceDb {
     None,
     /// In the embedded database.
     Embedded(Embedded),
+    /// In the CA's own database, or a replica of it.
+    Sql(Sql),
 }
 
 impl IssuanceDb {
+    /// Whether the record is on a database server, whose answers can be older than the question.
+    pub fn is_server(&self) -> bool {
+        matches!(self, IssuanceDb::Sql(_))
+    }
+
     /// What the CA recorded about each certificate, one answer per query in the order of the queries. All answers come
     /// from one moment of the database. An outage is an answer ([`Lookup::Unavailable`] for all), never an error.
     pub async fn find(&self, queries: &[Query]) -> Vec<Lookup> {
         let embedded = match self {
             IssuanceDb::None => return vec![Lookup::NoSource; queries.len()],
             IssuanceDb::Embedded(embedded) => embedded.clone(),
+            IssuanceDb::Sql(sql) if !queries.is_empty() => return sql.find(queries).await,
+            IssuanceDb::Sql(_) => return Vec::new(),
         };
         if queries.is_empty() {
             return Vec::new();
@@ -151,6 +189,27 @@ impl Embedded {
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How the record stands, for programs: when each table was last fed, how many rows of followed files wait for
+    /// rows that they name, and how many are kept aside because they were refused.
+    ///
+    /// # Errors
+    /// When SQLite cannot answer.
+    pub fn standing(&self) -> Result<serde_json::Value, IssuanceError> {
+        let connection = schema::connect(&self.path)?;
+        let ask = || -> rusqlite::Result<serde_json::Value> {
+            let mut tables = connection.prepare("SELECT table_name, imported_at_ms FROM feed ORDER BY table_name")?;
+            let tables = tables.query_map([], |row| {
+                let fed_at = Timestamp::from_millis(row.get(1)?).to_string();
+                Ok(serde_json::json!({"table": row.get::<_, String>(0)?, "fed_at": fed_at}))
+            })?;
+            let tables = tables.collect::<rusqlite::Result<Vec<_>>>()?;
+            let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+            let (waiting, refused) = (count("SELECT count(*) FROM waiting")?, count("SELECT count(*) FROM refused")?);
+            Ok(serde_json::json!({"tables": tables, "waiting": waiting, "refused": refused}))
+        };
+        ask().map_err(|error| schema::error(&self.path, error))
     }
 
     /// What the CA recorded about each certificate; blocks. See [`IssuanceDb::find`].

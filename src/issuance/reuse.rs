@@ -13,7 +13,7 @@ use crate::issuance::tables::{self, Table};
 use crate::record::reuse_label;
 
 /// The longest chain that is followed.
-const STEP_LIMIT: usize = 64;
+pub(super) const STEP_LIMIT: usize = 64;
 
 /// Words in a method that mean that nothing was validated.
 const REUSE_WORDS: [&str; 9] =

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::issuance::IssuanceError;
 
 /// The schema that this program writes, in `user_version`.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 /// "ctwi" in `application_id`: this file is an issuance database of ours.
 const APPLICATION_ID: i64 = 0x6374_7769;
 
@@ -68,6 +68,27 @@ CREATE INDEX san_by_dcv ON san_authorisations (dcv_id);
 CREATE INDEX san_by_reuse ON san_authorisations (reuse_id);
 ";
 
+/// How the feeds stand, which version 4 has and version 3 had not: batches that were sent with a key, how far files
+/// were read, rows that wait for rows that they name, rows that were refused, and which account's name a CAA check of
+/// an audit log was made for.
+const FEEDS: &str = "
+CREATE TABLE batches (feed TEXT NOT NULL, key TEXT NOT NULL, sha256 TEXT NOT NULL, answer TEXT NOT NULL,
+    taken_at_ms INTEGER NOT NULL, PRIMARY KEY (feed, key)) STRICT, WITHOUT ROWID;
+CREATE INDEX batches_by_time ON batches (taken_at_ms);
+CREATE TABLE followed (path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL,
+    head_bytes INTEGER NOT NULL, head_sha256 TEXT NOT NULL, offset INTEGER NOT NULL, line INTEGER NOT NULL,
+    skipping INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE waiting (seq INTEGER PRIMARY KEY, feed TEXT NOT NULL, line INTEGER NOT NULL, tab TEXT NOT NULL,
+    key TEXT NOT NULL, row TEXT NOT NULL, only_if_absent INTEGER NOT NULL, reason TEXT NOT NULL,
+    since_ms INTEGER NOT NULL, UNIQUE (feed, tab, key)) STRICT;
+CREATE TABLE refused (seq INTEGER PRIMARY KEY, feed TEXT NOT NULL, line INTEGER NOT NULL, reason TEXT NOT NULL,
+    text TEXT NOT NULL, refused_at_ms INTEGER NOT NULL) STRICT;
+CREATE TABLE account_caa_checks (account_id TEXT NOT NULL, name TEXT NOT NULL, checked_at INTEGER NOT NULL,
+    caa_id INTEGER NOT NULL, PRIMARY KEY (account_id, name, checked_at)) STRICT, WITHOUT ROWID;
+";
+/// For the walk through the record by time of signing; an older program is not troubled by it.
+const BY_TIME: &str = "CREATE INDEX IF NOT EXISTS certificates_by_time ON certificates (signed_at, cert_id);";
+
 /// What version 2 has and version 1 had not.
 const FROM_1_TO_2: &str = "
 ALTER TABLE dcv_confirmations ADD COLUMN token_issued_at INTEGER;
@@ -91,7 +112,6 @@ CREATE TABLE lint_runs (cert_id INTEGER NOT NULL REFERENCES certificates, linter
     ran_at INTEGER NOT NULL, result TEXT NOT NULL, findings TEXT, PRIMARY KEY (cert_id, linter)) STRICT, WITHOUT ROWID;
 CREATE TABLE counts (source TEXT NOT NULL, issuer_id INTEGER NOT NULL REFERENCES issuers, hour INTEGER NOT NULL,
     certificates INTEGER NOT NULL, PRIMARY KEY (source, issuer_id, hour)) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 3;
 ";
 
 /// Opens the file, checks it and makes the tables if it is new.
@@ -111,15 +131,32 @@ pub(super) fn open(path: &Path) -> Result<Connection, IssuanceError> {
     match (found, ours) {
         (0, _) if empty => {
             let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};");
-            tx.execute_batch(TABLES).and_then(|()| tx.execute_batch(&mark)).map_err(fault)?;
+            for sql in [TABLES, FEEDS, &mark] {
+                tx.execute_batch(sql).map_err(fault)?;
+            }
         }
         (_, false) => return Err(IssuanceError::Foreign { path: path.to_path_buf() }),
-        (1, true) => tx.execute_batch(FROM_1_TO_2).and_then(|()| tx.execute_batch(FROM_2_TO_3)).map_err(fault)?,
-        (2, true) => tx.execute_batch(FROM_2_TO_3).map_err(fault)?,
+        (1..VERSION, true) => {
+            let steps = [(1, FROM_1_TO_2), (2, FROM_2_TO_3), (3, FEEDS)];
+            for (_, sql) in steps.into_iter().filter(|(from, _)| *from >= found) {
+                tx.execute_batch(sql).map_err(fault)?;
+            }
+            tx.pragma_update(None, "user_version", VERSION).map_err(fault)?;
+        }
         (VERSION, true) => {}
         _ => return Err(IssuanceError::Newer { path: path.to_path_buf(), found, known: VERSION }),
     }
+    tx.execute_batch(BY_TIME).map_err(fault)?;
     tx.commit().map_err(fault)?;
+    Ok(connection)
+}
+
+/// The tables in memory, for rows that another source gave. What they name need not be there.
+pub(super) fn in_memory() -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")?;
+    connection.execute_batch(TABLES)?;
     Ok(connection)
 }
 

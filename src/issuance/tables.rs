@@ -1,6 +1,8 @@
 //! The feed, table by table, in the order in which rows can be written.
 
-use crate::issuance::column::Kind;
+use serde_json::Value;
+
+use crate::issuance::column::{Kind, Raw};
 
 /// One column of the feed.
 pub(super) struct Column {
@@ -28,6 +30,32 @@ impl Table {
     /// The stored columns.
     pub(super) fn stored(&self) -> impl Iterator<Item = &'static Column> {
         self.columns.iter().filter(|column| !column.stored.is_empty())
+    }
+    /// The values of one row, given in the order of the columns, as they are kept, and what is wrong with them by column.
+    pub(super) fn read(&self, raws: &[Raw<'_>]) -> (Vec<Value>, Vec<(&'static str, String)>) {
+        let mut wrong = Vec::new();
+        let read = |(column, raw): (&Column, &Raw<'_>)| match column.kind.read(*raw) {
+            Ok(Value::Null) if column.required => Err((column.name, "is missing".to_string())),
+            value => value.map_err(|reason| (column.name, reason)),
+        };
+        let kept = |value: Result<Value, _>| {
+            value.unwrap_or_else(|reason| {
+                wrong.push(reason);
+                Value::Null
+            })
+        };
+        let values: Vec<Value> = self.columns.iter().zip(raws).map(read).map(kept).collect();
+        let given = |name: &str| self.value(&values, name).is_some_and(|value| !value.is_null());
+        if self.name == "san_authorisations" && given("dcv_id") && given("reuse_id") {
+            let reason =
+                "a name rests on a confirmation or on a reuse, not on both: leave one of dcv_id, reuse_id empty";
+            wrong.push(("reuse_id", reason.to_string()));
+        }
+        (values, wrong)
+    }
+    /// The value of a column of the feed among the values of a row.
+    pub(super) fn value<'v>(&self, values: &'v [Value], name: &str) -> Option<&'v Value> {
+        self.columns.iter().position(|column| column.name == name).and_then(|place| values.get(place))
     }
     /// The place of a stored column among the stored columns.
     pub(super) fn place(&self, stored: &str) -> Option<usize> {

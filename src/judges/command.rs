@@ -27,7 +27,12 @@ struct Ended {
 }
 
 /// Asks about the certificates of one batch.
-pub(super) async fn ask(settings: &Settings, argv: &[String], ders: &[Vec<u8>]) -> Result<Vec<Answer>, JudgeError> {
+pub(super) async fn ask(
+    settings: &Settings,
+    argv: &[String],
+    format: Format,
+    ders: &[Vec<u8>],
+) -> Result<Vec<Answer>, JudgeError> {
     let unwritable = |error: std::io::Error| JudgeError::Unreachable(format!("a temporary file: {error}"));
     let pems: Vec<String> = ders.iter().map(|der| pem::encode(der)).collect();
     let by_file = argv.iter().any(|argument| argument == "{files}" || argument.contains("{file}"));
@@ -49,7 +54,7 @@ pub(super) async fn ask(settings: &Settings, argv: &[String], ders: &[Vec<u8>]) 
     }
     let ended = in_time(settings.timeout, run(&arguments, stdin)).await?;
     // Not a judge that broke down, but one that says in its way that this is no certificate to it.
-    let refusal = match settings.format {
+    let refusal = match format {
         Format::Pkilint => Some(("pkilint", "Failed to load certificate")),
         Format::Zlint => Some(("zlint", "unable to parse certificate")),
         Format::Pkimetal => None,
@@ -60,10 +65,10 @@ pub(super) async fn ask(settings: &Settings, argv: &[String], ders: &[Vec<u8>]) 
         return Ok(vec![unreadable(linter, &ended.complaint)]);
     }
     // The exit code of pkilint is the number of its findings.
-    if !ended.success && settings.format != Format::Pkilint {
+    if !ended.success && format != Format::Pkilint {
         return Err(JudgeError::Unreachable(format!("it ended with {}: {}", ended.how, ended.complaint)));
     }
-    read(settings.format, &ended.out, ders.len()).map_err(|error| match error {
+    read(format, &ended.out, ders.len()).map_err(|error| match error {
         JudgeError::Garbled(what) => {
             JudgeError::Garbled(shown(format!("{what}; it ended with {}: {}", ended.how, ended.complaint).as_bytes()))
         }

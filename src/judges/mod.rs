@@ -1,11 +1,12 @@
-//! Other linters as judges beside our own rules: zlint, pkilint, pkimetal, or any program or service that speaks one of
-//! their formats.
+//! Judges beside our own rules: zlint, pkilint, pkimetal, or any program or service that speaks one of their formats, and
+//! the DNS as it is when a certificate is first seen ([`caa`]).
 //!
 //! A judge is asked after our own verdict is in the books and never before it. What it finds carries its own rule
 //! identifiers; [`mapping`] says which of them are rules of ours and [`opinion`] holds the two verdicts against each
 //! other. A judge that does not answer has said nothing: that is counted and told, and is no finding about a certificate.
 
 mod answer;
+pub mod caa;
 mod command;
 pub mod mapping;
 pub mod opinion;
@@ -47,9 +48,11 @@ pub enum Way {
     /// A program with its arguments. `{file}` within an argument stands for a file with the one certificate, an argument
     /// `{files}` for one file per certificate of the batch; with neither, they come one after another on standard input.
     /// They are PEM. The answer on standard output is one JSON document per certificate, in the same order.
-    Command(Vec<String>),
+    Command(Vec<String>, Format),
     /// Where certificates are POSTed to, one a request.
-    Service(Url),
+    Service(Url, Format),
+    /// The CAA records of the names are looked up, one certificate after another.
+    Dns(caa::CaaLookup),
 }
 
 /// `[[judge]]`: another linter.
@@ -59,8 +62,6 @@ pub struct Settings {
     pub name: String,
     /// How it is asked.
     pub way: Way,
-    /// The form of its answers.
-    pub format: Format,
     /// How long one answer may take; the process and all its children are killed then.
     pub timeout: Duration,
     /// The most questions under way, from 1 on.
@@ -152,12 +153,20 @@ impl JudgeError {
 /// The words of [`JudgeError::word`] and of an answer.
 pub const OUTCOMES: [&str; 5] = ["answered", "unreachable", "timed_out", "too_large", "garbled"];
 
+/// What a judge is asked through.
+#[derive(Debug)]
+enum Means {
+    Command(Vec<String>, Format),
+    Service(Url, Format, reqwest::Client),
+    Dns(Box<caa::CaaJudge>),
+}
+
 /// A judge that can be asked.
 #[derive(Debug)]
 pub struct Judge {
     /// What the configuration says of it.
     pub settings: Settings,
-    client: Option<reqwest::Client>,
+    means: Means,
     version: Mutex<Option<(Stopwatch, String)>>,
 }
 
@@ -165,13 +174,14 @@ impl Judge {
     /// Of these settings.
     ///
     /// # Errors
-    /// When the HTTP client cannot be made.
+    /// When the HTTP client or the resolver cannot be made.
     pub fn new(settings: Settings) -> Result<Judge, JudgeError> {
-        let client = match settings.way {
-            Way::Command(_) => None,
-            Way::Service(_) => Some(rest::client()?),
+        let means = match &settings.way {
+            Way::Command(argv, format) => Means::Command(argv.clone(), *format),
+            Way::Service(url, format) => Means::Service(url.clone(), *format, rest::client()?),
+            Way::Dns(lookup) => Means::Dns(Box::new(caa::CaaJudge::new(lookup.clone())?)),
         };
-        Ok(Judge { settings, client, version: Mutex::new(None) })
+        Ok(Judge { settings, means, version: Mutex::new(None) })
     }
 
     /// Asks about certificates, DER, at most [`Settings::batch`] of them; the answers in the same order.
@@ -179,13 +189,19 @@ impl Judge {
     /// # Errors
     /// When it did not answer about all of them.
     pub async fn ask(&self, ders: &[Vec<u8>]) -> Result<Vec<Answer>, JudgeError> {
-        let mut answers = match &self.settings.way {
-            Way::Command(argv) => command::ask(&self.settings, argv, ders).await?,
-            Way::Service(url) => {
-                let client = self.client.as_ref().ok_or(JudgeError::Unreachable("no HTTP client".to_string()))?;
+        let mut answers = match &self.means {
+            Means::Command(argv, format) => command::ask(&self.settings, argv, *format, ders).await?,
+            Means::Dns(caa) => {
                 let mut answers = Vec::new();
                 for der in ders {
-                    let answer = rest::ask(client, url, self.settings.format, der);
+                    answers.push(in_time(self.settings.timeout, caa.ask(der)).await?);
+                }
+                answers
+            }
+            Means::Service(url, format, client) => {
+                let mut answers = Vec::new();
+                for der in ders {
+                    let answer = rest::ask(client, url, *format, der);
                     answers.push(in_time(self.settings.timeout, answer).await?);
                 }
                 answers
@@ -211,14 +227,14 @@ impl Judge {
     }
 
     async fn ask_version(&self) -> Result<String, JudgeError> {
-        match (&self.settings.way, &self.client) {
-            (Way::Service(url), Some(client)) => {
-                in_time(self.settings.timeout, rest::version(client, url, self.settings.format)).await
+        match &self.means {
+            Means::Service(url, format, client) => {
+                in_time(self.settings.timeout, rest::version(client, url, *format)).await
             }
-            (Way::Service(_), None) => Ok(String::new()),
-            (Way::Command(argv), _) => {
+            Means::Dns(_) => Ok(String::new()),
+            Means::Command(argv, format) => {
                 let zlint = || vec![argv[0].clone(), "-version".to_string()];
-                let default = (self.settings.format == Format::Zlint).then(zlint);
+                let default = (*format == Format::Zlint).then(zlint);
                 match self.settings.version_command.clone().or(default) {
                     Some(argv) => command::version(&argv, self.settings.timeout).await,
                     None => Ok(String::new()),

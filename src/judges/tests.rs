@@ -27,6 +27,10 @@ fn pkilint(found: &[(&str, &str)]) -> Answer {
 fn every_rule_of_the_mapping_is_a_rule_and_no_pair_stands_twice() {
     let known: Vec<&str> = crate::lint::RULES.iter().map(|rule| rule.info.id).collect();
     for (at, pair) in pairs().iter().enumerate() {
+        if pair.linter == caa::NAME {
+            assert_eq!((pair.rule, pair.code), ("caa.verdict", caa::DENIED));
+            continue;
+        }
         assert!(known.contains(&pair.rule), "{pair:?}");
         assert!(["zlint", "pkilint"].contains(&pair.linter), "{pair:?}");
         assert!(!pairs()[at + 1..].contains(pair), "{pair:?} stands twice");

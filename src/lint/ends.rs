@@ -4,7 +4,7 @@
 //! the finding says so, because notBefore and signing may differ by 48 hours (BR 7.1.2.7) and the other side of the date would be
 //! judged otherwise.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::clock::{HOUR, Timestamp};
 use crate::finding::{Finding, Issued, RuleInfo, Severity, Verdict};
@@ -15,27 +15,33 @@ pub fn ordered(issued: Issued) -> (Timestamp, Timestamp) {
     (issued.earliest.min(issued.latest), issued.earliest.max(issued.latest))
 }
 
+/// For a rule whose only dates are its own.
+pub const NO_STEPS: Option<fn(&Finding) -> Vec<Timestamp>> = None;
+
 /// Judges a rule at both ends. `find` says what is found when issuance is assumed at a moment; `steps` are the dates of a
-/// finding besides the rule's own.
+/// finding besides the rule's own; without them one look is enough when the rule is in force at both ends or at none.
 pub fn judge(
     info: &RuleInfo,
     issued: Issued,
     find: impl Fn(Timestamp) -> Vec<Finding>,
-    steps: impl Fn(&Finding) -> Vec<Timestamp>,
+    steps: Option<impl Fn(&Finding) -> Vec<Timestamp>>,
 ) -> Verdict {
     let (first, last) = ordered(issued);
     let dates = |finding: &Finding| -> BTreeSet<Timestamp> {
-        info.since.into_iter().chain(info.until).chain(steps(finding)).collect()
+        let steps = steps.as_ref().map(|steps| steps(finding)).unwrap_or_default();
+        info.since.into_iter().chain(info.until).chain(steps).collect()
     };
-    let early = find(first);
-    if first == last {
-        return Verdict::from_findings(early.into_iter().map(|f| certain(issued, &dates(&f), f)).collect());
-    }
     let late = find(last);
+    if first == last || (steps.is_none() && info.in_force(first) == info.in_force(last)) {
+        return Verdict::from_findings(late.into_iter().map(|f| certain(issued, &dates(&f), f)).collect());
+    }
+    let early = find(first);
     let mut found = Vec::new();
-    for finding in &late {
+    for (place, finding) in late.iter().enumerate() {
         let dates = dates(finding);
-        found.push(match early.iter().find(|other| other.subject == finding.subject) {
+        // Both ends mostly find the same in the same order.
+        let same = |other: &&Finding| other.subject == finding.subject;
+        found.push(match early.get(place).filter(same).or_else(|| early.iter().find(same)) {
             Some(other) => {
                 let mut finding = finding.clone();
                 finding.severity = finding.severity.max(other.severity);
@@ -44,7 +50,8 @@ pub fn judge(
             None => uncertain((first, last), &dates, finding.clone(), true),
         });
     }
-    for finding in early.into_iter().filter(|f| late.iter().all(|other| other.subject != f.subject)) {
+    let late: HashSet<&str> = late.iter().map(|finding| finding.subject.as_str()).collect();
+    for finding in early.into_iter().filter(|finding| !late.contains(finding.subject.as_str())) {
         found.push(uncertain((first, last), &dates(&finding), finding, false));
     }
     Verdict::from_findings(found)

@@ -56,6 +56,24 @@ pub fn is_disallowed(c: char) -> bool {
     )
 }
 
+/// Whether a label begins with `xn--`.
+pub fn is_xn(label: &[u8]) -> bool {
+    label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"xn--"))
+}
+
+/// What the Punycode of an XN-Label stands for; `None` when it is no XN-Label or not output of the algorithm.
+pub fn decoded(label: &[u8]) -> Option<String> {
+    let code = std::str::from_utf8(label.get(4..).filter(|_| is_xn(label))?).ok()?;
+    // A DNS label has at most 63 octets; longer ones are name.ldh's, and decoding them could be slow.
+    if code.is_empty() || code.len() > 59 {
+        return None;
+    }
+    // RFC 3492 5: the digits of Punycode are case-insensitive and only mark the case of what they stand for.
+    let text = idna::punycode::decode(&code.to_ascii_lowercase())?;
+    let encoded = idna::punycode::encode(&text)?;
+    encoded.eq_ignore_ascii_case(code).then(|| text.iter().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -44,7 +44,7 @@ pub fn run(cert: &Certificate, issuer: &Certificate, issued: Issued) -> Vec<(&'s
     let one = |info: &'static RuleInfo, finding: Option<Finding>| {
         let found: Vec<Finding> = finding.into_iter().collect();
         let at = |moment| if info.in_force(moment) { found.clone() } else { Vec::new() };
-        (info, ends::judge(info, issued, at, |_| Vec::new()))
+        (info, ends::judge(info, issued, at, ends::NO_STEPS))
     };
     let named = (cert.issuer_der() != issuer.subject_der()).then(|| {
         let detail = format!("is not byte for byte the subject of the issuer's certificate, {}", issuer.subject_text());

@@ -40,6 +40,10 @@ pub use tld::TldTable;
 
 /// Most findings of one rule about one certificate; the rest are counted in one more.
 const MAX_FINDINGS: usize = 200;
+/// What the finding about the rest is about.
+const OTHERS: &str = "all other names";
+/// Most octets of a certificate that is judged by its parts. No CA signs a larger one, and no log of today takes it.
+const MAX_JUDGED_BYTES: usize = 512 << 10;
 /// Most defects that one finding lists.
 const MAX_LISTED: usize = 8;
 
@@ -79,17 +83,20 @@ pub struct Rule {
     /// Finds every place in which the certificate breaks it, assuming that it is in force at `Subject::moment`. Two
     /// findings of one rule that have their subject in common are one.
     pub check: fn(&Subject<'_>) -> Vec<Finding>,
-    /// The dates besides `since` and `until` on which the answer for this finding changes: steps of its table.
-    pub dates: fn(&Subject<'_>, &Finding) -> Vec<Timestamp>,
-}
-
-/// For [`Rule::dates`] of a rule whose only dates are `since` and `until`.
-fn no_dates(_: &Subject<'_>, _: &Finding) -> Vec<Timestamp> {
-    Vec::new()
+    /// The dates besides `since` and `until` on which the answer for this finding changes: steps of its table. `None`
+    /// when there are none: then both ends of an interval in which the rule is in force are one.
+    pub dates: Option<fn(&Subject<'_>, &Finding) -> Vec<Timestamp>>,
 }
 
 /// Judges a certificate by all rules, in the order of [`RULES`].
 pub fn run(cert: &Certificate, issued: Issued, tables: &Tables) -> Vec<(&'static RuleInfo, Verdict)> {
+    if cert.der().len() > MAX_JUDGED_BYTES {
+        let detail = format!(
+            "has {} octets; one of more than {MAX_JUDGED_BYTES} is not read: judge it by hand",
+            cert.der().len()
+        );
+        return vec![(unparsable_rule(), Verdict::Fail(vec![unparsable_rule().finding("certificate", detail)]))];
+    }
     let decoded = Decoded::new(cert);
     RULES.iter().map(|rule| (&rule.info, judge(rule, &decoded, issued, tables, None))).collect()
 }
@@ -136,8 +143,9 @@ fn judge<'a>(
 ) -> Verdict {
     let at = |moment| Subject { cert: decoded.cert, decoded, tables, moment, profile };
     let last = ends::ordered(issued).1;
-    let steps =
-        |finding: &Finding| catch_unwind(AssertUnwindSafe(|| (rule.dates)(&at(last), finding))).unwrap_or_default();
+    let steps = rule.dates.map(|dates| {
+        move |finding: &Finding| catch_unwind(AssertUnwindSafe(|| dates(&at(last), finding))).unwrap_or_default()
+    });
     ends::judge(&rule.info, issued, |moment| guarded(rule, &at(moment)), steps)
 }
 
@@ -160,25 +168,71 @@ fn guarded(rule: &Rule, subject: &Subject<'_>) -> Vec<Finding> {
 fn distinct_subjects(rule: &Rule, mut found: Vec<Finding>) -> Vec<Finding> {
     let mut seen = BTreeSet::new();
     found.retain(|finding| seen.insert(finding.subject.clone()));
-    if found.len() > MAX_FINDINGS {
+    if found.len() > MAX_FINDINGS && found.last().is_none_or(|last| last.subject != OTHERS) {
         let more = found.len() - MAX_FINDINGS;
         found.truncate(MAX_FINDINGS);
-        found.push(rule.info.finding("all other names", format!("breaks the rule in {more} more places")));
+        found.push(others(&rule.info, more));
     }
     found
 }
 
+fn others(info: &RuleInfo, more: usize) -> Finding {
+    info.finding(OTHERS, format!("breaks the rule in {more} more places"))
+}
+
+/// The places in which a certificate breaks a rule: the first [`MAX_FINDINGS`] are told, the others cost no more than to
+/// be counted.
+struct Broken {
+    info: &'static RuleInfo,
+    told: Vec<Finding>,
+    more: usize,
+}
+
+impl Broken {
+    fn new(info: &'static RuleInfo) -> Broken {
+        Broken { info, told: Vec::new(), more: 0 }
+    }
+    /// One more place; `tell` makes the finding about it.
+    fn at(&mut self, tell: impl FnOnce() -> Finding) {
+        match self.told.len() < MAX_FINDINGS {
+            true => self.told.push(tell()),
+            false => self.more += 1,
+        }
+    }
+    fn findings(mut self) -> Vec<Finding> {
+        if self.more > 0 {
+            self.told.push(others(self.info, self.more));
+        }
+        self.told
+    }
+    /// Every one of `names` that is `bad`, told by `detail`.
+    fn names<'n>(
+        info: &'static RuleInfo,
+        names: &'n [DnsName],
+        mut bad: impl FnMut(&'n DnsName) -> bool,
+        detail: impl Fn(&DnsName) -> String,
+    ) -> Vec<Finding> {
+        let mut broken = Broken::new(info);
+        for name in names {
+            if bad(name) {
+                broken.at(|| info.finding(name.text(), detail(name)));
+            }
+        }
+        broken.findings()
+    }
+}
+
 /// A name for judging its right end: without `*.` and without one root dot, which have rules of their own.
 fn without_edges(name: &DnsName) -> DnsName {
-    let mut fqdn = name.strip_wildcard();
-    if fqdn.0.len() > 1 && fqdn.0.ends_with(b".") {
-        fqdn.0.pop();
-    }
-    fqdn
+    DnsName(name.without_edges().to_vec())
 }
 
 /// Whether a dNSName is an address literal: it is no Internal Name then ("not an IP address", BR 1.6.1).
 fn is_ip_literal(name: &[u8]) -> bool {
+    // One of version 4 ends with a number, one of version 6 has colons.
+    if !name.last().is_some_and(u8::is_ascii_digit) && !name.contains(&b':') {
+        return false;
+    }
     let text = std::str::from_utf8(name).unwrap_or_default();
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     bare.parse::<std::net::IpAddr>().is_ok()

@@ -58,7 +58,7 @@ pub fn matches(pre: &Certificate, fin: &Certificate, issued: Issued) -> (&'stati
         }
         vec![finding]
     };
-    (&MATCH, ends::judge(&MATCH, issued, find, |_| vec![NO_SIGNING_CA]))
+    (&MATCH, ends::judge(&MATCH, issued, find, Some(|_: &Finding| vec![NO_SIGNING_CA])))
 }
 
 /// Says that a Precertificate Signing CA signed the precertificate.
@@ -67,7 +67,7 @@ pub fn delegated(issued: Issued) -> (&'static RuleInfo, Verdict) {
         let detail = "was signed by a Precertificate Signing CA and not by the CA itself";
         SIGNING_CA.in_force(moment).then(|| SIGNING_CA.finding("precertificate", detail)).into_iter().collect()
     };
-    (&SIGNING_CA, ends::judge(&SIGNING_CA, issued, find, |_| Vec::new()))
+    (&SIGNING_CA, ends::judge(&SIGNING_CA, issued, find, ends::NO_STEPS))
 }
 
 /// Where a field stands in a certificate.

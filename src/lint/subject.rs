@@ -1,15 +1,19 @@
 //! What a rule judges: a certificate as issued at a moment, with what it holds decoded once for all rules.
 
 use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 
 use crate::cert::key::Curve;
 use crate::cert::{Attribute, Certificate, CommonName, DnsName, GeneralName, Identifier, PublicKey};
 use crate::clock::Timestamp;
 use crate::lint::Tables;
 use crate::lint::factors::RsaFacts;
+use crate::lint::idna;
 use crate::lint::policy::{self, Validation};
 use crate::lint::profile::Profile;
 
+/// Most XN-Labels of one certificate that are decoded, which takes microseconds for one. More are a finding.
+pub const MAX_XN_LABELS: usize = 1_000;
 /// id-kp-OCSPSigning, 1.3.6.1.5.5.7.3.9.
 const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
 
@@ -20,6 +24,9 @@ pub struct Decoded<'a> {
     general_names: OnceCell<(Vec<GeneralName>, Vec<String>)>,
     identifiers: OnceCell<Vec<Identifier>>,
     dns_names: OnceCell<Vec<DnsName>>,
+    odd_names: OnceCell<Vec<DnsName>>,
+    lower_names: OnceCell<HashSet<Vec<u8>>>,
+    xn_labels: OnceCell<HashMap<Vec<u8>, Option<String>>>,
     common_names: OnceCell<Vec<CommonName>>,
     attributes: OnceCell<Vec<Attribute<'a>>>,
     key: OnceCell<PublicKey<'a>>,
@@ -37,6 +44,9 @@ impl<'a> Decoded<'a> {
             general_names: OnceCell::new(),
             identifiers: OnceCell::new(),
             dns_names: OnceCell::new(),
+            odd_names: OnceCell::new(),
+            lower_names: OnceCell::new(),
+            xn_labels: OnceCell::new(),
             common_names: OnceCell::new(),
             attributes: OnceCell::new(),
             key: OnceCell::new(),
@@ -100,9 +110,32 @@ impl<'a> Subject<'a> {
                 Identifier::Ip(_) => None,
             };
             let mut names: Vec<DnsName> = self.identifiers().iter().filter_map(dns).collect();
-            names.sort();
+            names.sort_unstable();
             names.dedup();
             names
+        })
+    }
+    /// Those of the dNSNames that are not [`DnsName::is_plain`]: a rule about how names are written needs no others.
+    pub fn odd_names(&self) -> &'a [DnsName] {
+        let odd = || self.dns_names().iter().filter(|name| !name.is_plain()).cloned().collect();
+        self.decoded.odd_names.get_or_init(odd)
+    }
+    /// The dNSNames in lower case.
+    pub fn lower_names(&self) -> &'a HashSet<Vec<u8>> {
+        let lower = || self.dns_names().iter().map(|name| name.bytes().to_ascii_lowercase()).collect();
+        self.decoded.lower_names.get_or_init(lower)
+    }
+    /// The XN-Labels of the dNSNames and what their Punycode stands for, `None` when it is no output of the algorithm;
+    /// [`MAX_XN_LABELS`] of them.
+    pub fn xn_labels(&self) -> &'a HashMap<Vec<u8>, Option<String>> {
+        self.decoded.xn_labels.get_or_init(|| {
+            let mut labels = HashMap::new();
+            for label in self.odd_names().iter().flat_map(DnsName::labels).filter(|label| idna::is_xn(label)) {
+                if labels.len() < MAX_XN_LABELS && !labels.contains_key(label) {
+                    labels.insert(label.to_vec(), idna::decoded(label));
+                }
+            }
+            labels
         })
     }
     /// The commonNames of the subject, in order.

@@ -7,6 +7,7 @@
 //! is exact: an ICANN rule that a longer private rule hides is a rule for a parent of the private suffix.
 //! The default `*` rule is not used: a name under an unknown TLD has no known suffix (rules.md 1.8).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use publicsuffix::{IcannList, Psl as _, Type};
@@ -131,20 +132,26 @@ impl SuffixList {
     /// its own suffix. The name is looked up without `*.`.
     pub fn suffix(&self, name: &DnsName) -> Option<DnsName> {
         let name = name.strip_wildcard().lower();
-        if name.bytes().is_empty() || name.labels().any(<[u8]>::is_empty) {
+        let octets = self.suffix_octets(name.bytes())?;
+        Some(DnsName(name.bytes()[name.bytes().len() - octets..].to_vec()))
+    }
+
+    /// How many of the last octets of a name in lower case, without `*.`, are its suffix.
+    fn suffix_octets(&self, name: &[u8]) -> Option<usize> {
+        if name.is_empty() || name.split(|b| *b == b'.').any(<[u8]>::is_empty) {
             return None;
         }
         match self {
             SuffixList::Read { list, .. } => {
-                let suffix = list.suffix(name.bytes())?;
-                (suffix.typ() == Some(Type::Icann)).then(|| DnsName(suffix.as_bytes().to_vec()))
+                let suffix = list.suffix(name)?;
+                (suffix.typ() == Some(Type::Icann)).then(|| suffix.as_bytes().len())
             }
             SuffixList::Embedded => {
-                let mut rest = name.bytes();
+                let mut rest = name;
                 loop {
                     let suffix = psl::List.suffix(rest)?;
                     match suffix.typ() {
-                        Some(Type::Icann) => return Some(DnsName(suffix.as_bytes().to_vec())),
+                        Some(Type::Icann) => return Some(suffix.as_bytes().len()),
                         Some(Type::Private) => {
                             let at = suffix.as_bytes().iter().position(|b| *b == b'.')?;
                             rest = &rest[rest.len() - suffix.as_bytes().len() + at + 1..];
@@ -156,9 +163,13 @@ impl SuffixList {
         }
     }
 
-    /// Whether the name itself, without `*.`, is a registry-controlled suffix.
-    pub fn is_suffix(&self, name: &DnsName) -> bool {
-        self.suffix(name).is_some_and(|suffix| suffix == name.strip_wildcard().lower())
+    /// Whether a name, given without `*.`, is a registry-controlled suffix itself.
+    pub fn is_suffix(&self, fqdn: &[u8]) -> bool {
+        let lower = match fqdn.iter().any(u8::is_ascii_uppercase) {
+            true => Cow::Owned(fqdn.to_ascii_lowercase()),
+            false => Cow::Borrowed(fqdn),
+        };
+        self.suffix_octets(&lower).is_some_and(|octets| octets == lower.len())
     }
 
     /// The Base Domain Name of BR 1.6.1: the suffix and one label more, in lower case; `None` for a suffix itself or
@@ -218,7 +229,7 @@ mod tests {
                 assert_eq!(text(list.suffix(&name)).as_deref(), suffix, "{list:?} {name}");
                 assert_eq!(text(list.base_domain(&name)).as_deref(), base, "{name}");
             }
-            assert!(list.is_suffix(&DnsName::new("*.co.uk")) && !list.is_suffix(&DnsName::new("*.example.co.uk")));
+            assert!(list.is_suffix(b"co.uk") && list.is_suffix(b"CO.uk") && !list.is_suffix(b"example.co.uk"));
         }
         assert_eq!(file.as_of(), date(2026, 12, 1));
     }

@@ -109,7 +109,7 @@ fn a_rule_that_panics_is_a_critical_finding_of_its_own() {
         },
         scope: Scope::Every,
         check: |_| panic!("this panic belongs to the test"),
-        dates: |_, _| panic!("this panic too"),
+        dates: Some(|_, _| panic!("this panic too")),
     };
     let cert = parsed(&Spec::summer("a.com"));
     let at = Issued { earliest: date(2026, 6, 1), latest: date(2026, 6, 9) };
@@ -156,7 +156,43 @@ fn a_thousand_bad_names_are_counted_and_not_all_listed() {
     assert!(found.iter().any(|f| f.detail == "breaks the rule in 800 more places"));
 }
 
+#[test]
+fn what_is_too_large_to_be_judged_is_a_finding() {
+    let names = |count: usize, name: fn(usize) -> String| {
+        let spec = (0..count).fold(Spec::summer("www.example.com"), |spec, n| spec.dns(&name(n)));
+        judged(&spec, date(2026, 6, 1), date(2026, 6, 2))
+    };
+    let [found] = &names(3000, |n| format!("{n}.{}.com", ["x"; 90].join(".")))[..] else { panic!("one finding") };
+    assert_eq!((found.rule.as_ref(), found.severity), ("cert.unparsable", Severity::Error));
+    assert!(found.detail.contains("is not read: judge it by hand"), "{}", found.detail);
+    let found = names(crate::cert::MAX_NAMES, |n| format!("{n}.example.com"));
+    assert!(found.iter().any(|f| f.rule == "san.der" && f.detail.contains("more than 10000 names")), "{found:?}");
+    let found = names(2000, |n| format!("xn--mnchen{n}-3ya.example.com"));
+    let beyond = found.iter().filter(|f| f.rule == "name.plabel" && f.subject == "subjectAltName");
+    assert_eq!(
+        beyond.map(|f| f.detail.as_str()).collect::<Vec<_>>(),
+        ["has 1000 XN-Labels or more: these were decoded, judge the others by hand"]
+    );
+}
+
 proptest! {
+    /// A name that is plain breaks no rule about how names are written, whatever it is made of.
+    #[test]
+    fn plain_names_are_not_odd_to_any_rule(name in "(\\*\\.)?[a-zA-Z0-9_.*:\\-]{1,30}(\\.(com|onion|arpa|1|X|ip6\\.arpa))?\\.?") {
+        thread_local!(static TABLES: Tables = Tables::embedded());
+        let cert = parsed(&Spec::new("2026-06-01", "2026-08-29").dns(&name));
+        let broken = TABLES.with(|tables| findings(&cert, Issued::at(date(2026, 6, 1)), tables));
+        let form = ["name.ascii", "name.ldh", "name.length", "name.plabel", "name.reserved_ldh", "name.root_dot",
+            "name.underscore", "name.ip_as_dns", "name.reverse_zone", "onion.form", "wc.form"];
+        let is_broken = broken.iter().any(|finding| form.contains(&finding.rule.as_ref()));
+        let plain = crate::cert::DnsName::new(&name).is_plain();
+        prop_assert!(!(plain && is_broken));
+        // What is not plain and not broken has a label that is somebody's special case.
+        let special = |text: &str| text.contains("xn--") || text.contains("onion") || text.contains("arpa");
+        let numeric = name.trim_end_matches('.').rsplit('.').next().is_some_and(|top| top.bytes().any(|b| !b.is_ascii_alphabetic()));
+        prop_assert!(plain || is_broken || special(&name.to_ascii_lowercase()) || numeric, "{name}");
+    }
+
     #[test]
     fn no_damage_makes_a_rule_panic(rsa: bool, edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         thread_local!(static TABLES: Tables = Tables::embedded());

@@ -18,6 +18,7 @@ pub use history::Observed;
 pub use registry::GtldRegistry;
 pub use root_list::RootList;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::clock::{DAY, Timestamp};
@@ -192,10 +193,14 @@ impl TldTable {
 
     /// The rows of a label, whatever the case of its letters; a TLD may have left and come back.
     fn rows(&self, label: &[u8]) -> &[Row] {
-        let label = label.to_ascii_lowercase();
-        let start = self.rows.partition_point(|row| row.tld.as_bytes() < label.as_slice());
-        let end = self.rows.partition_point(|row| row.tld.as_bytes() <= label.as_slice());
-        &self.rows[start..end]
+        let label = match label.iter().any(u8::is_ascii_uppercase) {
+            true => Cow::Owned(label.to_ascii_lowercase()),
+            false => Cow::Borrowed(label),
+        };
+        let start = self.rows.partition_point(|row| row.tld.as_bytes() < label.as_ref());
+        let rows = &self.rows[start..];
+        let count = rows.iter().take_while(|row| row.tld.as_bytes() == label.as_ref()).count();
+        &rows[..count]
     }
 
     /// Whether the label was a TLD at that moment.

@@ -101,3 +101,26 @@ words!(
         TldTable => "tld_table",
     }
 );
+words!(
+    /// What became of a batch that was sent: label `outcome` of `ctwarden_issuance_feed_requests_total`.
+    FeedOutcome {
+        /// It is in the record.
+        Imported => "imported",
+        /// Something in it was wrong: nothing of it was imported.
+        Refused => "refused",
+        /// It is no request that can be understood: its headers, its coding, its key.
+        Malformed => "malformed",
+        /// No token, or one that nobody has.
+        Unauthorized => "unauthorized",
+        /// A token of another role.
+        Forbidden => "forbidden",
+        /// More bytes than a batch may have.
+        TooLarge => "too_large",
+        /// Too many batches at once.
+        Busy => "busy",
+        /// It did not arrive in time.
+        TimedOut => "timed_out",
+        /// The issuance database could not be used.
+        Unavailable => "unavailable",
+    }
+);

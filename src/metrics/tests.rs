@@ -27,6 +27,7 @@ fn declared() -> Metrics {
     metrics.declare_issuer("Example CA G2");
     metrics.declare_rules(&[&RULE]);
     metrics.declare_judge("pkilint", &["answered", "garbled"]);
+    metrics.declare_feed("audit.log", &["certificates", "orders"]);
     metrics
 }
 

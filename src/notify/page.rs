@@ -119,17 +119,23 @@ fn title(notice: &Notice, case: &str) -> String {
     if notice.event == EventKind::Test {
         return format!("[test] {case} | ctwarden test message");
     }
+    if let Some(resolved) = &notice.resolved {
+        return format!("[resolved] {case}: {}", clean(resolved, SENTENCE_LIMIT));
+    }
     let lead = notice.findings.first().map_or_else(
         || "no finding".to_string(),
         |f| format!("{} {}", clean(&f.rule, HEX_LIMIT), clean(&f.subject, NAME_LIMIT)),
     );
-    let issuer = notice.certificate.as_ref().map_or("issuer unknown".to_string(), |c| clean(&c.issuer, 120));
+    let issuer = notice.certificate.as_ref().map_or("no certificate".to_string(), |c| clean(&c.issuer, 120));
     let due = notice.due.map_or("no revocation deadline".to_string(), |due| format!("revoke by {}", due.minute()));
     format!("[{} {}] {case}: {lead} | {issuer} | {due}", notice.severity, notice.clock.word())
 }
 
 fn why(notice: &Notice, case: &str) -> Vec<(String, bool)> {
     let mut lines = Vec::new();
+    if let Some(resolved) = &notice.resolved {
+        lines.push((format!("{} as of {}", clean(resolved, SENTENCE_LIMIT), notice.event_at), true));
+    }
     for finding in notice.findings.iter().take(FINDINGS_SHOWN) {
         let subject = clean(&finding.subject, NAME_LIMIT);
         lines.push((format!("{subject} [{}]", rule_in_words(finding)), true));
@@ -258,7 +264,9 @@ fn opinions(notice: &Notice) -> Vec<String> {
 
 fn actions(notice: &Notice, case: &str) -> Vec<String> {
     let mut lines = Vec::new();
-    if let (Some(certificate), Some((code, word))) = (&notice.certificate, notice.clock.crl_reason()) {
+    if notice.resolved.is_some() {
+        lines.push("1 check that it is so".to_string());
+    } else if let (Some(certificate), Some((code, word))) = (&notice.certificate, notice.clock.crl_reason()) {
         let due = notice.due.map_or(String::new(), |due| format!(" before {}", due.minute()));
         let serial = clean(&certificate.serial, HEX_LIMIT);
         lines.push(format!("1 check, then revoke serial {serial} with reason {code} {word}; on the CRL{due}"));

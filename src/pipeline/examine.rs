@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Walk;
 use super::counting::Counting;
+use super::{Walk, lag, record_watch};
 use crate::books::{BooksError, Examination, Opened, PendingHit, Questions};
 use crate::case::EntryKind;
-use crate::clock::{Span, Timestamp};
+use crate::clock::{DAY, Span, Timestamp};
 use crate::evidence;
 use crate::exam::{self, Examinee, Policy};
 use crate::finding::{KeyHash, RuleInfo, Severity, Verdict};
 use crate::issuance::Query;
+use crate::judges::caa;
 use crate::judges::opinion::Said;
 use crate::lint::Tables;
 use crate::metrics::{OTHER_LINTERS, SctFailure};
@@ -21,6 +22,9 @@ use crate::watch::{Form, Standing, Watchlist};
 
 /// Hits examined in one transaction.
 const BATCH: usize = 256;
+/// How long after it was logged the CAA records of a certificate are still looked up: the CA checked them at most as long
+/// as this before (BR 4.2.2.1 has 8 hours or the TTL), and the domain's owner has had little time to change them.
+const CAA_WINDOW: Span = DAY;
 /// How soon a hit is examined again when the CA's database did not answer.
 const DATABASE_RETRY: Span = Span::from_seconds(30);
 
@@ -59,8 +63,14 @@ pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
     if count > 0 {
         hits.iter_mut().for_each(sort_forms);
         let queries: Vec<Query> = hits.iter().map(query).collect();
-        let lookups = walk.issuance.find(&queries).await;
-        count_answers(walk, &lookups, now);
+        let mut lookups = walk.issuance.find(&queries).await;
+        record_watch::count_answers(walk, &lookups, now);
+        if walk.issuance.is_server() {
+            for (hit, lookup) in hits.iter().zip(&mut lookups) {
+                record_watch::distrust(lookup, logged_at(hit).plus(walk.grace), now);
+            }
+        }
+        lag::first_looks(walk, &hits, &lookups, now);
         let grounds = walk.grounds();
         let judges: Vec<String> = walk.judges.iter().map(|judge| judge.settings.name.clone()).collect();
         let mut counting = Counting::begin(walk, &hits).await?;
@@ -110,14 +120,6 @@ pub(super) fn query(hit: &PendingHit) -> Query {
     Query { key: hit.key.clone(), names }
 }
 
-fn count_answers(walk: &Walk, lookups: &[Lookup], now: Timestamp) {
-    if lookups.iter().any(|lookup| matches!(lookup, Lookup::Unavailable { .. })) {
-        walk.metrics.issuance_db_failed();
-    } else if lookups.iter().any(|lookup| matches!(lookup, Lookup::Found(_) | Lookup::Unknown { .. })) {
-        walk.metrics.issuance_db_answered(now);
-    }
-}
-
 pub(super) type Verdicts = Vec<(&'static RuleInfo, Verdict)>;
 
 /// What an examination rests on, held together for as long as one takes.
@@ -163,7 +165,7 @@ impl Grounds {
 
 /// The log's word on when it logged is not taken beyond what we saw with our own eyes: an entry dated far ahead would
 /// otherwise have a grace that never ends.
-fn logged_at(hit: &PendingHit) -> Timestamp {
+pub(super) fn logged_at(hit: &PendingHit) -> Timestamp {
     hit.first_logged_at.min(hit.first_seen_at)
 }
 
@@ -189,8 +191,10 @@ fn judge(
     let ours = hit.standing == Standing::Ours;
     let questions = certificate.as_ref().filter(|c| ours && !c.is_ca() && !c.is_tbs_only()).and_then(|certificate| {
         let issued = exam::issued(certificate, lookup, logged_at(&hit));
-        let said = || Questions { judges: judges.to_vec(), said: Said::new(&findings, issued) };
-        (!judges.is_empty()).then(said)
+        // What the DNS says long after the certificate was issued is no question worth asking.
+        let fresh = now.since(logged_at(&hit)) <= CAA_WINDOW;
+        let asked = judges.iter().filter(|name| fresh || *name != caa::NAME).cloned().collect::<Vec<_>>();
+        (!asked.is_empty()).then(|| Questions { judges: asked, said: Said::new(&findings, issued) })
     });
     if !exam::opens_a_case(&verdicts) {
         findings.clear();

@@ -51,6 +51,7 @@ const JUDGED_AT_ONCE: usize = 64;
 impl Reading {
     pub fn saw_head(&self, head: &SignedTreeHead) {
         self.walk.metrics.tree_head(&self.log.name, head.tree_size(), head.timestamp());
+        self.walk.saw_head(self.log.log_id, head.tree_size(), head.timestamp());
     }
 
     /// The positions as metrics show them: what was read of the whole log, the backlog taken off.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::counting::not_again;
-use super::examine::{Grounds, Verdicts, query, sort_forms};
+use super::examine::{Grounds, Verdicts, logged_at, query, sort_forms};
+use super::record_watch::distrust;
 use crate::books::{Judged, PendingHit};
 use crate::case::{case_name, fold};
 use crate::clock::Timestamp;
@@ -85,7 +86,12 @@ impl Rescan {
     pub async fn judge(self: &Arc<Rescan>, mut batch: Vec<Judged>, now: Timestamp) -> Compared {
         batch.iter_mut().flat_map(|judged| &mut judged.hits).for_each(sort_forms);
         let queries: Vec<_> = batch.iter().flat_map(|judged| &judged.hits).map(query).collect();
-        let lookups = self.issuance.find(&queries).await;
+        let mut lookups = self.issuance.find(&queries).await;
+        if self.issuance.is_server() {
+            for (hit, lookup) in batch.iter().flat_map(|judged| &judged.hits).zip(&mut lookups) {
+                distrust(lookup, logged_at(hit).plus(self.grounds.grace), now);
+            }
+        }
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let share = batch.len().div_ceil(cores).max(1);
         let mut lookups = lookups.into_iter();

@@ -151,6 +151,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The ETag, as it was sent.
+    pub fn etag(&self) -> Option<&str> {
+        self.etag.as_deref()
+    }
+
     /// How many bytes came.
     pub fn wire_bytes(&self) -> usize {
         self.wire.len()
@@ -250,6 +255,14 @@ impl Fetcher {
         let Some(answer) = self.ask(url, caps, Urgency::Head, etag, None).await? else { return Ok(None) };
         let body = answer.read(&mut Inflater::default(), <[u8]>::to_vec)?;
         Ok(Some(Tagged { body, etag: answer.etag }))
+    }
+
+    /// The same for a body of any size, which is still to be read.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn fetch_changed(&self, url: &str, caps: Caps, etag: Option<&str>) -> Result<Option<Answer>, FetchError> {
+        self.ask(url, caps, Urgency::Head, etag, None).await
     }
 
     /// Inflates an answer and gives its body to `work`, on a thread that may compute.

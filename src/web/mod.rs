@@ -1,8 +1,12 @@
-//! What the monitor serves over HTTP: `/metrics`, `/-/healthy`, `/-/ready` and an index in plain text.
+//! What the monitor serves over HTTP: `/metrics`, `/-/healthy`, `/-/ready` and an index in plain text; and to bearers
+//! of a token the door to the CA's record ([`feed`]).
 //!
 //! The listener is passed in, so that the caller decides the address (loopback by default) and tests use port 0.
 //! Strangers may reach it: the number of connections, the size of a request's head and the time it may take are
-//! bounded, and bodies are never read.
+//! bounded, and no body is read but that of a batch whose sender has a token.
+
+pub mod feed;
+mod token;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -22,6 +26,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::metrics::{CONTENT_TYPE, Metrics};
+
+pub use token::{Role, Token};
 
 /// What one client, or all of them, may take.
 #[derive(Clone, Copy, Debug)]

@@ -52,6 +52,11 @@ impl Daemon {
         rustix::process::kill_process(process, signal).expect("a signal");
     }
 
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.web)
+    }
+
     /// Its metrics as text.
     pub async fn metrics(&self) -> String {
         let answer = reqwest::get(format!("http://{}/metrics", self.web)).await.expect("metrics");

@@ -2,15 +2,17 @@
 
 use ctwarden::cert::Certificate;
 use ctwarden::cert::der::encode;
-use ctwarden::clock::{Timestamp, date};
+use ctwarden::clock::{Span, Timestamp, date};
 use ctwarden::ct::key::LogId;
 use ctwarden::ct::sct::{SignedCertificateTimestamp, encode_sct_list};
 use ctwarden::demo::log::{RawEntry, RawKind};
 use ctwarden::finding::KeyHash;
 use ctwarden::watch::{Candidate, ChainHead, OwnedEntry};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CrlDistributionPoint,
+    CrlIssuingDistributionPoint, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, RevocationReason, RevokedCertParams, SerialNumber,
+    SignatureAlgorithm,
 };
 use sha2::{Digest, Sha256};
 
@@ -35,11 +37,13 @@ pub struct Leaf {
     pub aki: bool,
     /// Whether it is a CA certificate without names.
     pub ca: bool,
+    /// The URL of its CRL.
+    pub crl: Option<String>,
 }
 
 /// A certificate for one name.
 pub fn leaf(serial: u64, name: &str) -> Leaf {
-    Leaf { serial, names: vec![name.to_string()], aki: true, ca: false }
+    Leaf { serial, names: vec![name.to_string()], aki: true, ca: false, crl: None }
 }
 
 fn common_name(name: &str) -> DistinguishedName {
@@ -52,7 +56,7 @@ fn authority(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = common_name(name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.not_before = rcgen::date_time_ymd(2026, 1, 1);
     params.not_after = rcgen::date_time_ymd(2036, 1, 1);
     params
@@ -117,6 +121,29 @@ impl TestCa {
         self.sign(leaf, poison)
     }
 
+    /// A CRL that names itself by this URL, of this number and time, with these serial numbers and reasons.
+    pub fn crl(&self, url: &str, number: u64, at: Timestamp, revoked: &[(u64, RevocationReason)]) -> Vec<u8> {
+        let time = |at: Timestamp| rcgen::date_time_ymd(1970, 1, 1) + at.since(Timestamp::EPOCH).duration();
+        let entry = |(serial, reason): &(u64, RevocationReason)| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(&serial.to_be_bytes()),
+            revocation_time: time(at),
+            reason_code: Some(*reason),
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: time(at),
+            next_update: time(at.plus(Span::from_days(3))),
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: Some(CrlIssuingDistributionPoint {
+                distribution_point: CrlDistributionPoint { uris: vec![url.to_string()] },
+                scope: None,
+            }),
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.own).expect("a CRL").der().to_vec()
+    }
+
     fn sign(&self, leaf: &Leaf, extension: CustomExtension) -> Vec<u8> {
         // The key follows from serial and name, so that precertificate and certificate have the same one.
         let key = Key(Sha256::digest(format!("{} {:?}", leaf.serial, leaf.names)).into());
@@ -128,6 +155,8 @@ impl TestCa {
             params.not_after = rcgen::date_time_ymd(2027, 1, 1);
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+            params.crl_distribution_points =
+                leaf.crl.iter().map(|url| CrlDistributionPoint { uris: vec![url.clone()] }).collect();
         }
         params.serial_number = Some(SerialNumber::from_slice(&leaf.serial.to_be_bytes()));
         params.use_authority_key_identifier_extension = leaf.aki;

@@ -6,21 +6,25 @@ use std::sync::PoisonError;
 use super::Bench;
 use super::rows::{Foreign, NameRow, Table};
 use crate::audit::Job;
-use crate::audit::facts::{Certificate, Facts};
+use crate::audit::facts::{Certificate, Facts, OrderRow};
 use crate::audit::found::Outcome;
 use crate::audit::intern::NONE;
 use crate::audit::key::{self, PARTS};
-use crate::cert::name::DnsName;
+use crate::cert::DnsName;
 use crate::clock::{Span, Timestamp};
 use crate::crosscheck;
 use crate::evidence;
+use crate::evidence::dated;
 use crate::evidence::sieve::Gaps;
 use crate::finding::{CaseKey, Finding, Issued, KeyHash, RuleInfo, Serial, Verdict};
-use crate::lint::suffix::SuffixList;
-use crate::record::{Basis, DcvReuse, IssuanceRecord, Lookup, Presented, ReuseStep, SanAuthorisation};
+use crate::lint::SuffixList;
+use crate::record::{Basis, DcvReuse, Identity, IssuanceRecord, Lookup, Presented, ReuseStep, SanAuthorisation};
 
 /// The rules on a certificate as a whole that need no certificate but its record.
 const WHOLE: [&str; 2] = ["order.hierarchy", "order.channel"];
+
+/// The rules on the evidence that are about a certificate as a whole.
+const OF_ORDER: [&str; 2] = ["ev.approvals", "id.reuse"];
 
 /// The certificates of a part that are looked at as a whole.
 #[derive(Clone, Debug, Default)]
@@ -30,11 +34,14 @@ pub(super) struct Whole {
     without_channels: u64,
 }
 
-/// Sorts the certificates by part: those with an order, not EV, of the right hierarchy and channel are good.
+/// Sorts the certificates by part: those with an order, DV, of the right hierarchy and channel are good.
 pub(super) fn whole(job: &Job<'_>, facts: &Facts) -> Vec<Whole> {
     let mut parts = vec![Whole::default(); PARTS as usize];
     let channels = &job.policy.channels;
-    let allowed = |word: u32| channels.iter().any(|channel| channel.eq_ignore_ascii_case(facts.words.get(word)));
+    let allowed = |order: OrderRow| {
+        let listed = dated::at(channels, Timestamp::from_seconds(order.created)).unwrap_or_default();
+        listed.iter().any(|channel| channel.eq_ignore_ascii_case(facts.words.get(order.channel)))
+    };
     for (place, certificate) in facts.certificates.rows().iter().enumerate() {
         let part = &mut parts[key::of_certificate(certificate.id) as usize];
         part.count += 1;
@@ -42,9 +49,9 @@ pub(super) fn whole(job: &Job<'_>, facts: &Facts) -> Vec<Whole> {
             let order = facts.orders[certificate.order as usize];
             let hierarchy = &facts.issuers[certificate.issuer as usize].hierarchy;
             part.without_channels += u64::from(channels.is_empty());
-            !facts.words.get(order.vtype).trim().eq_ignore_ascii_case("EV")
+            facts.words.get(order.vtype).trim().eq_ignore_ascii_case("DV")
                 && facts.words.get(order.hierarchy).eq_ignore_ascii_case(hierarchy)
-                && (channels.is_empty() || allowed(order.channel))
+                && (channels.is_empty() || allowed(order))
         };
         if !good {
             part.doubtful.push(place as u32);
@@ -66,13 +73,15 @@ impl Bench<'_> {
             let certificate = self.facts().certificates.at(*place);
             let record = self.record(certificate, Vec::new());
             let signed = record.signed_at;
-            let presented = Presented { names: vec![], spki_sha256: KeyHash::default(), validity: None };
+            let presented = Presented::default();
             let lookup = Lookup::Found(Box::new(record));
             let context = crosscheck::Context { first_seen: signed, now: signed, grace: Span::default() };
             let of_order = crosscheck::run(&presented, &lookup, &context, self.job.policy).into_iter();
             let of_order = of_order.filter(|(rule, _)| WHOLE.contains(&rule.id));
-            let approved = evidence::run(&presented, &lookup, Issued::at(signed), self.job.policy).into_iter();
-            let approved = approved.filter(|(rule, _)| rule.id == "ev.approvals");
+            let approved =
+                evidence::run(&presented, &lookup, Issued::at(signed), self.job.policy, &SuffixList::Embedded)
+                    .into_iter();
+            let approved = approved.filter(|(rule, _)| OF_ORDER.contains(&rule.id));
             for (rule, verdict) in of_order.chain(approved).filter(|(rule, _)| self.job.asks(rule.id)) {
                 match verdict {
                     Verdict::Pass => {}
@@ -98,6 +107,16 @@ impl Bench<'_> {
             mine.sort_by(|a, b| (a.decided_at, &a.step).cmp(&(b.decided_at, &b.step)));
             mine
         });
+        let identity = order.as_ref().map(|_| facts.orders[certificate.order as usize].identity);
+        let identity = identity.filter(|identity| *identity != NONE).map(|identity| {
+            let (verified, by) = &facts.identities[identity as usize];
+            Identity {
+                identity_id: facts.identity_ids.get(identity).to_string(),
+                verified_at: Timestamp::from_seconds(*verified),
+                performed_by: by.clone(),
+                ..Identity::default()
+            }
+        });
         IssuanceRecord {
             key: CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(Vec::new()) },
             issuer_hierarchy: facts.issuers[certificate.issuer as usize].hierarchy.clone(),
@@ -110,8 +129,11 @@ impl Bench<'_> {
             other_confirmations: Vec::new(),
             keeps_caa_checks: facts.keeps_caa,
             approvals,
-            identity: None,
-            keeps_identities: false,
+            identity,
+            keeps_identities: facts.keeps_identities,
+            keeps_orders: facts.keeps_orders,
+            keeps_confirmations: facts.keeps_confirmations,
+            tbs_sha256: None,
             lint_runs: None,
             revocation: None,
             keeps_revocations: false,
@@ -170,11 +192,11 @@ impl Bench<'_> {
             record.other_confirmations = table.others(applicant, row.name, row.signed, facts);
         }
         let signed = record.signed_at;
-        let presented =
-            Presented { names: vec![row.name.to_string()], spki_sha256: KeyHash::default(), validity: None };
+        let presented = Presented { names: vec![row.name.to_string()], ..Presented::default() };
         let lookup = Lookup::Found(Box::new(record));
-        let verdicts = evidence::run(&presented, &lookup, Issued::at(signed), self.job.policy).into_iter();
-        verdicts.filter(|(rule, _)| rule.id != "ev.approvals" && self.job.asks(rule.id)).collect()
+        let verdicts =
+            evidence::run(&presented, &lookup, Issued::at(signed), self.job.policy, &SuffixList::Embedded).into_iter();
+        verdicts.filter(|(rule, _)| !OF_ORDER.contains(&rule.id) && self.job.asks(rule.id)).collect()
     }
 
     /// Writes down a verdict on a name.

@@ -55,7 +55,11 @@ pub(super) struct ConfirmationRow<'b> {
     pub(super) means: u32,
     pub(super) completed: i64,
     pub(super) token: i64,
+    pub(super) recorded: i64,
     pub(super) adn: &'b str,
+    /// Empty: not recorded.
+    pub(super) location: &'b str,
+    pub(super) reference: &'b str,
 }
 
 fn confirmation<'b>(fields: &mut Fields<'b>) -> Option<ConfirmationRow<'b>> {
@@ -65,7 +69,10 @@ fn confirmation<'b>(fields: &mut Fields<'b>) -> Option<ConfirmationRow<'b>> {
         means: fields.small()?,
         completed: fields.number()?,
         token: fields.number()?,
+        recorded: fields.number()?,
         adn: text(fields.text()?),
+        location: text(fields.text()?),
+        reference: text(fields.text()?),
     })
 }
 
@@ -103,9 +110,9 @@ impl ConfirmationRow<'_> {
             token_issued_at: moment(self.token),
             dnssec: means.dnssec.clone(),
             remote: means.remote(),
-            location: None,
-            evidence_ref: None,
-            recorded_at: None,
+            location: (!self.location.is_empty()).then(|| self.location.to_string()),
+            evidence_ref: (!self.reference.is_empty()).then(|| self.reference.to_string()),
+            recorded_at: moment(self.recorded),
         }
     }
 }
@@ -225,8 +232,17 @@ impl Table {
     }
 }
 
-const NO_CONFIRMATION: ConfirmationRow<'static> =
-    ConfirmationRow { id: 0, applicant: 0, means: 0, completed: 0, token: 0, adn: "" };
+const NO_CONFIRMATION: ConfirmationRow<'static> = ConfirmationRow {
+    id: 0,
+    applicant: 0,
+    means: 0,
+    completed: 0,
+    token: 0,
+    recorded: 0,
+    adn: "",
+    location: "",
+    reference: "",
+};
 const NO_CHECK: CheckRow<'static> = CheckRow { id: 0, means: 0, checked: 0, ttl: -1, name: "", rrset: None };
 
 /// The checks that the names of a round name.

@@ -49,9 +49,9 @@ pub(in crate::audit) fn strays(
                 token_issued_at: moment(row.moment(11)),
                 dnssec: row.text(10).map(Cow::into_owned),
                 remote: remote(row, [7, 8, 9]),
-                location: None,
-                evidence_ref: None,
-                recorded_at: None,
+                location: row.text(13).map(Cow::into_owned),
+                evidence_ref: row.text(15).map(Cow::into_owned),
+                recorded_at: moment(row.moment(14)),
             });
             Ok(())
         })?;

@@ -41,7 +41,7 @@ const fn row(id: &'static str, summary: &'static str, check: fn(&Subject<'_>) ->
         },
         scope: Scope::Subscriber,
         check,
-        dates,
+        dates: Some(dates),
     }
 }
 

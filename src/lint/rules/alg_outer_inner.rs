@@ -2,7 +2,7 @@
 //! (RFC 5280 4.1.1.2 says the same of the algorithm).
 
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -18,7 +18,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Every,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {

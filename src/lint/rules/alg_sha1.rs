@@ -20,7 +20,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Every,
     check,
-    dates: |subject, _| if subject.is_subscriber() { Vec::new() } else { vec![ALL] },
+    dates: Some(|subject, _| if subject.is_subscriber() { Vec::new() } else { vec![ALL] }),
 };
 
 /// From here on it binds every certificate.

@@ -5,7 +5,7 @@
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
 use crate::lint::rules::alg_sha1::is_sha1;
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -21,7 +21,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Every,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 /// In hexadecimal, as BR 7.1.3.2.1 and 7.1.3.2.2 print them.

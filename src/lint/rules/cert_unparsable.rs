@@ -7,7 +7,7 @@ use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer;
 
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, escape, rfc};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -23,7 +23,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Every,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 /// Most defects that one finding lists.

@@ -2,7 +2,7 @@
 //! subjectAltName extension": an IPv4 address as in RFC 3986 3.2.2, an IPv6 address as in RFC 5952 4, a dNSName as "a
 //! character-for-character copy". From 2012-07-01 to 2021-08-25 a value of the subjectAltName in any case.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::cert::Identifier;
@@ -24,7 +24,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: |_, _| vec![EXACT],
+    dates: Some(|_, _| vec![EXACT]),
 };
 
 /// From here on the copy is exact and there is only one.
@@ -36,7 +36,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if names.is_empty() {
         return Vec::new();
     }
-    let copies = Copies::of(subject.identifiers());
+    let addresses = addresses(subject.identifiers());
     let mut found = Vec::new();
     if exact && names.len() > 1 {
         found.push(RULE.info.finding("commonName", format!("there are {} commonNames, one is allowed", names.len())));
@@ -46,8 +46,10 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             found.push(RULE.info.finding(name.shown(), "its octets are not of the string type that it claims"));
             continue;
         };
-        if !(if exact { copies.has_exactly(&text) } else { copies.has(&text) }) {
-            let lax = exact && copies.has(&text);
+        let same =
+            |exact| if exact { is_copy(subject, &addresses, &text) } else { means_one(subject, &addresses, &text) };
+        if !same(exact) {
+            let lax = exact && same(false);
             let how = if lax {
                 "differs from the subjectAltName in how it is written"
             } else {
@@ -59,43 +61,32 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     found
 }
 
-/// What a commonName may say: both kinds of names may be there by the thousand.
-struct Copies {
-    exact: HashSet<Vec<u8>>,
-    lower_case: HashSet<Vec<u8>>,
-    addresses: HashSet<Vec<u8>>,
+/// The octets of the iPAddresses and their texts.
+type Addresses = HashMap<Vec<u8>, String>;
+
+fn addresses(identifiers: &[Identifier]) -> Addresses {
+    let ip = |identifier: &Identifier| match identifier {
+        Identifier::Ip(octets) => Some((octets.clone(), identifier.text())),
+        Identifier::Dns(_) => None,
+    };
+    identifiers.iter().filter_map(ip).collect()
 }
 
-impl Copies {
-    fn of(identifiers: &[Identifier]) -> Copies {
-        let (mut exact, mut lower_case, mut addresses) = (HashSet::new(), HashSet::new(), HashSet::new());
-        for identifier in identifiers {
-            match identifier {
-                Identifier::Dns(name) => {
-                    exact.insert(name.bytes().to_vec());
-                    lower_case.insert(name.bytes().to_ascii_lowercase());
-                }
-                Identifier::Ip(octets) => {
-                    exact.insert(identifier.text().into_bytes());
-                    addresses.insert(octets.clone());
-                }
-            }
-        }
-        Copies { exact, lower_case, addresses }
-    }
+fn octets(text: &str) -> Option<Vec<u8>> {
+    Some(match text.parse::<IpAddr>().ok()? {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    })
+}
 
-    fn has_exactly(&self, text: &str) -> bool {
-        self.exact.contains(text.as_bytes())
-    }
+/// Character for character.
+fn is_copy(subject: &Subject<'_>, addresses: &Addresses, text: &str) -> bool {
+    subject.dns_names().binary_search_by(|name| name.bytes().cmp(text.as_bytes())).is_ok()
+        || octets(text).and_then(|octets| addresses.get(&octets)).is_some_and(|shown| shown == text)
+}
 
-    /// In any case, an address in any of its forms.
-    fn has(&self, text: &str) -> bool {
-        let address = match text.parse::<IpAddr>() {
-            Ok(IpAddr::V4(address)) => address.octets().to_vec(),
-            Ok(IpAddr::V6(address)) => address.octets().to_vec(),
-            Err(_) => Vec::new(),
-        };
-        self.lower_case.contains(&text.as_bytes().to_ascii_lowercase())
-            || (!address.is_empty() && self.addresses.contains(&address))
-    }
+/// In any case, an address in any of its forms.
+fn means_one(subject: &Subject<'_>, addresses: &Addresses, text: &str) -> bool {
+    let address = || octets(text).is_some_and(|octets| addresses.contains_key(&octets));
+    subject.lower_names().contains(&text.as_bytes().to_ascii_lowercase()) || address()
 }

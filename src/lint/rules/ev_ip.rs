@@ -3,7 +3,7 @@
 use crate::cert::Identifier;
 use crate::finding::{Citation, Document, Finding, Needs, RevocationClock, RuleInfo, Severity};
 use crate::lint::policy::is_extended;
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Broken, Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -19,14 +19,16 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if !is_extended(subject) {
         return Vec::new();
     }
-    let identifiers = subject.identifiers();
-    let addresses = identifiers.iter().filter(|identifier| matches!(identifier, Identifier::Ip(_)));
-    addresses.map(|address| RULE.info.finding(address.text(), "is an address in an EV certificate")).collect()
+    let mut broken = Broken::new(&RULE.info);
+    for address in subject.identifiers().iter().filter(|identifier| matches!(identifier, Identifier::Ip(_))) {
+        broken.at(|| RULE.info.finding(address.text(), "is an address in an EV certificate"));
+    }
+    broken.findings()
 }

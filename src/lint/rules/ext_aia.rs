@@ -22,7 +22,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: |_, _| vec![OPTIONAL],
+    dates: Some(|_, _| vec![OPTIONAL]),
 };
 
 /// From here on its absence is against a SHOULD only.

@@ -5,7 +5,7 @@ use crate::cert::extensions::authority_key_id_fields;
 use crate::cert::oid;
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, listed, no_dates};
+use crate::lint::{Rule, Scope, Subject, listed};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -21,7 +21,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {

@@ -26,7 +26,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: |_, _| vec![PROFILE],
+    dates: Some(|_, _| vec![PROFILE]),
 };
 
 /// From here on the whole profile binds.

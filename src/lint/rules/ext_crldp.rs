@@ -22,7 +22,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: |_, _| vec![REQUIRED, SHORTER],
+    dates: Some(|_, _| vec![REQUIRED, SHORTER]),
 };
 
 /// From here on OCSP was optional, and without it a CRL had to be named (SC063).

@@ -22,7 +22,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: |_, _| vec![NO_CLIENTS],
+    dates: Some(|_, _| vec![NO_CLIENTS]),
 };
 
 /// From here on Chrome's roots are for servers alone (Chrome Root Program Policy 1.3.2).

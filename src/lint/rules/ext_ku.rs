@@ -7,7 +7,7 @@ use crate::cert::extensions::key_usage;
 use crate::cert::{PublicKey, oid};
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, listed, no_dates, warning};
+use crate::lint::{Rule, Scope, Subject, listed, warning};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -23,7 +23,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 const FIELD: &str = "keyUsage";

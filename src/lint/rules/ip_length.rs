@@ -2,7 +2,7 @@
 
 use crate::cert::Identifier;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, rfc};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Broken, Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -18,17 +18,18 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let mut found = Vec::new();
+    let mut broken = Broken::new(&RULE.info);
     for identifier in subject.identifiers() {
         if let Identifier::Ip(octets) = identifier
             && !matches!(octets.len(), 4 | 16)
         {
-            found.push(RULE.info.finding(identifier.text(), format!("has {} octets instead of 4 or 16", octets.len())));
+            broken
+                .at(|| RULE.info.finding(identifier.text(), format!("has {} octets instead of 4 or 16", octets.len())));
         }
     }
-    found
+    broken.findings()
 }

@@ -8,7 +8,7 @@ use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
 use crate::lint::ip_registry::{Reach, reserved};
 use crate::lint::rules::name_internal;
-use crate::lint::{Rule, Scope, Subject};
+use crate::lint::{Broken, Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -24,29 +24,31 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: name_internal::dates,
+    dates: Some(name_internal::dates),
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if !name_internal::in_force(subject) {
         return Vec::new();
     }
-    let mut found = Vec::new();
+    let mut broken = Broken::new(&RULE.info);
     for identifier in subject.identifiers() {
         let Identifier::Ip(octets) = identifier else { continue };
         let Some(block) = address(octets).and_then(reserved) else { continue };
-        let mut finding = RULE.info.finding(identifier.text(), format!("is in {} ({})", block.prefix, block.name));
-        if block.reach != Reach::NotGlobal {
-            finding.severity = Severity::Review;
-            finding.detail.push_str(match block.reach {
-                Reach::Depends => ", which is globally reachable for some of its addresses",
-                Reach::Terminated => ", an assignment that was terminated",
-                _ => ", which is globally reachable",
-            });
-        }
-        found.push(finding);
+        broken.at(|| {
+            let mut finding = RULE.info.finding(identifier.text(), format!("is in {} ({})", block.prefix, block.name));
+            if block.reach != Reach::NotGlobal {
+                finding.severity = Severity::Review;
+                finding.detail.push_str(match block.reach {
+                    Reach::Depends => ", which is globally reachable for some of its addresses",
+                    Reach::Terminated => ", an assignment that was terminated",
+                    _ => ", which is globally reachable",
+                });
+            }
+            finding
+        });
     }
-    found
+    broken.findings()
 }
 
 /// The address in the octets of an iPAddress of the right length.

@@ -5,7 +5,7 @@ use crate::cert::Identifier;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
 use crate::lint::ip_registry::reserved;
 use crate::lint::rules::ip_reserved::address;
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Broken, Rule, Scope, Subject};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The row of the rule table.
@@ -22,7 +22,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 /// IPv6 Global Unicast Address Assignments of IANA as of 2026-08 (first 32 bits, length of the prefix), wider where it
@@ -42,7 +42,7 @@ const ALLOCATED: [(u32, u32); 11] = [
 ];
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let mut found = Vec::new();
+    let mut broken = Broken::new(&RULE.info);
     for identifier in subject.identifiers() {
         let Identifier::Ip(octets) = identifier else { continue };
         let Some(address) = address(octets) else { continue };
@@ -55,9 +55,9 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             IpAddr::V6(v6) if !is_allocated(v6) => "is in a block that is allocated to no registry",
             _ => continue,
         };
-        found.push(RULE.info.finding(identifier.text(), detail));
+        broken.at(|| RULE.info.finding(identifier.text(), detail));
     }
-    found
+    broken.findings()
 }
 
 fn is_allocated(address: Ipv6Addr) -> bool {

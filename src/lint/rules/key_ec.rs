@@ -22,7 +22,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Every,
     check,
-    dates: |_, _| vec![NO_DSA],
+    dates: Some(|_, _| vec![NO_DSA]),
 };
 
 /// From here on DSA was not permitted either.

@@ -4,7 +4,7 @@
 //! review.
 
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, no_dates, rests_on, without_edges};
+use crate::lint::{Broken, Rule, Scope, Subject, rests_on};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -20,18 +20,21 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let suffixes = &subject.tables.suffixes;
-    let names = subject.dns_names().iter();
-    let found = names
-        .filter(|name| !name.is_wildcard() && !name.is_under("onion") && suffixes.is_suffix(&without_edges(name)))
-        .map(|name| {
-            let detail = "is itself a registry-controlled suffix; only its registry could have proved control of it";
-            let source = format!("ICANN section, {}", rests_on("list", suffixes.as_of(), subject.moment));
-            RULE.info.finding(name.text(), detail).with_evidence("Public Suffix List", source)
-        });
-    found.collect()
+    let mut broken = Broken::new(&RULE.info);
+    for name in subject.dns_names() {
+        if !name.is_wildcard() && suffixes.is_suffix(name.without_edges()) && !name.is_under("onion") {
+            broken.at(|| {
+                let detail =
+                    "is itself a registry-controlled suffix; only its registry could have proved control of it";
+                let source = format!("ICANN section, {}", rests_on("list", suffixes.as_of(), subject.moment));
+                RULE.info.finding(name.text(), detail).with_evidence("Public Suffix List", source)
+            });
+        }
+    }
+    broken.findings()
 }

@@ -2,11 +2,13 @@
 //! certificate issuance because it does not end with a Top-Level Domain registered in IANA's Root Zone Database."
 //! No validation of such a name can exist, hence the 24 hours of BR 4.9.1.1 (5).
 
+use std::collections::HashMap;
+
 use crate::cert::DnsName;
 use crate::clock::{Timestamp, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape};
 use crate::lint::tld::TldState;
-use crate::lint::{Rule, Scope, Subject, is_ip_literal, rests_on, without_edges};
+use crate::lint::{Broken, Rule, Scope, Subject, is_ip_literal, rests_on};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -22,7 +24,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates,
+    dates: Some(dates),
 };
 
 /// Until this day names could still be internal in certificates that expired before it.
@@ -34,8 +36,17 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if !in_force(subject) {
         return Vec::new();
     }
-    let names = subject.dns_names().iter();
-    names.filter_map(|name| Some(why_internal(subject, name)?.finding(&RULE.info, name.text(), subject))).collect()
+    // Names share their TLDs: each is looked up once.
+    let (mut states, tlds) = (HashMap::new(), &subject.tables.tlds);
+    let mut broken = Broken::new(&RULE.info);
+    for name in subject.dns_names() {
+        let label = last_label(name);
+        let state = *states.entry(label).or_insert_with(|| tlds.state_at(label, subject.moment));
+        if is_internal(subject, name, state) {
+            broken.at(|| Internal::of(state, name).finding(&RULE.info, name.text(), subject));
+        }
+    }
+    broken.findings()
 }
 
 /// Whether Internal Names and Reserved IP Addresses were forbidden in this certificate: from 2015-11-01 always,
@@ -53,37 +64,46 @@ pub(super) struct Internal {
 
 /// Why the name is internal at the moment of issuance; `None` when it is not.
 pub(super) fn why_internal(subject: &Subject<'_>, name: &DnsName) -> Option<Internal> {
-    let fqdn = without_edges(name);
-    let label = fqdn.last_label();
-    // BR 1.6.1: "A string of characters (not an IP address) ...".
-    if is_ip_literal(fqdn.bytes()) {
-        return None;
-    }
+    let state = subject.tables.tlds.state_at(last_label(name), subject.moment);
+    is_internal(subject, name, state).then(|| Internal::of(state, name))
+}
+
+fn last_label(name: &DnsName) -> &[u8] {
+    name.without_edges().rsplit(|b| *b == b'.').next().unwrap_or_default()
+}
+
+/// Whether a name with such a last label is internal.
+fn is_internal(subject: &Subject<'_>, name: &DnsName, state: TldState) -> bool {
+    let (fqdn, label) = (name.without_edges(), last_label(name));
     // BR Appendix B.3: an onion name validated as that appendix says is no Internal Name; since ballot 144.
-    if label.eq_ignore_ascii_case(b"onion") && fqdn.labels().count() > 1 && subject.moment >= ONION {
-        return None;
-    }
-    let shown = escape(label, 63);
-    let (why, unsure) = match subject.tables.tlds.state_at(label, subject.moment) {
-        TldState::Delegated => return None,
-        TldState::NotYet(from) => {
-            (format!("the TLD `{shown}` entered the root zone on {}, after issuance", from.day()), false)
-        }
-        TldState::Removed(gone) => {
-            (format!("the TLD `{shown}` had left the root zone by {}, before issuance", gone.day()), false)
-        }
-        TldState::Unsure(one, other) => {
-            let (one, other) = (one.day(), other.day());
-            let why =
-                format!("only one of the TLD lists of {one} and {other} has `{shown}`, and no list between was read");
-            (format!("{why}; the root zone of the day of issuance would decide"), true)
-        }
-        TldState::Unknown => (format!("its last label `{shown}` is not a TLD of the IANA root zone"), false),
-    };
-    Some(Internal { why, unsure })
+    let onion = || label.eq_ignore_ascii_case(b"onion") && fqdn.len() > label.len() && subject.moment >= ONION;
+    // BR 1.6.1: "A string of characters (not an IP address) ...".
+    state != TldState::Delegated && !onion() && !is_ip_literal(fqdn)
 }
 
 impl Internal {
+    fn of(state: TldState, name: &DnsName) -> Internal {
+        let shown = escape(last_label(name), 63);
+        let (why, unsure) = match state {
+            TldState::NotYet(from) => {
+                (format!("the TLD `{shown}` entered the root zone on {}, after issuance", from.day()), false)
+            }
+            TldState::Removed(gone) => {
+                (format!("the TLD `{shown}` had left the root zone by {}, before issuance", gone.day()), false)
+            }
+            TldState::Unsure(one, other) => {
+                let (one, other) = (one.day(), other.day());
+                let why = format!(
+                    "only one of the TLD lists of {one} and {other} has `{shown}`, and no list between was read"
+                );
+                (format!("{why}; the root zone of the day of issuance would decide"), true)
+            }
+            TldState::Unknown | TldState::Delegated => {
+                (format!("its last label `{shown}` is not a TLD of the IANA root zone"), false)
+            }
+        };
+        Internal { why, unsure }
+    }
     /// The finding, with the day of the TLD list on which it rests.
     pub(super) fn finding(self, info: &RuleInfo, shown: String, subject: &Subject<'_>) -> Finding {
         let as_of = subject.tables.tlds.as_of();
@@ -97,10 +117,10 @@ impl Internal {
 }
 
 pub(super) fn dates(subject: &Subject<'_>, finding: &Finding) -> Vec<Timestamp> {
-    let name = without_edges(&DnsName::new(&finding.subject));
-    let mut all = subject.tables.tlds.dates(name.last_label());
+    let name = DnsName::new(&finding.subject);
+    let mut all = subject.tables.tlds.dates(last_label(&name));
     all.push(DEADLINE);
-    if name.last_label().eq_ignore_ascii_case(b"onion") {
+    if last_label(&name).eq_ignore_ascii_case(b"onion") {
         all.push(ONION);
     }
     all

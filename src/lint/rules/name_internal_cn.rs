@@ -21,18 +21,17 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: name_internal::dates,
+    dates: Some(name_internal::dates),
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if !name_internal::in_force(subject) {
         return Vec::new();
     }
-    let names = subject.dns_names();
     let mut found = Vec::new();
     for common_name in subject.common_names() {
         let name = DnsName(common_name.text().map_or(common_name.value.clone(), String::into_bytes));
-        if names.iter().any(|n| n.lower() == name.lower()) {
+        if subject.lower_names().contains(&name.bytes().to_ascii_lowercase()) {
             continue;
         }
         if let Some(why) = name_internal::why_internal(subject, &name) {

@@ -1,7 +1,8 @@
 //! BR 7.1.2.7.12: a dNSName holds a domain name, an address belongs into an iPAddress.
 
+use crate::cert::DnsName;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, is_ip_literal, no_dates, without_edges};
+use crate::lint::{Broken, Rule, Scope, Subject, is_ip_literal};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -17,10 +18,10 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = subject.dns_names().iter().filter(|n| is_ip_literal(without_edges(n).bytes()));
-    names.map(|name| RULE.info.finding(name.text(), "is an IP address in a dNSName")).collect()
+    let told = |_: &DnsName| "is an IP address in a dNSName".to_string();
+    Broken::names(&RULE.info, subject.odd_names(), |name| is_ip_literal(name.without_edges()), told)
 }

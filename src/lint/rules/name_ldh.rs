@@ -4,7 +4,7 @@
 
 use crate::clock::{Timestamp, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape, rfc};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Broken, Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -20,38 +20,49 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 /// Ballot SC048: the BR themselves demand LDH labels.
 const LDH_IN_BR: Timestamp = date(2021, 8, 25);
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let mut found = Vec::new();
-    for name in subject.dns_names() {
-        if let Some(defect) = name.labels().find_map(defect) {
-            let mut finding = RULE.info.finding(name.text(), defect);
+    let mut broken = Broken::new(&RULE.info);
+    for name in subject.odd_names() {
+        let Some(label) = name.labels().find(|label| !is_ldh(label)) else { continue };
+        broken.at(|| {
+            let mut finding = RULE.info.finding(name.text(), defect(label));
             if subject.moment < LDH_IN_BR {
                 finding.citation = rfc(5280, "4.2.1.6").to_string().into();
             }
-            found.push(finding);
-        }
+            finding
+        });
     }
-    found
+    broken.findings()
 }
 
-/// What is wrong with a label.
-fn defect(label: &[u8]) -> Option<String> {
+/// Whether the label has nothing that this rule forbids.
+fn is_ldh(label: &[u8]) -> bool {
+    let edge = label.starts_with(b"-") || label.ends_with(b"-");
+    !label.is_empty() && label.len() <= 63 && !edge && label.iter().all(|b| is_known(*b))
+}
+
+fn is_known(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'*')
+}
+
+/// What is wrong with a label that is not [`is_ldh`].
+fn defect(label: &[u8]) -> String {
     let shown = escape(label, 63);
     if label.is_empty() {
-        return Some("has an empty label".to_string());
+        return "has an empty label".to_string();
     }
     if label.len() > 63 {
-        return Some(format!("has a label of {} octets, 63 are allowed", label.len()));
+        return format!("has a label of {} octets, 63 are allowed", label.len());
     }
     if label.starts_with(b"-") || label.ends_with(b"-") {
-        return Some(format!("its label `{shown}` begins or ends with a hyphen"));
+        return format!("its label `{shown}` begins or ends with a hyphen");
     }
-    let strange = label.iter().find(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'*')))?;
-    Some(format!("its label `{shown}` contains `{}`, which is not a letter, digit or hyphen", escape(&[*strange], 1)))
+    let strange = label.iter().find(|b| !is_known(**b)).copied().unwrap_or_default();
+    format!("its label `{shown}` contains `{}`, which is not a letter, digit or hyphen", escape(&[strange], 1))
 }

@@ -1,7 +1,8 @@
 //! RFC 1035 2.3.4: names have "255 octets or less" on the wire, which leaves 253 for the text without the root dot.
 
+use crate::cert::DnsName;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, rfc};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Broken, Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -17,14 +18,13 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 /// Longest name in octets; `*.` counts.
 const MAX_OCTETS: usize = 253;
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = subject.dns_names().iter().filter(|name| name.bytes().len() > MAX_OCTETS);
-    let detail = |octets: usize| format!("has {octets} octets, {MAX_OCTETS} are allowed");
-    names.map(|name| RULE.info.finding(name.text(), detail(name.bytes().len()))).collect()
+    let told = |name: &DnsName| format!("has {} octets, {MAX_OCTETS} are allowed", name.bytes().len());
+    Broken::names(&RULE.info, subject.odd_names(), |name| name.bytes().len() > MAX_OCTETS, told)
 }

@@ -4,7 +4,8 @@
 
 use crate::clock::{Timestamp, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape, rfc};
-use crate::lint::{Rule, Scope, Subject, warning};
+use crate::lint::subject::MAX_XN_LABELS;
+use crate::lint::{Broken, Rule, Scope, Subject, warning};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -20,44 +21,34 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: |_, _| vec![P_LABELS],
+    dates: Some(|_, _| vec![P_LABELS]),
 };
 
 /// Ballot SC048: from here on the BR themselves demand it.
 const P_LABELS: Timestamp = date(2021, 10, 1);
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = subject.dns_names().iter();
-    let found = names.filter_map(|name| {
-        let label = name.labels().find(|label| is_xn(label) && !is_plabel(label))?;
-        let detail = format!("its label `{}` is not valid Punycode output", escape(label, 63));
+    let labels = subject.xn_labels();
+    let wrong = |label: &&[u8]| labels.get(*label).is_some_and(|text| text.as_ref().is_none_or(|text| text.is_ascii()));
+    let level = |finding: Finding| {
         if subject.moment >= P_LABELS {
-            return Some(RULE.info.finding(name.text(), detail));
+            return finding;
         }
-        let mut finding = warning(&RULE.info, &name.text(), detail);
+        let mut finding = warning(&RULE.info, &finding.subject, finding.detail);
         finding.citation = rfc(3490, "5").to_string().into();
-        Some(finding)
-    });
-    found.collect()
-}
-
-fn is_xn(label: &[u8]) -> bool {
-    label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"xn--"))
-}
-
-fn is_plabel(label: &[u8]) -> bool {
-    decoded(label).is_some_and(|text| !text.is_ascii())
-}
-
-/// What the Punycode of an XN-Label stands for; `None` when it is no XN-Label or not output of the algorithm.
-pub(super) fn decoded(label: &[u8]) -> Option<String> {
-    let code = std::str::from_utf8(label.get(4..).filter(|_| is_xn(label))?).ok()?;
-    // A DNS label has at most 63 octets; longer ones are name.ldh's, and decoding them could be slow.
-    if code.is_empty() || code.len() > 59 {
-        return None;
+        finding
+    };
+    let mut broken = Broken::new(&RULE.info);
+    for name in subject.odd_names() {
+        if let Some(label) = name.labels().find(wrong) {
+            let detail = || format!("its label `{}` is not valid Punycode output", escape(label, 63));
+            broken.at(|| level(RULE.info.finding(name.text(), detail())));
+        }
     }
-    // RFC 3492 5: the digits of Punycode are case-insensitive and only mark the case of what they stand for.
-    let text = idna::punycode::decode(&code.to_ascii_lowercase())?;
-    let encoded = idna::punycode::encode(&text)?;
-    encoded.eq_ignore_ascii_case(code).then(|| text.iter().collect())
+    let mut found = broken.findings();
+    if labels.len() == MAX_XN_LABELS {
+        let detail = format!("has {MAX_XN_LABELS} XN-Labels or more: these were decoded, judge the others by hand");
+        found.push(level(RULE.info.finding("subjectAltName", detail)));
+    }
+    found
 }

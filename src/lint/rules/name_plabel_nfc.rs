@@ -2,10 +2,11 @@
 //! 4.2.2), and RFC 8399 wants certificates to carry A-labels of such. The BR do not ask for it (name.plabel is what they ask for), but a name that is not in this form is one that
 //! nobody can type.
 
+use std::collections::HashMap;
+
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, escape, rfc};
 use crate::lint::idna::is_disallowed;
-use crate::lint::rules::name_plabel::decoded;
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Broken, Rule, Scope, Subject};
 use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// The row of the rule table.
@@ -22,17 +23,24 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = subject.dns_names().iter();
-    let found = names.filter_map(|name| {
-        let wrong = name.labels().find_map(|label| Some((label, wrong(&decoded(label)?)?)));
-        let (label, wrong) = wrong?;
-        Some(RULE.info.finding(name.text(), format!("its label `{}` {wrong} when decoded", escape(label, 63))))
-    });
-    found.collect()
+    let labels = subject.xn_labels();
+    let wrong: HashMap<&[u8], String> =
+        labels.iter().filter_map(|(label, text)| Some((label.as_slice(), wrong(text.as_deref()?)?))).collect();
+    if wrong.is_empty() {
+        return Vec::new();
+    }
+    let mut broken = Broken::new(&RULE.info);
+    for name in subject.odd_names() {
+        if let Some((label, wrong)) = name.labels().find_map(|label| wrong.get_key_value(label)) {
+            let detail = || format!("its label `{}` {wrong} when decoded", escape(label, 63));
+            broken.at(|| RULE.info.finding(name.text(), detail()));
+        }
+    }
+    broken.findings()
 }
 
 /// What keeps a text from being a U-label.

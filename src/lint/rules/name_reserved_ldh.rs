@@ -3,7 +3,7 @@
 
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br, escape};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Broken, Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -19,15 +19,17 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let reserved = |label: &&[u8]| label.get(2..4) == Some(b"--") && !label[..2].eq_ignore_ascii_case(b"xn");
-    let names = subject.dns_names().iter();
-    let found = names.filter_map(|name| {
-        let label = escape(name.labels().find(reserved)?, 63);
-        Some(RULE.info.finding(name.text(), format!("its label `{label}` is a Reserved LDH Label other than xn--")))
-    });
-    found.collect()
+    let mut broken = Broken::new(&RULE.info);
+    for name in subject.odd_names() {
+        if let Some(label) = name.labels().find(reserved) {
+            let detail = || format!("its label `{}` is a Reserved LDH Label other than xn--", escape(label, 63));
+            broken.at(|| RULE.info.finding(name.text(), detail()));
+        }
+    }
+    broken.findings()
 }

@@ -1,8 +1,9 @@
 //! BR 4.2.2 (and 7.1.2.7.12): from 2026-03-15 no dNSName may end in an IP Reverse Zone Suffix, `in-addr.arpa` or `ip6.arpa`.
 
+use crate::cert::DnsName;
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, no_dates, without_edges};
+use crate::lint::{Broken, Rule, Scope, Subject, without_edges};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -18,14 +19,13 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 /// The IP Reverse Zone Suffixes of BR 1.6.1.
 const ZONES: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = subject.dns_names().iter();
-    let reverse = names.filter(|name| ZONES.iter().any(|zone| without_edges(name).is_under(zone)));
-    reverse.map(|name| RULE.info.finding(name.text(), "is in an IP reverse zone")).collect()
+    let reverse = |name: &DnsName| ZONES.iter().any(|zone| without_edges(name).is_under(zone));
+    Broken::names(&RULE.info, subject.odd_names(), reverse, |_| "is in an IP reverse zone".to_string())
 }

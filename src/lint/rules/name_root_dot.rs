@@ -1,9 +1,10 @@
 //! BR 7.1.2.7.12: the dNSName is a Fully-Qualified Domain Name, whose last label is a TLD: the zero-length root label
 //! must not be written.
 
+use crate::cert::DnsName;
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Broken, Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -19,10 +20,10 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = subject.dns_names().iter().filter(|name| name.bytes().ends_with(b"."));
-    names.map(|name| RULE.info.finding(name.text(), "ends with the dot of the root zone")).collect()
+    let told = |_: &DnsName| "ends with the dot of the root zone".to_string();
+    Broken::names(&RULE.info, subject.odd_names(), |name| name.bytes().ends_with(b"."), told)
 }

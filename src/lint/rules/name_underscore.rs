@@ -5,7 +5,7 @@
 use crate::cert::DnsName;
 use crate::clock::{Timestamp, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject};
+use crate::lint::{Broken, Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -21,15 +21,20 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: |_, _| vec![PERMISSION_ENDED],
+    dates: Some(|_, _| vec![PERMISSION_ENDED]),
 };
 
 /// The permission of SC012 ended.
 const PERMISSION_ENDED: Timestamp = date(2019, 4, 1);
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = subject.dns_names().iter().filter(|name| name.bytes().contains(&b'_'));
-    names.filter_map(|name| Some(RULE.info.finding(name.text(), why_forbidden(subject, name)?))).collect()
+    let mut broken = Broken::new(&RULE.info);
+    for name in subject.odd_names().iter().filter(|name| name.bytes().contains(&b'_')) {
+        if let Some(why) = why_forbidden(subject, name) {
+            broken.at(|| RULE.info.finding(name.text(), why));
+        }
+    }
+    broken.findings()
 }
 
 fn why_forbidden(subject: &Subject<'_>, name: &DnsName) -> Option<&'static str> {

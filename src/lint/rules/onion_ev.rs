@@ -7,7 +7,7 @@ use crate::cert::oid;
 use crate::clock::date;
 use crate::finding::{Citation, Document, Finding, Needs, RevocationClock, RuleInfo, Severity};
 use crate::lint::policy::{Validation, is_extended};
-use crate::lint::{Rule, Scope, Subject, no_dates, without_edges};
+use crate::lint::{Broken, Rule, Scope, Subject, without_edges};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -23,7 +23,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
@@ -33,15 +33,16 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let stated = subject.cert.extension(oid::CERTIFICATE_POLICIES);
     let mut stated = stated.flat_map(|extension| policies(&extension.value).unwrap_or_default());
     let own = stated.any(|policy| Validation::of_policy(&policy.oid).is_none());
-    let names = subject.dns_names().iter();
-    let onions = names.filter(|name| without_edges(name).is_under("onion"));
-    let found = onions.map(|name| {
-        let mut finding = RULE.info.finding(name.text(), "is an onion name in a certificate that is not EV");
-        if own {
-            finding.severity = Severity::Review;
-            finding.detail.push_str(", unless one of the CA's own policies in it says so");
-        }
-        finding
-    });
-    found.collect()
+    let mut broken = Broken::new(&RULE.info);
+    for name in subject.odd_names().iter().filter(|name| without_edges(name).is_under("onion")) {
+        broken.at(|| {
+            let mut finding = RULE.info.finding(name.text(), "is an onion name in a certificate that is not EV");
+            if own {
+                finding.severity = Severity::Review;
+                finding.detail.push_str(", unless one of the CA's own policies in it says so");
+            }
+            finding
+        });
+    }
+    broken.findings()
 }

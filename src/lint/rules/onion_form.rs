@@ -4,7 +4,7 @@
 
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, no_dates, without_edges};
+use crate::lint::{Broken, Rule, Scope, Subject};
 use aws_lc_rs::digest::{SHA3_256, digest};
 
 /// The row of the rule table.
@@ -21,7 +21,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 /// What the checksum begins with, the address's version, and its length in base32 digits (rend-spec-v3, section 6).
@@ -30,15 +30,15 @@ const VERSION: u8 = 3;
 const DIGITS: usize = 56;
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = subject.dns_names().iter();
-    let found = names.filter_map(|name| {
-        let fqdn = without_edges(name);
-        let mut labels = fqdn.labels().rev();
+    let mut broken = Broken::new(&RULE.info);
+    for name in subject.odd_names() {
+        let mut labels = name.without_edges().rsplit(|b| *b == b'.');
         let onion = labels.next().is_some_and(|label| label.eq_ignore_ascii_case(b"onion"));
-        let defect = defect(labels.next().filter(|_| onion)?)?;
-        Some(RULE.info.finding(name.text(), format!("the label before onion {defect}")))
-    });
-    found.collect()
+        if let Some(defect) = labels.next().filter(|_| onion).and_then(defect) {
+            broken.at(|| RULE.info.finding(name.text(), format!("the label before onion {defect}")));
+        }
+    }
+    broken.findings()
 }
 
 fn defect(label: &[u8]) -> Option<&'static str> {

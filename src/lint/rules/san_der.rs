@@ -2,7 +2,7 @@
 //! names IMPLICIT context tags, primitive or constructed as their type is. Parsers that differ here see different names.
 
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, rfc};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Broken, Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -18,17 +18,17 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let mut found = Vec::new();
+    let mut broken = Broken::new(&RULE.info);
     let defects = subject.general_name_defects();
     if !defects.is_empty() {
-        found.push(RULE.info.finding("subjectAltName", format!("is not exact DER: {}", defects.join("; "))));
+        broken.at(|| RULE.info.finding("subjectAltName", format!("is not exact DER: {}", defects.join("; "))));
     }
     for name in subject.general_names().iter().filter(|name| !name.is_well_formed()) {
-        found.push(RULE.info.finding(name.text(), "is a GeneralName with the wrong tag class or constructed bit"));
+        broken.at(|| RULE.info.finding(name.text(), "is a GeneralName with the wrong tag class or constructed bit"));
     }
-    found
+    broken.findings()
 }

@@ -2,7 +2,7 @@
 
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, has_san, no_dates};
+use crate::lint::{Rule, Scope, Subject, has_san};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -18,7 +18,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {

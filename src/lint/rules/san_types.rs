@@ -1,9 +1,10 @@
 //! BR 7.1.2.7.12: of the choices of GeneralName only dNSName and iPAddress are permitted.
 
+use crate::cert::GeneralName;
 use crate::cert::der::Class;
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Broken, Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -19,11 +20,14 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let names = subject.general_names().iter();
-    let others = names.filter(|name| !(name.class == Class::Context && matches!(name.tag, 2 | 7)));
-    others.map(|name| RULE.info.finding(name.text(), format!("is a {}", name.kind()))).collect()
+    let mut broken = Broken::new(&RULE.info);
+    let known = |name: &&GeneralName| name.class == Class::Context && matches!(name.tag, 2 | 7);
+    for name in subject.general_names().iter().filter(|name| !known(name)) {
+        broken.at(|| RULE.info.finding(name.text(), format!("is a {}", name.kind())));
+    }
+    broken.findings()
 }

@@ -22,7 +22,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: |_, _| vec![PROFILE],
+    dates: Some(|_, _| vec![PROFILE]),
 };
 
 /// From here on all others are forbidden.

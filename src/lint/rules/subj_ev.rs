@@ -6,7 +6,7 @@ use crate::clock::date;
 use crate::finding::{Citation, Document, Finding, Needs, RevocationClock, RuleInfo, Severity};
 use crate::lint::attributes::{kind, missing};
 use crate::lint::policy::{Validation, validation};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -22,7 +22,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 const PERMITTED: [&[u8]; 14] = [

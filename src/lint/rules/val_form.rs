@@ -2,7 +2,7 @@
 //! 4.1.2.5: the interval runs from notBefore through notAfter, so that notAfter is later.
 
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, rfc};
-use crate::lint::{Rule, Scope, Subject, listed, no_dates};
+use crate::lint::{Rule, Scope, Subject, listed};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -18,7 +18,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Every,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {

@@ -20,7 +20,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: |_, _| STEPS.iter().map(|(from, _)| *from).chain([LEGACY_ENDED]).collect(),
+    dates: Some(|_, _| STEPS.iter().map(|(from, _)| *from).chain([LEGACY_ENDED]).collect()),
 };
 
 #[derive(Clone, Copy)]

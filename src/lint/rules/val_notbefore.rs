@@ -3,7 +3,7 @@
 
 use crate::clock::{Span, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -19,7 +19,8 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    // Not a date but the moment itself decides: both ends are looked at.
+    dates: Some(|_, _| Vec::new()),
 };
 
 /// How far notBefore may be from the signing.

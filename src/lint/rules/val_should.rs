@@ -19,7 +19,7 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: |_, _| STEPS.iter().map(|(from, ..)| *from).collect(),
+    dates: Some(|_, _| STEPS.iter().map(|(from, ..)| *from).collect()),
 };
 
 /// First day of issuance, and the days that SHOULD NOT and that MUST NOT be exceeded (rules.md 2.1).

@@ -1,8 +1,9 @@
 //! EVG 7.1.2.1 and 7.1.4.2.2: Wildcard Certificates are not allowed for EV, except for onion names.
 
+use crate::cert::DnsName;
 use crate::finding::{Citation, Document, Finding, Needs, RevocationClock, RuleInfo, Severity};
 use crate::lint::policy::is_extended;
-use crate::lint::{Rule, Scope, Subject, no_dates, without_edges};
+use crate::lint::{Broken, Rule, Scope, Subject, without_edges};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -18,14 +19,14 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if !is_extended(subject) {
         return Vec::new();
     }
-    let names = subject.dns_names().iter();
-    let wild = names.filter(|name| name.is_wildcard() && !without_edges(name).is_under("onion"));
-    wild.map(|name| RULE.info.finding(name.text(), "is a wildcard in an EV certificate")).collect()
+    let wild = |name: &DnsName| name.is_wildcard() && !without_edges(name).is_under("onion");
+    let told = |_: &DnsName| "is a wildcard in an EV certificate".to_string();
+    Broken::names(&RULE.info, subject.dns_names(), wild, told)
 }

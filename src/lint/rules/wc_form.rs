@@ -4,7 +4,7 @@
 use crate::cert::DnsName;
 use crate::clock::date;
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
-use crate::lint::{Rule, Scope, Subject, no_dates};
+use crate::lint::{Broken, Rule, Scope, Subject};
 
 /// The row of the rule table.
 pub static RULE: Rule = Rule {
@@ -20,15 +20,15 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: no_dates,
+    dates: None,
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let well_formed = |name: &DnsName| {
-        let fqdn = name.strip_wildcard();
-        name.is_wildcard() && !fqdn.bytes().is_empty() && !fqdn.bytes().contains(&b'*')
+        let fqdn = name.bytes().strip_prefix(b"*.").unwrap_or_default();
+        !fqdn.is_empty() && !fqdn.contains(&b'*')
     };
-    let names = subject.dns_names().iter();
-    let bad = names.filter(|name| name.bytes().contains(&b'*') && !well_formed(name));
-    bad.map(|name| RULE.info.finding(name.text(), "is not `*.` followed by a name without asterisks")).collect()
+    let bad = |name: &DnsName| name.bytes().contains(&b'*') && !well_formed(name);
+    let told = |_: &DnsName| "is not `*.` followed by a name without asterisks".to_string();
+    Broken::names(&RULE.info, subject.odd_names(), bad, told)
 }

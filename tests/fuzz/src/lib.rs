@@ -12,7 +12,7 @@ pub mod cert;
 pub mod clock;
 #[path = "../../../src/conduct/mod.rs"]
 pub mod conduct;
-#[path = "../../../src/crosscheck.rs"]
+#[path = "../../../src/crosscheck/mod.rs"]
 pub mod crosscheck;
 #[path = "../../../src/ct/mod.rs"]
 pub mod ct;

@@ -43,10 +43,15 @@ pub enum Defect {
     OnePerson,
     InternalOrder,
     ByMail,
+    WrongPlace,
+    LateRow,
+    Flawed,
+    OnionByDns,
+    OldIdentity,
 }
 
 /// All of them.
-pub const DEFECTS: [Defect; 38] = [
+pub const DEFECTS: [Defect; 43] = [
     Defect::NoBasis,
     Defect::AfterSigning,
     Defect::OtherDomain,
@@ -85,6 +90,11 @@ pub const DEFECTS: [Defect; 38] = [
     Defect::OnePerson,
     Defect::InternalOrder,
     Defect::ByMail,
+    Defect::WrongPlace,
+    Defect::LateRow,
+    Defect::Flawed,
+    Defect::OnionByDns,
+    Defect::OldIdentity,
 ];
 
 /// Makes a good name bad and says which rules break.
@@ -296,6 +306,32 @@ pub(super) fn plant(defect: Defect, certificate: &mut Certificate, san: &mut San
         Defect::InternalOrder => {
             certificate.hierarchy = "internal";
             planted.insert((certificate.id, String::new(), "order.hierarchy".to_string()));
+            &[]
+        }
+        Defect::WrongPlace => {
+            directly(san);
+            san.confirmations[0].elsewhere = true;
+            &["dcv.location"]
+        }
+        Defect::LateRow => {
+            directly(san);
+            san.confirmations[0].recorded_after = 3 * DAY;
+            &["dcv.origin"]
+        }
+        // The terms of the tests call this method flawed; without them nothing is wrong with it.
+        Defect::Flawed => {
+            recently(san, signed);
+            san.confirmations[0].method = "dns-persist-01";
+            &["dcv.flawed"]
+        }
+        Defect::OnionByDns => {
+            directly(san);
+            rename(san, format!("bad{id}.onion"), signed);
+            &["onion.method"]
+        }
+        Defect::OldIdentity => {
+            (certificate.vtype, certificate.verified) = ("OV", signed - 400 * DAY);
+            planted.insert((certificate.id, String::new(), "id.reuse".to_string()));
             &[]
         }
         Defect::ByMail => {

@@ -37,11 +37,11 @@ pub struct Shape {
 }
 
 /// The tables and their columns.
-const TABLES: [(&str, &[&str]); 11] = [
+const TABLES: [(&str, &[&str]); 12] = [
     ("issuers", &["issuer_id", "name", "spki_sha256", "hierarchy"]),
     ("accounts", &["account_id", "kind", "name"]),
     ("applicants", &["applicant_id", "account_id", "name"]),
-    ("orders", &["order_id", "applicant_id", "channel", "vtype", "hierarchy", "created_at"]),
+    ("orders", &["order_id", "applicant_id", "channel", "vtype", "hierarchy", "created_at", "identity_id"]),
     (
         "certificates",
         &[
@@ -73,6 +73,8 @@ const TABLES: [(&str, &[&str]); 11] = [
             "dnssec",
             "token_issued_at",
             "reused_dcv_id",
+            "location",
+            "recorded_at",
         ],
     ),
     ("dcv_reuse", &["reuse_id", "dcv_id", "rule", "decided_at", "decided_by", "reused_reuse_id"]),
@@ -96,6 +98,7 @@ const TABLES: [(&str, &[&str]); 11] = [
     ("san_authorisations", &["cert_id", "name", "dcv_id", "reuse_id", "caa_id"]),
     ("approvals", &["order_id", "step", "person", "decided_at"]),
     ("revocations", &["cert_id", "aware_at", "revoked_at", "reason"]),
+    ("identities", &["identity_id", "applicant_id", "verified_at"]),
 ];
 
 /// What the audit must find: certificate, name (empty: the certificate as a whole) and rule.
@@ -135,6 +138,10 @@ pub struct Confirmation {
     pub dnssec: Option<&'static str>,
     pub token: Option<i64>,
     pub reused_dcv: Option<i64>,
+    /// Whether its value was looked for at another place than its method prescribes.
+    pub elsewhere: bool,
+    /// How many seconds after its completion its row was written.
+    pub recorded_after: i64,
 }
 
 /// A reuse as it is written.
@@ -179,6 +186,8 @@ pub struct Certificate {
     pub vtype: &'static str,
     pub hierarchy: &'static str,
     pub approvals: Vec<(&'static str, &'static str)>,
+    /// When the identity behind an order that is not DV was verified.
+    pub verified: i64,
     pub signed: i64,
     pub names: Vec<San>,
 }
@@ -212,6 +221,7 @@ impl Shape {
             vtype: if chance.below(50) == 0 { "EV" } else { "DV" },
             hierarchy: "public",
             approvals: Vec::new(),
+            verified: signed - 300 * DAY,
             signed,
             names: Vec::new(),
         };
@@ -293,6 +303,18 @@ impl Shape {
     }
 }
 
+impl Confirmation {
+    /// Where its value was looked for; of methods that prescribe nothing simple it is not recorded.
+    fn location(&self) -> Option<String> {
+        match self.method {
+            _ if self.elsewhere => Some("elsewhere.net".to_string()),
+            "3.2.2.4.7" | "dns-01" => Some(format!("_acme-challenge.{}", self.adn)),
+            "http-01" | "3.2.2.4.19" => Some(format!("http://{}/.well-known/acme-challenge/abc", self.adn)),
+            _ => None,
+        }
+    }
+}
+
 impl San {
     /// The number of the first confirmation, reuse and check that it may use.
     pub fn number(&self) -> i64 {
@@ -339,6 +361,8 @@ fn good(chance: &mut Chance, certificate: &Certificate, name: String, san: u64) 
         dnssec: Some(["secure", "insecure"][chance.below(2) as usize]),
         token: Some(completed - chance.below(29 * 86_400) as i64),
         reused_dcv: None,
+        elsewhere: false,
+        recorded_after: 60,
     };
     let (mut reuses, mut reuse) = (Vec::new(), None);
     match chance.below(10) {
@@ -371,6 +395,7 @@ fn write(certificate: &Certificate, sheets: &mut [Sheet]) {
     let (number, text) = (Cell::Number, Cell::Text);
     let order = format!("order-{}", certificate.id);
     let (signed, id) = (certificate.signed, certificate.id);
+    let identity = format!("identity-{id}");
     sheets[3].row(&[
         text(&order),
         text(&certificate.applicant),
@@ -378,7 +403,11 @@ fn write(certificate: &Certificate, sheets: &mut [Sheet]) {
         text(certificate.vtype),
         text(certificate.hierarchy),
         number(signed - 7_200),
+        if certificate.vtype == "DV" { Cell::Null } else { text(&identity) },
     ]);
+    if certificate.vtype != "DV" {
+        sheets[11].row(&[text(&identity), text(&certificate.applicant), number(certificate.verified)]);
+    }
     let serial = format!("{:016x}{:04x}", (id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1, id as u16);
     let hash = format!("{:064x}", id);
     sheets[4].row(&[
@@ -415,6 +444,8 @@ fn write(certificate: &Certificate, sheets: &mut [Sheet]) {
                 c.dnssec.into(),
                 c.token.into(),
                 c.reused_dcv.into(),
+                c.location().as_deref().into(),
+                number(c.completed + c.recorded_after),
             ]);
         }
         for reuse in &san.reuses {
@@ -439,8 +470,8 @@ fn write(certificate: &Certificate, sheets: &mut [Sheet]) {
                 text("insecure"),
                 text(check.resolver),
                 text(check.performed_by),
-                Cell::Null,
-                Cell::Null,
+                number(0),
+                number(0),
                 Cell::Null,
             ]);
             id

@@ -3,10 +3,13 @@
 //!
 //! Our own outage is never a finding about a certificate: without an answer every rule here is "not evaluable".
 
+mod scope;
+mod subject;
+
 use std::collections::BTreeSet;
 
 use crate::clock::{Span, Timestamp};
-use crate::evidence::Policy;
+use crate::evidence::{Policy, dated};
 use crate::finding::{Citation, Document, Finding, Needs, RevocationClock, RuleInfo, Severity, Verdict, br, escape};
 use crate::record::{IssuanceRecord, Lookup, Order, Presented};
 
@@ -48,6 +51,13 @@ static DB_VALIDITY: RuleInfo = RuleInfo {
     ..rule("db.validity", "the validity is the one that the issuance database has for the serial number", "6.3.2")
 };
 
+// BR 7.1.2.9: "a Precertificate is ... the Certificate's tbsCertificate" but for poison and SCT list; what the CA's key
+// signed beside it under the same serial number, the CA does not know.
+static DB_TBS: RuleInfo = RuleInfo {
+    citation: br("7.1.2.9"),
+    ..rule("db.tbs", "the TBSCertificate is the one that the issuance database has for the serial number", "")
+};
+
 static SAN_UNEXPECTED: RuleInfo =
     rule("san.unexpected", "every subject alternative name is a name that the order approves", "3.2.2.4");
 
@@ -70,8 +80,19 @@ static ORDER_CHANNEL: RuleInfo = RuleInfo {
 };
 
 /// The rules of this room.
-pub static RULES: &[&RuleInfo] =
-    &[&DB_UNKNOWN, &DB_KEY, &DB_VALIDITY, &SAN_UNEXPECTED, &ORDER_KEY, &ORDER_HIERARCHY, &ORDER_CHANNEL];
+pub static RULES: &[&RuleInfo] = &[
+    &DB_UNKNOWN,
+    &DB_KEY,
+    &DB_VALIDITY,
+    &DB_TBS,
+    &SAN_UNEXPECTED,
+    &ORDER_KEY,
+    &ORDER_HIERARCHY,
+    &ORDER_CHANNEL,
+    &scope::ORDER_COUNTRY,
+    &scope::ORDER_TEST,
+    &subject::SUBJ_VALUES,
+];
 
 /// Compares a certificate with the CA's record: one verdict per rule of [`RULES`], in that order.
 pub fn run(
@@ -84,14 +105,22 @@ pub fn run(
         Ok(record) => judge(presented, record),
         Err(why) => Verdict::NotEvaluable(why),
     };
+    let by_policy = |judge: fn(&Presented, &IssuanceRecord, &Policy) -> Verdict| match lookup.record() {
+        Ok(record) => judge(presented, record, policy),
+        Err(why) => Verdict::NotEvaluable(why),
+    };
     vec![
         (&DB_UNKNOWN, unknown(presented, lookup, context)),
         (&DB_KEY, compare(db_key)),
         (&DB_VALIDITY, compare(validity)),
+        (&DB_TBS, compare(db_tbs)),
         (&SAN_UNEXPECTED, compare(unexpected)),
         (&ORDER_KEY, compare(order_key)),
         (&ORDER_HIERARCHY, compare(hierarchy)),
-        (&ORDER_CHANNEL, lookup.record().map_or_else(Verdict::NotEvaluable, |record| channel(record, policy))),
+        (&ORDER_CHANNEL, by_policy(channel)),
+        (&scope::ORDER_COUNTRY, by_policy(|_, record, policy| scope::country(record, policy))),
+        (&scope::ORDER_TEST, by_policy(scope::test)),
+        (&subject::SUBJ_VALUES, compare(subject::judge)),
     ]
 }
 
@@ -125,6 +154,9 @@ fn unknown(presented: &Presented, lookup: &Lookup, context: &Context) -> Verdict
 fn unexpected(presented: &Presented, record: &IssuanceRecord) -> Verdict {
     let names: BTreeSet<&str> = presented.names.iter().map(String::as_str).collect();
     let Some(order) = &record.order else {
+        if !record.keeps_orders {
+            return Verdict::NotEvaluable(record.without_order().to_string());
+        }
         let subjects = if names.is_empty() { BTreeSet::from(["certificate"]) } else { names };
         let why = "there is no order for this certificate, so nobody is on record as having asked for the name";
         let finding = |name: &str| {
@@ -134,7 +166,9 @@ fn unexpected(presented: &Presented, record: &IssuanceRecord) -> Verdict {
         return Verdict::Fail(subjects.into_iter().map(finding).collect());
     };
     let Some(approved) = &order.names else {
-        return Verdict::NotEvaluable("the issuance record keeps no list of the names of an order".to_string());
+        return Verdict::NotEvaluable(
+            "the feed has no table order_names: no list of the names of an order is kept".to_string(),
+        );
     };
     let asked: BTreeSet<String> = approved.iter().map(|name| name.to_ascii_lowercase()).collect();
     let strangers = names.into_iter().filter(|name| !asked.contains(*name)).map(|name| {
@@ -146,11 +180,11 @@ fn unexpected(presented: &Presented, record: &IssuanceRecord) -> Verdict {
 
 fn order_key(presented: &Presented, record: &IssuanceRecord) -> Verdict {
     let Some(order) = &record.order else {
-        return Verdict::NotEvaluable("there is no order for this certificate, so no request to compare with".into());
+        return Verdict::NotEvaluable(record.without_order().to_string());
     };
     let Some(requested) = &order.csr_spki_sha256 else {
         return Verdict::NotEvaluable(format!(
-            "order {} does not record the key of its request",
+            "order {} does not record the key of its request (orders.csr_spki_sha256)",
             shown(&order.order_id)
         ));
     };
@@ -177,12 +211,32 @@ fn db_key(presented: &Presented, record: &IssuanceRecord) -> Verdict {
     Verdict::Fail(vec![finding.with_evidence("issuance database", row)])
 }
 
+fn db_tbs(presented: &Presented, record: &IssuanceRecord) -> Verdict {
+    let Some(present) = presented.tbs_sha256.map(|hash| hash.to_string()) else {
+        return Verdict::NotEvaluable(
+            "the certificate itself is not at hand, so that its hash is not known".to_string(),
+        );
+    };
+    let Some(known) = &record.tbs_sha256 else {
+        return Verdict::NotEvaluable("certificates.tbs_sha256 is empty for this certificate".to_string());
+    };
+    if known.eq_ignore_ascii_case(&present) {
+        return Verdict::Pass;
+    }
+    let known = shown(known);
+    let detail = format!("its TBSCertificate has SHA-256 {present}, the one in the issuance database {known}");
+    let row = format!("signed {}, state {} (as of {})", record.signed_at, shown(&record.state), record.as_of);
+    Verdict::Fail(vec![DB_TBS.finding("tbsCertificate", detail).with_evidence("issuance database", row)])
+}
+
 fn validity(presented: &Presented, record: &IssuanceRecord) -> Verdict {
     let Some((start, end)) = presented.validity else {
         return Verdict::NotEvaluable("the validity of the certificate cannot be read".to_string());
     };
     let Some((known_start, known_end)) = record.validity else {
-        return Verdict::NotEvaluable("certificates.not_before or not_after is empty for this certificate".to_string());
+        return Verdict::NotEvaluable(
+            "certificates.not_before or certificates.not_after is empty for this certificate".to_string(),
+        );
     };
     if (start.seconds(), end.seconds()) == (known_start.seconds(), known_end.seconds()) {
         return Verdict::Pass;
@@ -194,7 +248,7 @@ fn validity(presented: &Presented, record: &IssuanceRecord) -> Verdict {
 
 fn hierarchy(_: &Presented, record: &IssuanceRecord) -> Verdict {
     let Some(order) = &record.order else {
-        return Verdict::NotEvaluable("there is no order for this certificate that names a hierarchy".to_string());
+        return Verdict::NotEvaluable(record.without_order().to_string());
     };
     if order.hierarchy.eq_ignore_ascii_case(&record.issuer_hierarchy) {
         return Verdict::Pass;
@@ -205,19 +259,24 @@ fn hierarchy(_: &Presented, record: &IssuanceRecord) -> Verdict {
     Verdict::Fail(vec![with_order(ORDER_HIERARCHY.finding(subject, detail), order, record)])
 }
 
-fn channel(record: &IssuanceRecord, policy: &Policy) -> Verdict {
+fn channel(_: &Presented, record: &IssuanceRecord, policy: &Policy) -> Verdict {
     let Some(order) = &record.order else {
-        return Verdict::NotEvaluable("there is no order for this certificate that names a channel".to_string());
+        return Verdict::NotEvaluable(record.without_order().to_string());
     };
     if policy.channels.is_empty() {
-        return Verdict::NotEvaluable("the channels that the CA's policy allows are not configured".to_string());
+        return Verdict::NotEvaluable(
+            "the channels that the CA's policy allows are not configured (issuance.channels)".to_string(),
+        );
     }
-    if policy.channels.iter().any(|allowed| allowed.eq_ignore_ascii_case(&order.channel)) {
+    let day = order.created_at;
+    let Some(allowed) = dated::at(&policy.channels, day) else {
+        return Verdict::NotEvaluable(format!("issuance.channels says nothing of {}", day.day()));
+    };
+    if allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(&order.channel)) {
         return Verdict::Pass;
     }
-    let (came, allowed) = (shown(&order.channel), policy.channels.iter().map(|channel| shown(channel)));
-    let allowed: Vec<String> = allowed.collect();
-    let detail = format!("the order came by {came}; the policy allows {}", allowed.join(", "));
+    let (came, allowed) = (shown(&order.channel), shown(&allowed.join(", ")));
+    let detail = format!("the order came by {came} on {}; the policy allows {allowed}", day.day());
     let subject = format!("order {}", shown(&order.order_id));
     Verdict::Fail(vec![with_order(ORDER_CHANNEL.finding(subject, detail), order, record)])
 }
@@ -254,7 +313,7 @@ mod tests {
         Presented {
             names: names.iter().map(|name| name.to_string()).collect(),
             spki_sha256: KeyHash([7; 32]),
-            validity: None,
+            ..Presented::default()
         }
     }
 
@@ -277,11 +336,14 @@ mod tests {
             issuer_hierarchy: "public".into(),
             signed_at: SEEN,
             spki_sha256: None,
+            tbs_sha256: None,
             validity: None,
             state: "issued".into(),
             order: Some(order),
             authorisations: None,
             other_confirmations: vec![],
+            keeps_orders: true,
+            keeps_confirmations: true,
             keeps_caa_checks: false,
             approvals: None,
             identity: None,
@@ -294,7 +356,7 @@ mod tests {
     }
 
     fn policy() -> Policy {
-        Policy { channels: vec!["web".into(), "acme".into()], ..Policy::default() }
+        Policy { channels: ["web", "acme"].map(Into::into).to_vec(), ..Policy::default() }
     }
 
     fn all(presented: &Presented, lookup: &Lookup, waited: Span, policy: &Policy) -> Vec<Verdict> {
@@ -310,7 +372,7 @@ mod tests {
     /// db.unknown, san.unexpected and order.key.
     fn verdicts(presented: &Presented, lookup: &Lookup, waited: Span) -> [Verdict; 3] {
         let all = all(presented, lookup, waited, &policy());
-        [all[0].clone(), all[3].clone(), all[4].clone()]
+        [all[0].clone(), all[4].clone(), all[5].clone()]
     }
 
     fn found(record: IssuanceRecord) -> Lookup {
@@ -354,7 +416,7 @@ mod tests {
         let [db, san, key] = verdicts(&presented(&["test.ssl.com", "a.b"]), &found(none.clone()), Span::default());
         assert_eq!(db, Verdict::Pass);
         assert_eq!(subjects(&san), ["a.b", "test.ssl.com"]);
-        assert!(missing(&key).contains("no order"));
+        assert!(missing(&key).contains("names no order"));
         let [_, nameless, _] = verdicts(&presented(&[]), &found(none), Span::default());
         assert_eq!(subjects(&nameless), ["certificate"]);
     }
@@ -366,7 +428,7 @@ mod tests {
             order.csr_spki_sha256 = None;
         }
         let [_, san, key] = verdicts(&presented(&["a.b"]), &found(bare), Span::default());
-        assert!(missing(&san).contains("no list of the names"));
+        assert!(missing(&san).contains("order_names"));
         assert!(missing(&key).contains("does not record the key"));
     }
 
@@ -383,7 +445,7 @@ mod tests {
         let mut known = record(Some(&["a.b"]));
         let last = |record: &IssuanceRecord, policy: &Policy| {
             let verdicts = all(&presented(&["a.b"]), &found(record.clone()), Span::default(), policy);
-            [verdicts[1].clone(), verdicts[5].clone(), verdicts[6].clone()]
+            [verdicts[1].clone(), verdicts[6].clone(), verdicts[7].clone()]
         };
         let [key, hierarchy, channel] = last(&known, &Policy::default());
         assert!(missing(&key).contains("certificates.spki_sha256") && missing(&channel).contains("not configured"));
@@ -401,7 +463,7 @@ mod tests {
         assert_eq!(last(&known, &policy())[0], Verdict::Pass);
         known.order = None;
         let [_, hierarchy, channel] = last(&known, &policy());
-        assert!(missing(&hierarchy).contains("no order") && missing(&channel).contains("no order"));
+        assert!(missing(&hierarchy).contains("names no order") && missing(&channel).contains("no order"));
     }
 
     #[test]

@@ -1,0 +1,328 @@
+//! What is known of the CRLs of our issuers, and which of the serial numbers that are looked for were seen on them.
+
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::cases::{About, Told as ToldAbout, ders, fold_and_tell, load};
+use super::matters::{resolve, set_state, state};
+use super::walks::{as_seen, serial_forms};
+use super::{Books, BooksError, Opened};
+use crate::case::{CertificateFacts, EntryKind};
+use crate::clock::{DAY, Span, Timestamp};
+use crate::finding::{CaseKey, Finding, KeyHash, RevocationClock, Serial};
+use crate::status::crls::Before;
+use crate::watch::Form;
+
+/// A CRL of one of our issuers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrlRow {
+    /// SHA-256 of the issuer's key.
+    pub issuer: KeyHash,
+    /// Where it is.
+    pub url: String,
+    /// The last good one.
+    pub before: Option<Before>,
+    /// The nextUpdate of the last good one.
+    pub next_update: Option<Timestamp>,
+    /// When one was last found good.
+    pub good_at: Option<Timestamp>,
+    /// Since when none could be fetched.
+    pub failing_since: Option<Timestamp>,
+}
+
+/// A serial number that was seen on a CRL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Where.
+    pub url: String,
+    /// revocationDate of the entry.
+    pub revoked_at: Option<Timestamp>,
+    /// CRLReason of the entry.
+    pub reason: u8,
+    /// When it was first seen there.
+    pub seen_at: Timestamp,
+}
+
+/// A certificate that is looked for on the CRLs: it has a case, or was seen there before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// Issuer key and serial number, without sign octet.
+    pub key: CaseKey,
+    /// When the case was opened, and its clock.
+    pub case: Option<(Timestamp, RevocationClock)>,
+    /// When and where it was seen on a CRL.
+    pub listed: Option<Listing>,
+    /// The end of its validity, if it was known when it was seen on a CRL.
+    pub not_after: Option<Timestamp>,
+}
+
+/// What became of one certificate.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// Issuer key and serial number.
+    pub key: CaseKey,
+    /// The end of its validity, if it is known.
+    pub not_after: Option<Timestamp>,
+    /// On a CRL, for the first time.
+    pub listed: Option<Listing>,
+    /// Whether the record says that it is revoked.
+    pub revoked_in_db: bool,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// The certificate as shown to people.
+    pub certificate: CertificateFacts,
+    /// The record as shown to people.
+    pub record: Vec<(String, String)>,
+}
+
+impl Books {
+    /// Hits of ours after this number: their numbers, issuers and bytes, one form each.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn hits_after(
+        &self,
+        hit_id: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, KeyHash, Form, Vec<u8>)>, BooksError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT h.hit_id, h.issuer_key_hash, c.form, c.der FROM hits AS h
+                 JOIN certificates AS c ON c.sha256 =
+                   (SELECT certificate_sha256 FROM sightings AS s WHERE s.hit_id = h.hit_id LIMIT 1)
+                 WHERE h.hit_id > ?1 AND h.standing = 'ours' ORDER BY h.hit_id LIMIT ?2",
+            )?;
+            let rows = statement.query_map(params![hit_id, limit as i64], |row| {
+                let form = if row.get::<_, String>(2)? == "tbs" { Form::Tbs } else { Form::Certificate };
+                Ok((row.get(0)?, KeyHash(row.get(1)?), form, row.get(3)?))
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// Puts down which CRLs certificates name, until when, and up to which hit they were looked at.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn note_crls(&self, named: Vec<(KeyHash, String, Timestamp)>, hit_id: i64) -> Result<(), BooksError> {
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            for (issuer, url, until) in &named {
+                let sql = "INSERT INTO crls (issuer_key_hash, url, named_until) VALUES (?1, ?2, ?3)
+                           ON CONFLICT DO UPDATE SET named_until = max(named_until, excluded.named_until)";
+                transaction.prepare_cached(sql)?.execute(params![issuer.0, url, until.millis()])?;
+            }
+            let sql = "INSERT INTO walks (walk, position) VALUES ('crls', ?1)
+                       ON CONFLICT DO UPDATE SET position = max(position, excluded.position)";
+            transaction.execute(sql, [hit_id])?;
+            transaction.commit()
+        })
+        .await
+    }
+
+    /// The CRLs that certificates of an issuer name which are valid at `now`, at most `limit`; and how many there are.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn crls_of(
+        &self,
+        issuer: KeyHash,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<(Vec<CrlRow>, u64), BooksError> {
+        self.read(move |connection| {
+            let columns =
+                "SELECT issuer_key_hash, url, number, this_update, next_update, sha256, good_at, failing_since";
+            let mut statement = connection.prepare_cached(&format!(
+                "{columns} FROM crls WHERE issuer_key_hash = ?1 AND named_until >= ?2 ORDER BY url LIMIT ?3"
+            ))?;
+            let rows = statement.query_map(params![issuer.0, now.millis(), limit as i64], crl_row)?;
+            let rows = rows.collect::<rusqlite::Result<Vec<CrlRow>>>()?;
+            let sql = "SELECT count(*) FROM crls WHERE issuer_key_hash = ?1 AND named_until >= ?2";
+            let count = connection.query_row(sql, params![issuer.0, now.millis()], |row| row.get(0))?;
+            Ok((rows, count))
+        })
+        .await
+    }
+
+    /// Puts down how the reading of a CRL ended.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn commit_crl(&self, row: CrlRow) -> Result<(), BooksError> {
+        self.write(move |connection| {
+            let before = row.before.as_ref();
+            connection
+                .execute(
+                    "UPDATE crls SET number = ?3, this_update = ?4, next_update = ?5, sha256 = ?6, good_at = ?7,
+                            failing_since = ?8 WHERE issuer_key_hash = ?1 AND url = ?2",
+                    params![
+                        row.issuer.0,
+                        row.url,
+                        before.map(|before| &before.number),
+                        before.map(|before| before.this_update.millis()),
+                        row.next_update.map(Timestamp::millis),
+                        before.map(|before| before.sha256),
+                        row.good_at.map(Timestamp::millis),
+                        row.failing_since.map(Timestamp::millis)
+                    ],
+                )
+                .map(drop)
+        })
+        .await
+    }
+
+    /// The certificates of an issuer that are looked for on its CRLs, by serial number without sign octet: those with a
+    /// case that is not closed, and those that were seen there and have not expired.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn followed(&self, issuer: KeyHash, now: Timestamp) -> Result<HashMap<Vec<u8>, Followed>, BooksError> {
+        self.read(move |connection| {
+            let bare = |serial: &Vec<u8>| crate::cert::crl::magnitude(serial).to_vec();
+            let mut followed: HashMap<Vec<u8>, Followed> = HashMap::new();
+            let mut statement = connection.prepare_cached(
+                "SELECT serial, opened_at, clock, due_at FROM cases
+                 WHERE about = 'certificate' AND issuer_key_hash = ?1 AND state <> 'closed'",
+            )?;
+            let mut rows = statement.query(params![issuer.0])?;
+            while let Some(row) = rows.next()? {
+                let serial = bare(&row.get(0)?);
+                let (opened_at, due_at) = (row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(3)?);
+                let clock = clock_of(due_at.map(|due_at| Span::from_millis(due_at - opened_at)));
+                let key = CaseKey { issuer_key_hash: issuer, serial: Serial(serial.clone()) };
+                let case = Some((Timestamp::from_millis(opened_at), clock));
+                followed.insert(serial, Followed { key, case, listed: None, not_after: None });
+            }
+            let mut statement = connection.prepare_cached(
+                "SELECT serial, url, revoked_at, reason, seen_at, not_after FROM listed
+                 WHERE issuer_key_hash = ?1 AND (not_after IS NULL OR not_after > ?2)",
+            )?;
+            let mut rows = statement.query(params![issuer.0, now.millis()])?;
+            while let Some(row) = rows.next()? {
+                let serial: Vec<u8> = row.get(0)?;
+                let listed = Listing {
+                    url: row.get(1)?,
+                    revoked_at: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_millis),
+                    reason: row.get(3)?,
+                    seen_at: Timestamp::from_millis(row.get(4)?),
+                };
+                let key = CaseKey { issuer_key_hash: issuer, serial: Serial(serial.clone()) };
+                let none = Followed { key, case: None, listed: None, not_after: None };
+                let one = followed.entry(serial).or_insert(none);
+                one.listed = Some(listed);
+                one.not_after = row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis);
+            }
+            Ok(followed)
+        })
+        .await
+    }
+
+    /// The issuer's name and the forms in which a certificate was seen; `None`: in none.
+    ///
+    /// # Errors
+    /// Unusable books.
+    #[allow(clippy::type_complexity)]
+    pub async fn forms_of(
+        &self,
+        key: CaseKey,
+    ) -> Result<Option<(String, Vec<(EntryKind, Form, Vec<u8>)>)>, BooksError> {
+        self.read(move |connection| {
+            let [bare, signed] = serial_forms(&key.serial);
+            let sql = "SELECT hit_id, issuer FROM hits WHERE issuer_key_hash = ?1 AND serial IN (?2, ?3) LIMIT 1";
+            let hit = connection
+                .prepare_cached(sql)?
+                .query_row(params![key.issuer_key_hash.0, bare, signed], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
+                .optional()?;
+            let Some((hit_id, issuer)) = hit else { return Ok(None) };
+            Ok(Some((issuer, ders(connection, hit_id)?)))
+        })
+        .await
+    }
+
+    /// Writes what comparing certificates with the CRLs has shown; the cases that are news.
+    ///
+    /// # Errors
+    /// Unusable books; then nothing was written, and all are compared again.
+    pub async fn commit_sights(
+        &self,
+        sights: Vec<Sight>,
+        recipients: Vec<(String, String)>,
+        now: Timestamp,
+    ) -> Result<Vec<Opened>, BooksError> {
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            let mut opened = Vec::new();
+            for sight in &sights {
+                opened.extend(commit_one(&transaction, sight, &recipients, now)?);
+            }
+            transaction.commit()?;
+            Ok(opened)
+        })
+        .await
+    }
+}
+
+/// The clock of a case by its time; the books keep no item of BR 4.9.1.1.
+fn clock_of(span: Option<Span>) -> RevocationClock {
+    match span {
+        None => RevocationClock::None,
+        Some(span) if span <= DAY => RevocationClock::Day(5),
+        Some(_) => RevocationClock::FiveDays(12),
+    }
+}
+
+fn crl_row(row: &Row<'_>) -> rusqlite::Result<CrlRow> {
+    let moment = |at: usize| row.get::<_, Option<i64>>(at).map(|millis| millis.map(Timestamp::from_millis));
+    let (number, this_update, sha256) = (row.get::<_, Option<Vec<u8>>>(2)?, moment(3)?, row.get(5)?);
+    let before = number.zip(this_update).zip(sha256);
+    Ok(CrlRow {
+        issuer: KeyHash(row.get(0)?),
+        url: row.get(1)?,
+        before: before.map(|((number, this_update), sha256)| Before { number, this_update, sha256 }),
+        next_update: moment(4)?,
+        good_at: moment(6)?,
+        failing_since: moment(7)?,
+    })
+}
+
+fn commit_one(
+    transaction: &Transaction<'_>,
+    sight: &Sight,
+    recipients: &[(String, String)],
+    now: Timestamp,
+) -> rusqlite::Result<Option<Opened>> {
+    let key = as_seen(transaction, &sight.key)?;
+    if let Some(listed) = &sight.listed {
+        let [bare, _] = serial_forms(&key.serial);
+        let sql = "INSERT INTO listed (issuer_key_hash, serial, url, revoked_at, reason, seen_at, not_after)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+        transaction.prepare_cached(sql)?.execute(params![
+            key.issuer_key_hash.0,
+            bare,
+            listed.url,
+            listed.revoked_at.map(Timestamp::millis),
+            listed.reason,
+            listed.seen_at.millis(),
+            sight.not_after.map(Timestamp::millis)
+        ])?;
+        let at = listed.revoked_at.map_or(String::new(), |at| format!(", revoked at {at}"));
+        let url = crate::finding::escape(listed.url.as_bytes(), 200);
+        let words = format!("the serial number is on the CRL {url}{at}, reason {}", listed.reason);
+        resolve(transaction, (About::Certificate, &key), "seen_on_crl", &words, recipients, now)?;
+    } else if sight.revoked_in_db
+        && load(transaction, About::Certificate, &key)?.is_some()
+        && state(transaction, About::Certificate, &key)? == "new"
+    {
+        set_state(transaction, About::Certificate, &key, "revoked_in_db")?;
+    }
+    let told = ToldAbout {
+        key: &key,
+        certificate: &sight.certificate,
+        record: sight.record.clone(),
+        not_evaluable: Vec::new(),
+    };
+    fold_and_tell(transaction, told, &sight.findings, recipients, now)
+}

@@ -1,0 +1,251 @@
+//! The walks through the record: certificates by time of signing, revocations, controls, counts.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Embedded, IssuanceDb, IssuanceError, schema};
+use crate::clock::Timestamp;
+use crate::finding::{CaseKey, KeyHash, Serial};
+use crate::record::{Control, Count, Revocation, Signed, Standing};
+
+/// Why the record gives no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Silence {
+    /// There is no record, or this part of it was never fed.
+    #[error("the issuance record has no {0}")]
+    NotFed(&'static str),
+    /// It does not answer now.
+    #[error("the issuance database does not answer: {0}")]
+    Unavailable(String),
+}
+
+/// What the feed says of one control.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlHistory {
+    /// The observations that were asked for, in the order of time; at least the newest.
+    pub rows: Vec<Control>,
+    /// If it is off by the newest observation: since when.
+    pub off_since: Option<Timestamp>,
+}
+
+/// The most observations of one control that are read at once.
+const MOST_ROWS: i64 = 10_000;
+
+impl IssuanceDb {
+    /// Certificates signed from `from` to before `to`, in the order of (signed_at, cert_id), after that place.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    pub async fn signed_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        after: Option<(Timestamp, i64)>,
+        limit: usize,
+    ) -> Result<Vec<Signed>, Silence> {
+        self.ask("certificates", move |connection| {
+            let sql = "SELECT c.cert_id, i.spki_sha256, c.serial, c.signed_at, c.not_after, i.hierarchy, c.state
+                       FROM certificates AS c JOIN issuers AS i USING (issuer_id)
+                       WHERE (c.signed_at, c.cert_id) > (?1, ?2) AND c.signed_at < ?3
+                       ORDER BY c.signed_at, c.cert_id LIMIT ?4";
+            let (at, id) = after.unwrap_or((from.minus(crate::clock::Span::from_seconds(1)), i64::MAX));
+            let given = params![at.seconds(), id, to.seconds(), limit as i64];
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map(given, |row| {
+                Ok(Signed {
+                    cert_id: row.get(0)?,
+                    key: key(row, 1, 2)?,
+                    signed_at: Timestamp::from_seconds(row.get(3)?),
+                    not_after: moment(row, 4)?,
+                    hierarchy: row.get(5)?,
+                    state: row.get(6)?,
+                })
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// Certificates of an issuer with a revocation that may still be valid at `valid_at`, in the order of cert_id, after
+    /// that one.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    pub async fn revocations(
+        &self,
+        issuer: KeyHash,
+        valid_at: Timestamp,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Standing>, Silence> {
+        self.ask("revocations", move |connection| {
+            let sql = format!(
+                "{STANDING} WHERE r.cert_id IS NOT NULL AND i.spki_sha256 = ?1 AND c.cert_id > ?2
+                   AND (c.not_after IS NULL OR c.not_after > ?3) ORDER BY c.cert_id LIMIT ?4"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let given = params![issuer.to_string(), after, valid_at.seconds(), limit as i64];
+            let rows = statement.query_map(given, standing)?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// What the record says of the revocation of each certificate, in their order; `None`: it has no such certificate.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    pub async fn standings(&self, keys: Vec<CaseKey>) -> Result<Vec<Option<Standing>>, Silence> {
+        self.ask("revocations", move |connection| {
+            let sql = format!("{STANDING} WHERE i.spki_sha256 = ?1 AND c.serial = ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let one = |key: &CaseKey| {
+                let given = params![key.issuer_key_hash.to_string(), key.serial.value_hex()];
+                statement.query_row(given, standing).optional()
+            };
+            keys.iter().map(one).collect()
+        })
+        .await
+    }
+
+    /// What the feed says of every control: its observations after the given time, or the newest alone where none is
+    /// given.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    pub async fn controls(&self, after: Vec<(String, Timestamp)>) -> Result<Vec<ControlHistory>, Silence> {
+        self.ask("controls", move |connection| {
+            let mut statement = connection.prepare_cached("SELECT DISTINCT name FROM controls ORDER BY name")?;
+            let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+            let known = |name: &str| after.iter().find(|(known, _)| known == name).map(|(_, at)| *at);
+            names.iter().map(|name| history(connection, name, known(name))).collect()
+        })
+        .await
+    }
+
+    /// How many certificates each of the CA's records counts in the hours from `from` to before `to`.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    pub async fn counts(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Count>, Silence> {
+        self.ask("counts", move |connection| {
+            let sql = "SELECT n.source, i.spki_sha256, n.hour, n.certificates FROM counts AS n
+                       JOIN issuers AS i USING (issuer_id) WHERE n.hour >= ?1 AND n.hour < ?2 ORDER BY 1, 2, 3";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map(params![from.seconds(), to.seconds()], |row| {
+                Ok(Count {
+                    source: row.get(0)?,
+                    issuer_key_hash: key_hash(row, 1)?,
+                    hour: Timestamp::from_seconds(row.get(2)?),
+                    certificates: row.get::<_, i64>(3)?.unsigned_abs(),
+                })
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        table: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Silence> {
+        let embedded = match self {
+            IssuanceDb::None | IssuanceDb::Sql(_) => return Err(Silence::NotFed(table)),
+            IssuanceDb::Embedded(embedded) => embedded.clone(),
+        };
+        let answer = tokio::task::spawn_blocking(move || embedded.ask(table, work)).await;
+        let stopped = |_| Silence::Unavailable("the task that reads it was stopped".to_string());
+        answer.map_err(stopped)?.map_err(|error| Silence::Unavailable(error.to_string()))?.ok_or(Silence::NotFed(table))
+    }
+}
+
+impl Embedded {
+    /// `None`: nothing was ever fed into this table.
+    fn ask<T>(
+        &self,
+        table: &str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, IssuanceError> {
+        let mut held = self.reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let connection = match held.take() {
+            Some(connection) => connection,
+            None => schema::connect(&self.path)?,
+        };
+        let asked = || {
+            let fed = connection.prepare_cached("SELECT 1 FROM feed WHERE table_name = ?1")?.exists([table])?;
+            if fed { work(&connection).map(Some) } else { Ok(None) }
+        };
+        let answer = asked().map_err(|error| schema::error(&self.path, error))?;
+        *held = Some(connection);
+        Ok(answer)
+    }
+}
+
+const STANDING: &str = "SELECT c.cert_id, i.spki_sha256, c.serial, c.not_after, r.cert_id IS NOT NULL, r.aware_at,
+        r.revoked_at, r.reason, r.crl_seen_at
+    FROM issuers AS i JOIN certificates AS c USING (issuer_id) LEFT JOIN revocations AS r USING (cert_id)";
+
+fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
+    let revocation = Revocation {
+        aware_at: moment(row, 5)?,
+        revoked_at: moment(row, 6)?,
+        reason: row.get::<_, Option<i64>>(7)?.map(i64::unsigned_abs),
+        crl_seen_at: moment(row, 8)?,
+    };
+    Ok(Standing {
+        cert_id: row.get(0)?,
+        key: key(row, 1, 2)?,
+        not_after: moment(row, 3)?,
+        revocation: row.get::<_, bool>(4)?.then_some(revocation),
+    })
+}
+
+fn history(connection: &Connection, name: &str, after: Option<Timestamp>) -> rusqlite::Result<ControlHistory> {
+    let columns = "SELECT name, observed_at, enabled, version, value, entries FROM controls";
+    let read = |row: &Row<'_>| {
+        Ok(Control {
+            name: row.get(0)?,
+            observed_at: Timestamp::from_seconds(row.get(1)?),
+            enabled: row.get::<_, i64>(2)? != 0,
+            version: row.get(3)?,
+            value: row.get(4)?,
+            entries: row.get::<_, Option<i64>>(5)?.map(i64::unsigned_abs),
+        })
+    };
+    let newest = format!("{columns} WHERE name = ?1 ORDER BY observed_at DESC LIMIT 1");
+    let newest = connection.prepare_cached(&newest)?.query_row([name], read)?;
+    let mut rows = Vec::new();
+    if let Some(after) = after {
+        let sql = format!("{columns} WHERE name = ?1 AND observed_at > ?2 ORDER BY observed_at LIMIT {MOST_ROWS}");
+        let mut statement = connection.prepare_cached(&sql)?;
+        rows = statement.query_map(params![name, after.seconds()], read)?.collect::<rusqlite::Result<_>>()?;
+    }
+    let off_since = match newest.enabled {
+        true => None,
+        false => {
+            let sql = "SELECT min(observed_at) FROM controls WHERE name = ?1 AND observed_at >
+                         (SELECT coalesce(max(observed_at), -1) FROM controls WHERE name = ?1 AND enabled <> 0)";
+            let since = connection.prepare_cached(sql)?.query_row([name], |row| row.get::<_, Option<i64>>(0))?;
+            since.map(Timestamp::from_seconds)
+        }
+    };
+    if rows.is_empty() {
+        rows.push(newest);
+    }
+    Ok(ControlHistory { rows, off_since })
+}
+
+fn key_hash(row: &Row<'_>, at: usize) -> rusqlite::Result<KeyHash> {
+    // The import takes nothing else.
+    Ok(KeyHash::from_hex(&row.get::<_, String>(at)?).unwrap_or_default())
+}
+
+fn key(row: &Row<'_>, issuer: usize, serial: usize) -> rusqlite::Result<CaseKey> {
+    let serial = Serial::from_hex(&row.get::<_, String>(serial)?).unwrap_or(Serial(Vec::new()));
+    let serial = Serial(crate::cert::crl::magnitude(&serial.0).to_vec());
+    Ok(CaseKey { issuer_key_hash: key_hash(row, issuer)?, serial })
+}
+
+fn moment(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(at)?.map(Timestamp::from_seconds))
+}

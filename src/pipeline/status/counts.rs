@@ -1,0 +1,84 @@
+//! The counts of the CA's records, held against its issuance database hour by hour.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::record::{Hours, Tally};
+use super::{commit_matter, count, silent};
+use crate::books::{BooksError, Matter};
+use crate::clock::{HOUR, Timestamp};
+use crate::finding::{KeyHash, Verdict};
+use crate::pipeline::Walk;
+use crate::record::Count;
+use crate::status::RULES;
+use crate::status::counts::{Difference, compare, finding, hour_of};
+
+/// The most records of the CA that are compared; each has metrics of its own.
+const MOST_SOURCES: usize = 16;
+
+/// Compares every record that the feed counts, and the logs, with the issuance database over the hours that were walked.
+pub(super) async fn reconcile(walk: &Walk, hours: &Hours, from: Timestamp, to: Timestamp) -> Result<(), BooksError> {
+    let end = hour_of(to);
+    for (issuer, name) in issuers(walk) {
+        let tallies = hours.get(&issuer);
+        let logged = of(tallies, |tally| tally.logged);
+        walk.metrics.reconciled(&name, "ct", compare(&of(tallies, |tally| tally.recorded), &logged, end).total());
+    }
+    let counts = match walk.issuance.counts(from, end).await {
+        Ok(counts) => counts,
+        Err(silence) => {
+            silent(walk, &silence);
+            return Ok(());
+        }
+    };
+    let sources: BTreeSet<String> = counts.iter().map(|count| count.source.clone()).take(MOST_SOURCES).collect();
+    for source in sources {
+        let counts: Vec<&Count> = counts.iter().filter(|count| count.source == source).collect();
+        // What it has not counted yet it does not lack.
+        let newest = counts.iter().map(|count| count.hour.plus(HOUR)).max().unwrap_or(from).min(end);
+        walk.metrics.reconciled_until(&source, newest);
+        for (issuer, name) in issuers(walk) {
+            let of_issuer = counts.iter().filter(|count| count.issuer_key_hash == issuer);
+            let counted: BTreeMap<Timestamp, u64> = of_issuer.map(|count| (count.hour, count.certificates)).collect();
+            let recorded = of(hours.get(&issuer), |tally| tally.recorded);
+            if counted.is_empty() && recorded.is_empty() {
+                continue;
+            }
+            let mut difference = compare(&recorded, &counted, newest);
+            // What the first hour has beyond the record may be of the hour before it.
+            difference.hours.retain(|(hour, _)| *hour > hour_of(from));
+            settle(walk, issuer, &name, &source, &difference).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn settle(
+    walk: &Walk,
+    issuer: KeyHash,
+    name: &str,
+    source: &str,
+    difference: &Difference,
+) -> Result<(), BooksError> {
+    walk.metrics.reconciled(name, source, difference.total());
+    let found = finding(name, source, difference);
+    let verdict = found.clone().map_or(Verdict::Pass, |found| Verdict::Fail(vec![found]));
+    count(
+        walk,
+        &RULES
+            .iter()
+            .filter(|rule| rule.id == "counts.differ")
+            .map(|rule| (*rule, verdict.clone()))
+            .collect::<Vec<_>>(),
+    );
+    let matter = Matter::Counts { issuer, source: source.to_string() };
+    let shown = format!("counts of {name}");
+    commit_matter(walk, matter, found.into_iter().collect(), (&shown, "the counts are the same again")).await
+}
+
+fn issuers(walk: &Walk) -> Vec<(KeyHash, String)> {
+    walk.watchlist.issuers().iter().map(|issuer| (issuer.key_hash, issuer.name.clone())).collect()
+}
+
+fn of(tallies: Option<&BTreeMap<Timestamp, Tally>>, what: fn(&Tally) -> u64) -> BTreeMap<Timestamp, u64> {
+    tallies.into_iter().flatten().map(|(hour, tally)| (*hour, what(tally))).collect()
+}

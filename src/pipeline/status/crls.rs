@@ -1,0 +1,412 @@
+//! The CRLs of our issuers, held against the record of revocations and the cases.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{commit_matter, count, facts, record_lines, report, silent};
+use crate::books::{BooksError, CrlRow, Followed, Listing, Matter, Sight};
+use crate::cert::Certificate;
+use crate::cert::crl::{Crl, magnitude};
+use crate::cert::extensions::distribution_points;
+use crate::cert::oid::CRL_DISTRIBUTION_POINTS;
+use crate::clock::{DAY, Timestamp};
+use crate::exam;
+use crate::finding::{CaseKey, Finding, KeyHash, RevocationClock, Serial};
+use crate::issuance::Silence;
+use crate::pipeline::Walk;
+use crate::record::{Revocation, Standing};
+use crate::revocation::{CrlRead, CrlReader, GoodCrl};
+use crate::status::revoked::{Facts, Listed, judge};
+use crate::status::{crls, findings};
+use crate::tail::Fetcher;
+use crate::watch::Issuer;
+
+/// Rows read, asked for and written at once.
+const BATCH: usize = 1000;
+/// The most CRLs of one issuer that are read; large CAs have some hundred shards.
+const MOST_CRLS: usize = 4096;
+/// The longest URL of a CRL that is taken up, in bytes.
+const LONGEST_URL: usize = 1000;
+
+/// What earlier rounds have found, for as long as the process lives: CRLs that need not be compared with the record
+/// again, entry for entry.
+#[derive(Debug, Default)]
+pub struct Compared(HashMap<String, [u8; 32]>);
+
+/// Compares for ever. Ends only with the books.
+///
+/// # Errors
+/// Unusable books.
+pub async fn compare_crls(walk: Arc<Walk>, fetcher: Fetcher) -> Result<(), BooksError> {
+    let reader = CrlReader::new(fetcher, walk.cache.clone(), walk.status.crl_limit_bytes);
+    let mut compared = Compared::default();
+    loop {
+        compare_crls_due(&walk, &reader, &mut compared).await?;
+        tokio::time::sleep(walk.status.every.duration()).await;
+    }
+}
+
+/// Reads every CRL once and compares it with the record and the cases, both ways.
+///
+/// # Errors
+/// Unusable books.
+pub async fn compare_crls_due(walk: &Walk, reader: &CrlReader, compared: &mut Compared) -> Result<(), BooksError> {
+    note_named(walk).await?;
+    for issuer in walk.watchlist.issuers() {
+        // Without its certificate nobody can tell a CRL of it from another one.
+        if let Some(certificate) = &issuer.certificate {
+            let mut round = Round { walk, issuer, certificate, looked_for: HashMap::new(), read: HashMap::new() };
+            round.run(reader, compared).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts down the CRLs that certificates name which were seen since the last time, and those of the configuration.
+async fn note_named(walk: &Walk) -> Result<(), BooksError> {
+    let mut position = walk.storage(walk.books.walk_position("crls").await)?.unwrap_or(0);
+    // Named until this is over, so that one that is taken out of the configuration is forgotten.
+    let until = walk.clock.now().plus(walk.status.every).plus(DAY);
+    let configured = walk.crls.iter().flat_map(|(issuer, urls)| urls.iter().map(|url| (*issuer, url.clone(), until)));
+    walk.storage(walk.books.note_crls(configured.collect(), position).await)?;
+    loop {
+        let hits = walk.storage(walk.books.hits_after(position, BATCH).await)?;
+        let Some((last, ..)) = hits.last() else { return Ok(()) };
+        position = *last;
+        let mut named: HashMap<(KeyHash, String), Timestamp> = HashMap::new();
+        for (_, issuer, form, der) in hits {
+            let Ok(certificate) = exam::parse(form, &der) else { continue };
+            let Some(until) = certificate.not_after() else { continue };
+            for url in points(&certificate) {
+                let known = named.entry((issuer, url)).or_insert(until);
+                *known = until.max(*known);
+            }
+        }
+        let named = named.into_iter().map(|((issuer, url), until)| (issuer, url, until)).collect();
+        walk.storage(walk.books.note_crls(named, position).await)?;
+    }
+}
+
+/// The http URLs of the CRLs that a certificate names.
+fn points(certificate: &Certificate) -> Vec<String> {
+    let values = certificate.extension(CRL_DISTRIBUTION_POINTS).filter_map(|e| distribution_points(&e.value));
+    let names = values.flatten().filter_map(|point| point.full_name).flatten();
+    // GeneralName: uniformResourceIdentifier [6].
+    let uris = names.filter(|name| name.tag == 6 && name.value.len() <= LONGEST_URL);
+    let texts = uris.filter_map(|name| String::from_utf8(name.value).ok());
+    texts.filter(|url| url.starts_with("http://") || url.starts_with("https://")).take(8).collect()
+}
+
+/// What is known of a certificate that is looked for.
+struct LookedFor {
+    followed: Followed,
+    /// `None`: it was not asked for, or is not in the record.
+    standing: Option<Standing>,
+    /// Where it was found in this round: URL, revocationDate, reason.
+    found: Option<(String, Option<Timestamp>, u8)>,
+}
+
+/// One issuer, compared once.
+struct Round<'a> {
+    walk: &'a Walk,
+    issuer: &'a Issuer,
+    certificate: &'a Certificate,
+    /// By serial number without sign octet.
+    looked_for: HashMap<Vec<u8>, LookedFor>,
+    /// Every CRL that certificates name, and whether it can be relied on; by URL.
+    read: HashMap<String, bool>,
+}
+
+impl Round<'_> {
+    async fn run(&mut self, reader: &CrlReader, compared: &mut Compared) -> Result<(), BooksError> {
+        let (walk, key_hash, now) = (self.walk, self.issuer.key_hash, self.walk.clock.now());
+        let (rows, named) = walk.storage(walk.books.crls_of(key_hash, now, MOST_CRLS).await)?;
+        if named > rows.len() as u64 {
+            tracing::error!(issuer = self.issuer.name, named, "certificates name more CRLs than are read");
+        }
+        let recorded = self.gather(now).await?;
+        let (mut good_at, mut next_update) = (Vec::new(), Vec::new());
+        for row in rows {
+            let url = row.url.clone();
+            let (row, good) = self.read_one(reader, row, now).await?;
+            self.read.insert(url.clone(), good.is_some());
+            good_at.push(row.good_at);
+            next_update.push(row.next_update);
+            if let Some(good) = good {
+                let known = compared.0.get(&url) == Some(&good.this.sha256);
+                let record_first = recorded.is_ok() && !known;
+                if self.scan(&url, &good, record_first, now).await? && record_first {
+                    compared.0.insert(url, good.this.sha256);
+                }
+            }
+        }
+        let good = self.read.values().filter(|good| **good).count() as u64;
+        let first_good = good_at.iter().copied().min().flatten();
+        let next = next_update.into_iter().flatten().min();
+        walk.metrics.crls(&self.issuer.name, (good, self.read.len() as u64 - good), first_good, next);
+        if named > 0 {
+            self.settle(&recorded, named > self.read.len() as u64).await?;
+        }
+        Ok(())
+    }
+
+    /// What is looked for: what the record says is revoked, what has a case, what was on a CRL before. The error says
+    /// why the record is silent.
+    async fn gather(&mut self, now: Timestamp) -> Result<Result<(), Silence>, BooksError> {
+        let (walk, key_hash) = (self.walk, self.issuer.key_hash);
+        let followed = walk.storage(walk.books.followed(key_hash, now).await)?;
+        let new = |followed| LookedFor { followed, standing: None, found: None };
+        self.looked_for = followed.into_iter().map(|(serial, followed)| (serial, new(followed))).collect();
+        let mut after = -1;
+        loop {
+            // One that has expired lately may have been revoked too late all the same.
+            let rows = match walk.issuance.revocations(key_hash, now.minus(DAY), after, BATCH).await {
+                Ok(rows) => rows,
+                Err(silence) => {
+                    silent(walk, &silence);
+                    return Ok(Err(silence));
+                }
+            };
+            walk.metrics.issuance_db_answered(walk.clock.now());
+            let Some(last) = rows.last() else { break };
+            after = last.cert_id;
+            for standing in rows {
+                self.take(standing);
+            }
+        }
+        let unasked: Vec<CaseKey> = (self.looked_for.values())
+            .filter(|one| one.standing.is_none())
+            .map(|one| one.followed.key.clone())
+            .collect();
+        for keys in unasked.chunks(BATCH) {
+            match walk.issuance.standings(keys.to_vec()).await {
+                Ok(standings) => standings.into_iter().flatten().for_each(|standing| self.take(standing)),
+                Err(silence) => {
+                    silent(walk, &silence);
+                    return Ok(Err(silence));
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn take(&mut self, standing: Standing) {
+        let key = standing.key.clone();
+        let none = || LookedFor {
+            followed: Followed { key, case: None, listed: None, not_after: None },
+            standing: None,
+            found: None,
+        };
+        let serial = magnitude(&standing.key.serial.0).to_vec();
+        self.looked_for.entry(serial).or_insert_with(none).standing = Some(standing);
+    }
+
+    /// Reads one CRL and brings its own case up to date; the CRL if it, or the one before it, can be relied on.
+    async fn read_one(
+        &self,
+        reader: &CrlReader,
+        row: CrlRow,
+        now: Timestamp,
+    ) -> Result<(CrlRow, Option<GoodCrl>), BooksError> {
+        let walk = self.walk;
+        let read = reader.read(&row.url, self.certificate, row.before.as_ref(), now).await;
+        let (row, wrong) = self.judge_read(&read, row, now);
+        let matter = Matter::Crl { issuer: row.issuer, url: row.url.clone() };
+        let shown = format!("CRL of {}", self.issuer.name);
+        if !wrong.is_empty() || read.is_good() {
+            commit_matter(walk, matter, wrong, (&shown, "a good CRL is served again")).await?;
+        }
+        walk.storage(walk.books.commit_crl(row.clone()).await)?;
+        Ok((row, read.good))
+    }
+
+    /// How the row of a CRL goes on, and what is wrong with the CRL.
+    fn judge_read(&self, read: &CrlRead, row: CrlRow, now: Timestamp) -> (CrlRow, Vec<Finding>) {
+        let walk = self.walk;
+        if let Some(good) = read.good.as_ref().filter(|_| read.is_good()) {
+            count(walk, &read.judged);
+            count(walk, &[crls::available()]);
+            let (before, next_update) = (Some(good.this.clone()), Some(good.next_update));
+            return (CrlRow { before, next_update, good_at: Some(now), failing_since: None, ..row }, Vec::new());
+        }
+        let since = row.failing_since.unwrap_or(now);
+        let is_over = now >= since.plus(walk.status.crl_grace);
+        let mut judged: Vec<_> = match &read.error {
+            Some(error) if is_over => vec![crls::unavailable(&row.url, since, error)],
+            Some(_) => Vec::new(),
+            // Of several servers behind one name one may lag for a while.
+            None => read.judged.iter().filter(|(rule, _)| rule.id != "crl.number" || is_over).cloned().collect(),
+        };
+        let reason = read.error.clone().or_else(|| findings(&read.judged).first().map(|found| found.detail.clone()));
+        tracing::warn!(url = row.url, reason = reason.unwrap_or_default(), "a CRL cannot be relied on");
+        if read.error.is_some()
+            && let Some(next_update) = row.next_update
+        {
+            judged.push(crls::kept(&row.url, next_update, now));
+        }
+        count(walk, &judged);
+        (CrlRow { failing_since: Some(since), ..row }, findings(&judged))
+    }
+
+    /// Goes through the entries of a CRL. With `record_first` unset only what is looked for is found; otherwise every
+    /// entry is looked up in the record, and what is not revoked there is looked for too. Whether all was asked.
+    async fn scan(
+        &mut self,
+        url: &str,
+        good: &GoodCrl,
+        record_first: bool,
+        now: Timestamp,
+    ) -> Result<bool, BooksError> {
+        let Ok(crl) = Crl::parse(&good.der).map_err(|error| tracing::error!(%error, "a good CRL")) else {
+            return Ok(false);
+        };
+        if !good.covers_leaves {
+            return Ok(true);
+        }
+        let issuer_key_hash = self.issuer.key_hash;
+        let mut unasked: Vec<(Vec<u8>, Option<Timestamp>, u8)> = Vec::new();
+        let mut entries = crl.revoked();
+        loop {
+            let entry = entries.next().and_then(Result::ok);
+            if let Some(entry) = entry {
+                match self.looked_for.get_mut(entry.serial) {
+                    Some(one) => one.found = Some((url.to_string(), entry.at, entry.reason)),
+                    None if record_first => unasked.push((entry.serial.to_vec(), entry.at, entry.reason)),
+                    None => {}
+                }
+            }
+            if unasked.len() >= BATCH || (entry.is_none() && !unasked.is_empty()) {
+                let key = |serial: &Vec<u8>| CaseKey { issuer_key_hash, serial: Serial(serial.clone()) };
+                let keys = unasked.iter().map(|(serial, ..)| key(serial)).collect();
+                let standings = match self.walk.issuance.standings(keys).await {
+                    Ok(standings) => standings,
+                    Err(silence) => {
+                        silent(self.walk, &silence);
+                        return Ok(false);
+                    }
+                };
+                for ((serial, at, reason), standing) in unasked.drain(..).zip(standings) {
+                    // What the record does not know at all is not known to be a certificate; db.unknown is about those.
+                    let Some(standing) = standing else { continue };
+                    if standing.not_after.is_none_or(|end| end > now) {
+                        self.take(standing);
+                        if let Some(one) = self.looked_for.get_mut(&serial) {
+                            one.found = Some((url.to_string(), at, reason));
+                        }
+                    }
+                }
+            }
+            if entry.is_none() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Judges everything that was looked for.
+    async fn settle(&mut self, recorded: &Result<(), Silence>, is_cut: bool) -> Result<(), BooksError> {
+        let (walk, now) = (self.walk, self.walk.clock.now());
+        let all_good = !is_cut && self.read.values().all(|good| *good);
+        let (mut awaited, mut sights) = (0, Vec::new());
+        let looked_for = std::mem::take(&mut self.looked_for);
+        for one in looked_for.into_values() {
+            let sight = self.judge(&one, recorded, all_good, now).await?;
+            let revoked = one.standing.as_ref().and_then(|standing| standing.revocation?.revoked_at).is_some();
+            let has_clock = one.followed.case.is_some_and(|(_, clock)| clock != RevocationClock::None);
+            awaited += u64::from(one.found.is_none() && (revoked || has_clock));
+            sights.extend(sight);
+            if sights.len() >= BATCH {
+                self.commit(std::mem::take(&mut sights)).await?;
+            }
+        }
+        self.commit(sights).await?;
+        walk.metrics.revocations_awaited(&self.issuer.name, awaited);
+        Ok(())
+    }
+
+    async fn commit(&self, sights: Vec<Sight>) -> Result<(), BooksError> {
+        if sights.is_empty() {
+            return Ok(());
+        }
+        let walk = self.walk;
+        let opened = walk.books.commit_sights(sights, walk.outbox_recipients(), walk.clock.now()).await;
+        report(walk, &walk.storage(opened)?);
+        Ok(())
+    }
+
+    /// What is to be written of one certificate, if anything.
+    async fn judge(
+        &self,
+        one: &LookedFor,
+        recorded: &Result<(), Silence>,
+        all_good: bool,
+        now: Timestamp,
+    ) -> Result<Option<Sight>, BooksError> {
+        let (walk, followed) = (self.walk, &one.followed);
+        let own = match self.own_of(one, all_good).await? {
+            Some(certificate) => certificate,
+            None => Own::default(),
+        };
+        let standing = one.standing.as_ref();
+        let not_after = standing.and_then(|standing| standing.not_after).or(followed.not_after).or(own.not_after);
+        let seen_at = followed.listed.as_ref().map(|listed| listed.seen_at);
+        let listed = match &one.found {
+            Some((url, at, reason)) => {
+                Listed::On { at: *at, reason: *reason, url: url.clone(), seen_at: seen_at.unwrap_or(now) }
+            }
+            None if all_good || own.names_good(&self.read) => Listed::Off { seen_at },
+            None => Listed::Unknown("a CRL that it may be on cannot be relied on".to_string()),
+        };
+        let record = match (recorded, standing) {
+            (_, Some(standing)) => Ok(standing.revocation),
+            (Ok(()), None) => Err("the record has no such certificate".to_string()),
+            (Err(silence), None) => Err(silence.to_string()),
+        };
+        let revoked_in_db = matches!(record, Ok(Some(Revocation { revoked_at: Some(_), .. })));
+        let case = followed.case.filter(|(_, clock)| *clock != RevocationClock::None);
+        let is_known = seen_at.is_some();
+        let facts_of = Facts { key: &followed.key, not_after, record, listed, case, grace: walk.grace, now };
+        let judged = judge(&facts_of);
+        count(walk, &judged);
+        let findings = findings(&judged);
+        let newly = one.found.as_ref().filter(|_| !is_known);
+        if findings.is_empty() && newly.is_none() && !(revoked_in_db && followed.case.is_some()) {
+            return Ok(None);
+        }
+        let listed =
+            newly.map(|(url, at, reason)| Listing { url: url.clone(), revoked_at: *at, reason: *reason, seen_at: now });
+        let certificate = facts(walk, &followed.key).await?;
+        let record = if findings.is_empty() { Vec::new() } else { record_lines(walk, &followed.key).await };
+        let key = followed.key.clone();
+        Ok(Some(Sight { key, not_after, listed, revoked_in_db, findings, certificate, record }))
+    }
+
+    /// What the certificate itself says, where the record and the CRLs leave something open.
+    async fn own_of(&self, one: &LookedFor, all_good: bool) -> Result<Option<Own>, BooksError> {
+        let dated = one.standing.as_ref().is_some_and(|standing| standing.not_after.is_some());
+        if dated && (all_good || one.found.is_some()) {
+            return Ok(None);
+        }
+        let forms = self.walk.storage(self.walk.books.forms_of(one.followed.key.clone()).await)?;
+        let read = forms.and_then(|(_, ders)| {
+            let (_, form, der) = ders.into_iter().next()?;
+            let certificate = exam::parse(form, &der).ok()?;
+            Some(Own { not_after: certificate.not_after(), urls: points(&certificate).into_iter().collect() })
+        });
+        Ok(read)
+    }
+}
+
+/// What a certificate says of itself.
+#[derive(Default)]
+struct Own {
+    not_after: Option<Timestamp>,
+    /// The CRLs that it names.
+    urls: HashSet<String>,
+}
+
+impl Own {
+    /// Whether every CRL that it names can be relied on, and it names one.
+    fn names_good(&self, read: &HashMap<String, bool>) -> bool {
+        !self.urls.is_empty() && self.urls.iter().all(|url| read.get(url) == Some(&true))
+    }
+}
