@@ -28,6 +28,7 @@ pub mod status;
 pub mod watch;
 
 // Edges: I/O.
+pub mod audit;
 pub mod books;
 pub mod cache;
 pub mod issuance;

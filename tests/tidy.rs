@@ -14,7 +14,7 @@ use ctwarden::metrics::{Kind, Metrics, TABLE};
 const FLOORS: &[(&str, &[&str])] = &[
     ("words", &["case", "cert", "clock", "conduct", "ct", "finding", "record"]),
     ("judgement", &["crosscheck", "evidence", "exam", "lint", "promise", "status", "watch"]),
-    ("edges", &["books", "cache", "issuance", "judges", "metrics", "notify", "revocation", "tail", "web"]),
+    ("edges", &["audit", "books", "cache", "issuance", "judges", "metrics", "notify", "revocation", "tail", "web"]),
     ("wiring", &["cli", "config", "daemon", "demo", "pipeline"]),
 ];
 /// What words and judgement do not know: they do no I/O and never wait.

@@ -1,6 +1,7 @@
 //! The words of the command line, and the exit code that each command ends with.
 
 pub mod alert;
+pub mod audit;
 pub mod books;
 pub mod config;
 pub mod demo;
@@ -144,6 +145,8 @@ pub enum Command {
         #[allow(missing_docs)]
         reading: Reading,
     },
+    /// Judge every name in the CA's record by the evidence on which it rests
+    Audit(Box<audit::Audit>),
     /// List the rules with their severities, sections and revocation clocks
     Rules {
         /// Print text for people, JSON for programs or Markdown for documents
@@ -360,6 +363,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
             let question = rescan::Question { since, rules, apply };
             rescan::rescan(&load(&reading.config)?, question, from_start, reading.output.format, out)
         }
+        Command::Audit(asked) => audit::audit(&asked, out),
         Command::Rules { format } => {
             rules::rules(&crate::exam::rules(), format, out)?;
             Ok(Exit::Nothing)

@@ -6,9 +6,9 @@
 use crate::clock::{Timestamp, date};
 
 /// What the requirements say of a method.
-#[derive(Clone, Copy)]
-struct Method {
-    section: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Method {
+    pub(super) section: &'static str,
     /// Label of RFC 8555, RFC 8737 and their kin.
     acme: &'static str,
     /// First day on which a validation could be made by it.
@@ -22,13 +22,13 @@ struct Method {
     /// First moment of issuance at which it covers the validated name only: no wildcard, nothing under it.
     exact: Option<Timestamp>,
     /// Whether remote perspectives must corroborate it (BR 3.2.2.9).
-    mpic: bool,
+    pub(super) mpic: bool,
     /// Whether its Random Value or Request Token lives for 30 days.
-    token: bool,
+    pub(super) token: bool,
     /// Whether a CNAME may lead from a name to the one that is validated, for validations since [`SC101`].
     cname: bool,
     /// Whether a person has a part in it by its nature: a letter, a telephone call, the CA's own registrar.
-    by_person: bool,
+    pub(super) by_person: bool,
 }
 
 const fn method(section: &'static str) -> Method {
@@ -77,6 +77,28 @@ impl Method {
     }
     const fn by_person(self) -> Method {
         Method { by_person: true, ..self }
+    }
+    /// See [`standing`].
+    pub(super) fn standing(&self, completed: Timestamp, signed: Timestamp) -> Standing {
+        match (self.banned, self.closed, self.begins, self.discouraged) {
+            (Some(day), ..) if signed >= day || completed >= day => Standing::Banned(day),
+            (_, Some(day), ..) if completed >= day => Standing::Closed(day),
+            (_, _, Some(day), _) if completed < day => Standing::NotYet(day),
+            (.., Some(day)) if signed >= day => Standing::Discouraged(day),
+            _ => Standing::Permitted,
+        }
+    }
+    /// See [`is_exact`].
+    pub(super) fn is_exact(&self, signed: Timestamp) -> bool {
+        self.exact.is_some_and(|from| signed >= from)
+    }
+    /// See [`is_for_addresses`].
+    pub(super) fn is_for_addresses(&self) -> bool {
+        self.section.starts_with("3.2.2.5.")
+    }
+    /// Whether no perspective looks at an onion service that was validated by it.
+    pub(super) fn is_over_tor(&self) -> bool {
+        matches!(self.section, "3.2.2.4.18" | "3.2.2.4.19" | "3.2.2.4.20")
     }
 }
 
@@ -128,7 +150,7 @@ static METHODS: [Method; 31] = [
     method("B.2.b").begins(date(2020, 3, 27)).token(),
 ];
 
-fn row(text: &str) -> Option<&'static Method> {
+pub(super) fn row(text: &str) -> Option<&'static Method> {
     let text = text.trim();
     let text = text.strip_prefix("BR ").or_else(|| text.strip_prefix("BR")).unwrap_or(text);
     let text = text.strip_prefix("Appendix ").unwrap_or(text);
@@ -161,26 +183,18 @@ pub enum Standing {
 
 /// Whether a certificate signed at `signed` may rest on a validation by `method` that was completed at `completed`.
 pub fn standing(method: &str, completed: Timestamp, signed: Timestamp) -> Standing {
-    let Some(row) = row(method) else { return Standing::Unknown };
-    match (row.banned, row.closed, row.begins, row.discouraged) {
-        (Some(day), ..) if signed >= day || completed >= day => Standing::Banned(day),
-        (_, Some(day), ..) if completed >= day => Standing::Closed(day),
-        (_, _, Some(day), _) if completed < day => Standing::NotYet(day),
-        (.., Some(day)) if signed >= day => Standing::Discouraged(day),
-        _ => Standing::Permitted,
-    }
+    row(method).map_or(Standing::Unknown, |row| row.standing(completed, signed))
 }
 
 /// Whether a validation by `method` covers, at `signed`, the validated name alone: no wildcard and no name under it.
 pub fn is_exact(method: &str, signed: Timestamp) -> bool {
-    row(method).is_some_and(|row| row.exact.is_some_and(|from| signed >= from))
+    row(method).is_some_and(|row| row.is_exact(signed))
 }
 
 /// Whether remote perspectives must corroborate a validation of `name` by `method` (BR 3.2.2.9). Over Tor there are no
 /// perspectives.
 pub fn needs_perspectives(method: &str, name: &str) -> bool {
-    let over_tor = || is_onion(name) && matches!(section(method), Some("3.2.2.4.18" | "3.2.2.4.19" | "3.2.2.4.20"));
-    row(method).is_some_and(|row| row.mpic) && !over_tor()
+    row(method).is_some_and(|row| row.mpic && !(row.is_over_tor() && is_onion(name)))
 }
 
 /// Whether a validation by `method`, completed at `completed`, may have followed a CNAME from the name (BR 1.6.1,
@@ -221,7 +235,7 @@ pub fn may_be_manual(method: &str) -> bool {
 
 /// Whether `method` validates IP addresses, not domain names.
 pub fn is_for_addresses(method: &str) -> bool {
-    section(method).is_some_and(|section| section.starts_with("3.2.2.5."))
+    row(method).is_some_and(Method::is_for_addresses)
 }
 
 /// Whether a label of RFC 8657 4 names `method`: the ACME label or `ca-tbr-N` of BR 4.2.2.1.2 (since BR 2.3.0).

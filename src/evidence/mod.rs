@@ -16,6 +16,7 @@ mod perspectives;
 mod policy;
 pub mod reuse_limits;
 mod rules;
+pub mod sieve;
 mod story;
 mod tally;
 #[cfg(test)]

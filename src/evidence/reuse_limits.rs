@@ -45,8 +45,13 @@ static REUSE_LIMITS: [(Timestamp, Limit); 6] = [
 
 /// How old a validation by `method` may be for a certificate signed at `signed`.
 pub fn reuse_limit(method: &str, signed: Timestamp) -> Limit {
+    limit_of(section(method), signed)
+}
+
+/// The same for a method of this section.
+pub(super) fn limit_of(section: Option<&str>, signed: Timestamp) -> Limit {
     // BR 3.2.2.4.22 allows its evidence to be reused for 10 days only; 3.2.2.5.8 rests on the same kind of record.
-    if matches!(section(method), Some("3.2.2.4.22" | "3.2.2.5.8")) {
+    if matches!(section, Some("3.2.2.4.22" | "3.2.2.5.8")) {
         return Limit::Days(10);
     }
     let row = REUSE_LIMITS.iter().rev().find(|(since, _)| signed >= *since);

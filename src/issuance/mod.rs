@@ -5,9 +5,11 @@
 
 mod batch;
 mod boulder;
+mod bulk;
 mod check;
 mod column;
 mod directory;
+pub(crate) mod feed;
 mod follow;
 mod import;
 mod lines;

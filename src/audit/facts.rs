@@ -1,0 +1,257 @@
+//! What every part needs to know of certificates, orders, applicants and reuses: compact, by number, in memory.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::audit::intern::{Interner, NONE};
+use crate::clock::Timestamp;
+use crate::evidence::Policy;
+use crate::evidence::sieve::{CaaGrade, Grade};
+use crate::record::{Account, Approval, Order, Perspectives, ReuseStep, reuse_label};
+
+/// No moment.
+pub(super) const NO_MOMENT: i64 = i64::MIN;
+
+pub(super) fn moment(seconds: i64) -> Option<Timestamp> {
+    (seconds != NO_MOMENT).then(|| Timestamp::from_seconds(seconds))
+}
+
+#[derive(Debug)]
+pub(super) struct Issuer {
+    pub(super) id: i64,
+    pub(super) name: String,
+    pub(super) hierarchy: String,
+}
+
+#[derive(Debug)]
+pub(super) struct AccountRow {
+    pub(super) kind: String,
+    pub(super) name: Option<String>,
+    pub(super) shared: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Applicant {
+    pub(super) account: u32,
+    pub(super) name: Option<String>,
+}
+
+/// Channel, kind and hierarchy are words.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OrderRow {
+    pub(super) applicant: u32,
+    pub(super) channel: u32,
+    pub(super) vtype: u32,
+    pub(super) hierarchy: u32,
+    pub(super) identity: u32,
+    pub(super) created: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Certificate {
+    pub(super) id: i64,
+    pub(super) signed: i64,
+    pub(super) not_after: i64,
+    pub(super) order: u32,
+    pub(super) issuer: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reuse {
+    pub(super) id: i64,
+    /// The stated origins; 0: none.
+    pub(super) dcv: i64,
+    pub(super) reuse: i64,
+    pub(super) decided: i64,
+    pub(super) rule: u32,
+    pub(super) by: u32,
+}
+
+/// What many confirmations or checks share.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Means {
+    /// The method, or the result of a check.
+    pub(super) what: String,
+    pub(super) performed_by: String,
+    pub(super) resolver: Option<String>,
+    pub(super) dnssec: Option<String>,
+    pub(super) remote: Option<(u64, u64, Option<u64>)>,
+}
+
+impl Means {
+    pub(super) fn remote(&self) -> Option<Perspectives> {
+        self.remote.map(|(corroborating, total, regions)| Perspectives { corroborating, total, regions })
+    }
+    pub(super) fn grade(&self, policy: &Policy) -> Grade {
+        let (resolver, dnssec) = (self.resolver.as_deref(), self.dnssec.as_deref());
+        Grade::of(&self.what, &self.performed_by, resolver, dnssec, self.remote(), policy)
+    }
+    pub(super) fn caa_grade(&self, policy: &Policy) -> CaaGrade {
+        let resolver = self.resolver.as_deref().unwrap_or_default();
+        CaaGrade::of(&self.what, &self.performed_by, resolver, self.dnssec.as_deref(), self.remote(), policy)
+    }
+}
+
+/// Rows that are found by a number of the CA.
+#[derive(Debug)]
+pub(super) struct ById<T> {
+    rows: Vec<T>,
+    id: fn(&T) -> i64,
+    /// Where each number stands, when they lie close together.
+    dense: Option<(i64, Vec<u32>)>,
+}
+
+impl<T> ById<T> {
+    pub(super) fn new(mut rows: Vec<T>, id: fn(&T) -> i64) -> ById<T> {
+        rows.sort_unstable_by_key(id);
+        rows.dedup_by_key(|row| id(row));
+        rows.shrink_to_fit();
+        let span = rows.first().zip(rows.last()).and_then(|(first, last)| id(last).checked_sub(id(first)));
+        let close = span.filter(|span| (*span as u64) < 4 * rows.len() as u64);
+        let dense = close.map(|span| {
+            let (first, mut places) = (id(&rows[0]), vec![NONE; span as usize + 1]);
+            rows.iter().enumerate().for_each(|(place, row)| places[(id(row) - first) as usize] = place as u32);
+            (first, places)
+        });
+        ById { rows, id, dense }
+    }
+    pub(super) fn place(&self, id: i64) -> Option<u32> {
+        match &self.dense {
+            Some((first, places)) => {
+                let at = usize::try_from(id.checked_sub(*first)?).ok()?;
+                places.get(at).copied().filter(|place| *place != NONE)
+            }
+            None => self.rows.binary_search_by_key(&id, self.id).ok().map(|place| place as u32),
+        }
+    }
+    pub(super) fn at(&self, place: u32) -> &T {
+        &self.rows[place as usize]
+    }
+    pub(super) fn get(&self, id: i64) -> Option<&T> {
+        self.place(id).map(|place| self.at(place))
+    }
+    pub(super) fn rows(&self) -> &[T] {
+        &self.rows
+    }
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<T>() + self.dense.as_ref().map_or(0, |(_, places)| places.len() * 4)
+    }
+}
+
+/// Everything that is not divided into parts.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) words: Interner,
+    pub(super) issuers: Vec<Issuer>,
+    pub(super) account_ids: Interner,
+    pub(super) accounts: Vec<AccountRow>,
+    pub(super) applicant_ids: Interner,
+    pub(super) applicants: Vec<Applicant>,
+    pub(super) order_ids: Interner,
+    pub(super) orders: Vec<OrderRow>,
+    pub(super) identity_ids: Interner,
+    /// When each was verified, and by whom.
+    pub(super) identities: Vec<(i64, Option<String>)>,
+    pub(super) certificates: ById<Certificate>,
+    pub(super) reuses: ById<Reuse>,
+    pub(super) approvals: Option<HashMap<u32, Vec<Approval>>>,
+    pub(super) revoked: HashSet<i64>,
+    pub(super) means: Vec<(Means, Grade)>,
+    pub(super) caa_means: Vec<(Means, CaaGrade)>,
+    pub(super) keeps_caa: bool,
+    pub(super) keeps_orders: bool,
+    pub(super) keeps_confirmations: bool,
+    pub(super) keeps_identities: bool,
+    /// Certificates that are not asked about, in order.
+    pub(super) unasked: Vec<i64>,
+}
+
+/// The longest chain that is followed.
+const STEP_LIMIT: usize = 64;
+
+/// Where a reuse leads.
+pub(super) struct Followed {
+    /// The confirmation at its root, if it leads to one; whether there is such a row is not known yet.
+    pub(super) root: Option<i64>,
+    /// The steps before that, nearest first.
+    pub(super) steps: Vec<ReuseStep>,
+}
+
+impl Facts {
+    /// The confirmation at the root of a reuse, and when its nearest origin was decided, if that is a reuse.
+    pub(super) fn origin(&self, reuse: &Reuse) -> (Option<i64>, Option<i64>) {
+        if reuse.reuse == 0 && reuse.dcv != 0 && self.reuses.place(-reuse.dcv).is_none() {
+            return (Some(reuse.dcv), None);
+        }
+        let followed = self.follow(reuse);
+        let nearest = followed.steps.first().and_then(|step| step.stated_at);
+        (followed.root, nearest.map(Timestamp::seconds))
+    }
+
+    /// Follows a reuse down. A stated reuse counts before a stated confirmation: the older evidence is at the end of the
+    /// longer way.
+    pub(super) fn follow(&self, reuse: &Reuse) -> Followed {
+        let (mut steps, mut seen, mut at) = (Vec::new(), vec![reuse.id], *reuse);
+        loop {
+            let next = match (at.reuse, at.dcv) {
+                (0, 0) => return Followed { root: None, steps },
+                (stated, 0) => stated,
+                (stated, _) if stated != 0 && self.reuses.place(stated).is_some() => stated,
+                (_, dcv) if self.reuses.place(-dcv).is_some() => -dcv,
+                (_, dcv) => return Followed { root: Some(dcv), steps },
+            };
+            let Some(found) = self.reuses.get(next) else {
+                steps.push(ReuseStep { stated_id: reuse_label(next), stated_at: None });
+                return Followed { root: None, steps };
+            };
+            let end = match (seen.contains(&next), steps.len() + 1 < STEP_LIMIT) {
+                (true, _) => " again: the chain is a circle",
+                (false, false) => " and on: the chain is too long to follow",
+                (false, true) => "",
+            };
+            seen.push(next);
+            let stated_id = format!("{}{end}", reuse_label(next));
+            steps.push(ReuseStep { stated_id, stated_at: Some(Timestamp::from_seconds(found.decided)) });
+            if !end.is_empty() {
+                return Followed { root: None, steps };
+            }
+            at = *found;
+        }
+    }
+
+    /// The order as the record has it, without its names.
+    pub(super) fn order(&self, number: u32) -> Order {
+        let row = self.orders[number as usize];
+        let applicant = &self.applicants[row.applicant as usize];
+        let account = &self.accounts[applicant.account as usize];
+        Order {
+            order_id: self.order_ids.get(number).to_string(),
+            account: Account {
+                account_id: self.account_ids.get(applicant.account).to_string(),
+                kind: account.kind.clone(),
+                name: account.name.clone(),
+            },
+            applicant_id: self.applicant_ids.get(row.applicant).to_string(),
+            applicant_name: applicant.name.clone(),
+            applicant_country: None,
+            channel: self.words.get(row.channel).to_string(),
+            vtype: self.words.get(row.vtype).to_string(),
+            hierarchy: self.words.get(row.hierarchy).to_string(),
+            csr_spki_sha256: None,
+            names: None,
+            created_at: Timestamp::from_seconds(row.created),
+        }
+    }
+
+    /// How much memory it takes, nearly.
+    pub(super) fn bytes(&self) -> usize {
+        self.order_ids.bytes()
+            + self.orders.capacity() * size_of::<OrderRow>()
+            + self.certificates.bytes()
+            + self.reuses.bytes()
+            + self.applicant_ids.bytes()
+            + self.applicants.capacity() * size_of::<Applicant>()
+            + self.words.bytes()
+            + self.revoked.capacity() * 16
+            + self.unasked.capacity() * 8
+    }
+}

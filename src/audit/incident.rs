@@ -1,0 +1,254 @@
+//! The certificates of an incident report: columns and limit of the CCADB Incident Reporting Guidelines 3.2.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::key::PARTS;
+use crate::audit::parts::{self, files};
+use crate::audit::source::{Corpus, Piece};
+use crate::audit::{AuditError, Job, file_fault, write_whole};
+use crate::clock::Timestamp;
+use crate::finding::escape;
+use crate::issuance::feed::Given;
+
+/// From so many certificates on a list of links takes the place of the table.
+const TABLE_LIMIT: usize = 10_000;
+
+/// The columns of the Appendix in their order; extra ones only to the right.
+const COLUMNS: [&str; 13] = [
+    "Precertificate SHA-256 hash",
+    "Certificate SHA-256 hash",
+    "Subject",
+    "Issuer",
+    "Not before",
+    "Not after",
+    "Serial # (hex)",
+    "dNSNames",
+    "Is revoked?",
+    "Revocation date",
+    "Revocation reason",
+    "Certificate in the record",
+    "Rules",
+];
+
+/// A certificate with a finding that starts a revocation clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Affected {
+    cert_id: i64,
+    rules: BTreeSet<String>,
+    /// The stricter clock: `24h` or `5d`.
+    issuer: String,
+    serial: String,
+    precert_sha256: String,
+    cert_sha256: String,
+    not_before: Option<i64>,
+    not_after: Option<i64>,
+    names: BTreeSet<String>,
+    revoked_at: Option<i64>,
+    reason: Option<i64>,
+}
+
+/// Writes down what the report needs of the certificates that this output found.
+pub(super) fn write(corpus: &Corpus, job: &Job<'_>) -> Result<(), AuditError> {
+    let mut affected: BTreeMap<i64, Affected> = BTreeMap::new();
+    for part in (0..PARTS).filter(|part| files(job.out, *part, false).0.exists()) {
+        parts::findings(job.out, part, &mut |found| {
+            if found.clock != "none" {
+                let entry = affected.entry(found.cert_id).or_default();
+                (entry.cert_id, entry.issuer) = (found.cert_id, found.issuer);
+                entry.rules.insert(found.rule);
+            }
+            Ok(())
+        })?;
+    }
+    let any = !affected.is_empty();
+    let columns = ["cert_id", "serial", "precert_sha256", "cert_sha256", "not_before", "not_after"];
+    scan(
+        corpus,
+        &["certificates"],
+        &columns,
+        &mut |values| {
+            let Some(entry) = affected.get_mut(&whole(values[0])) else { return };
+            entry.serial = text(values[1]);
+            (entry.precert_sha256, entry.cert_sha256) = (text(values[2]), text(values[3]));
+            (entry.not_before, entry.not_after) = (moment(values[4]), moment(values[5]));
+        },
+        any,
+    )?;
+    scan(
+        corpus,
+        &["revocations"],
+        &["cert_id", "revoked_at", "reason"],
+        &mut |values| {
+            let Some(entry) = affected.get_mut(&whole(values[0])) else { return };
+            (entry.revoked_at, entry.reason) = (moment(values[1]), number(values[2]));
+        },
+        any,
+    )?;
+    let few = !affected.is_empty() && affected.len() < TABLE_LIMIT;
+    scan(
+        corpus,
+        &["san_authorisations"],
+        &["cert_id", "name"],
+        &mut |values| {
+            let Some(entry) = affected.get_mut(&whole(values[0])) else { return };
+            entry.names.insert(text(values[1]));
+        },
+        few,
+    )?;
+    lines(&job.out.join("certificates.ndjson"), &affected)
+}
+
+fn scan(
+    corpus: &Corpus,
+    tables: &[&str],
+    columns: &[&'static str],
+    each: &mut dyn FnMut(&[Given<'_>]),
+    wanted: bool,
+) -> Result<(), AuditError> {
+    let pieces: Vec<Piece> = if wanted { corpus.pieces(tables) } else { Vec::new() };
+    for piece in pieces {
+        corpus.read(&piece, columns, &mut |_, values| {
+            each(values);
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn number(given: Given<'_>) -> Option<i64> {
+    match given {
+        Given::Number(number) => Some(number),
+        Given::Text(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+fn whole(given: Given<'_>) -> i64 {
+    number(given).unwrap_or(i64::MIN)
+}
+
+fn moment(given: Given<'_>) -> Option<i64> {
+    match given {
+        Given::Text(text) => number(given).or_else(|| Timestamp::parse(text).map(Timestamp::seconds)),
+        _ => number(given),
+    }
+}
+
+fn text(given: Given<'_>) -> String {
+    match given {
+        Given::Text(text) => escape(text.to_ascii_lowercase().as_bytes(), 1_000),
+        Given::Number(number) => number.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn lines(path: &Path, affected: &BTreeMap<i64, Affected>) -> Result<(), AuditError> {
+    write_whole(path, true, |file| {
+        for entry in affected.values() {
+            serde_json::to_writer(&mut *file, entry)?;
+            file.write_all(b"\n")?;
+        }
+        Ok(())
+    })
+}
+
+/// The certificates of several outputs.
+#[derive(Default)]
+pub(super) struct Merged(BTreeMap<i64, Affected>);
+
+impl Merged {
+    /// Adds those of an output.
+    pub(super) fn read(&mut self, out: &Path) -> Result<(), AuditError> {
+        let path = out.join("certificates.ndjson");
+        let file = std::fs::File::open(&path).map_err(file_fault(&path))?;
+        for line in BufReader::new(file).lines() {
+            let line = line.map_err(file_fault(&path))?;
+            let entry: Affected = serde_json::from_str(&line).map_err(|error| AuditError::Output {
+                path: path.clone(),
+                reason: format!("not what an audit writes ({error}): start it again with --resume"),
+            })?;
+            let known = self.0.entry(entry.cert_id).or_insert_with(|| entry.clone());
+            known.rules.extend(entry.rules);
+            known.names.extend(entry.names);
+        }
+        // Names are listed only where they are printed; an output with many certificates has none.
+        if self.0.len() >= TABLE_LIMIT {
+            self.0.values_mut().for_each(|entry| entry.names.clear());
+        }
+        Ok(())
+    }
+    /// Writes them as one output has them.
+    pub(super) fn write(&self, out: &Path) -> Result<(), AuditError> {
+        lines(&out.join("certificates.ndjson"), &self.0)
+    }
+
+    /// Writes `incident.csv`, or from 10,000 certificates on `incident.txt` with a link each. Which of the two.
+    pub(super) fn report(&self, out: &Path) -> Result<&'static str, AuditError> {
+        let (table, links) = (out.join("incident.csv"), out.join("incident.txt"));
+        let (name, other) =
+            if self.0.len() < TABLE_LIMIT { ("incident.csv", &links) } else { ("incident.txt", &table) };
+        if other.exists() {
+            std::fs::remove_file(other).map_err(file_fault(other))?;
+        }
+        if name == "incident.txt" {
+            write_whole(&links, true, |file| {
+                for entry in self.0.values() {
+                    let hash = if entry.cert_sha256.is_empty() { &entry.precert_sha256 } else { &entry.cert_sha256 };
+                    match hash.is_empty() {
+                        true => writeln!(file, "certificate {} of the record, serial {}", entry.cert_id, entry.serial)?,
+                        false => writeln!(file, "https://crt.sh/?sha256={hash}")?,
+                    }
+                }
+                Ok(())
+            })?;
+        } else {
+            write_whole(&table, true, |file| {
+                let mut csv = csv::Writer::from_writer(file);
+                csv.write_record(COLUMNS)?;
+                for entry in self.0.values() {
+                    csv.write_record(entry.row())?;
+                }
+                csv.flush()
+            })?;
+        }
+        Ok(name)
+    }
+}
+
+impl Affected {
+    fn row(&self) -> [String; 13] {
+        let day = |at: Option<i64>| at.map_or("N/A".to_string(), |at| Timestamp::from_seconds(at).to_string());
+        let or = |text: &str| if text.is_empty() { "N/A".to_string() } else { text.to_string() };
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let rules: Vec<&str> = self.rules.iter().map(String::as_str).collect();
+        // BR 7.2.2, the CRLReasons that a subscriber's certificate may have.
+        let reason = match (self.revoked_at, self.reason) {
+            (None, _) => "superseded",
+            (Some(_), Some(1)) => "keyCompromise",
+            (Some(_), Some(3)) => "affiliationChanged",
+            (Some(_), Some(4)) => "superseded",
+            (Some(_), Some(5)) => "cessationOfOperation",
+            (Some(_), Some(9)) => "privilegeWithdrawn",
+            (Some(_), _) => "unspecified",
+        };
+        [
+            or(&self.precert_sha256),
+            or(&self.cert_sha256),
+            "N/A".to_string(),
+            escape(self.issuer.as_bytes(), 300),
+            day(self.not_before),
+            day(self.not_after),
+            or(&self.serial),
+            names.join(" "),
+            if self.revoked_at.is_some() { "Yes" } else { "Planned" }.to_string(),
+            day(self.revoked_at),
+            reason.to_string(),
+            self.cert_id.to_string(),
+            rules.join(" "),
+        ]
+    }
+}

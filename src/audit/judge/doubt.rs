@@ -1,0 +1,268 @@
+//! What the sieve does not let pass: the record of one name as the examination of one certificate has it, and what
+//! the rules say of it.
+
+use std::sync::PoisonError;
+
+use super::Bench;
+use super::rows::{Foreign, NameRow, Table};
+use crate::audit::Job;
+use crate::audit::facts::{Certificate, Facts, OrderRow};
+use crate::audit::found::Outcome;
+use crate::audit::intern::NONE;
+use crate::audit::key::{self, PARTS};
+use crate::cert::DnsName;
+use crate::clock::{Span, Timestamp};
+use crate::crosscheck;
+use crate::evidence;
+use crate::evidence::dated;
+use crate::evidence::sieve::Gaps;
+use crate::finding::{CaseKey, Finding, Issued, KeyHash, RuleInfo, Serial, Verdict};
+use crate::lint::SuffixList;
+use crate::record::{Basis, DcvReuse, Identity, IssuanceRecord, Lookup, Presented, ReuseStep, SanAuthorisation};
+
+/// The rules on a certificate as a whole that need no certificate but its record.
+const WHOLE: [&str; 2] = ["order.hierarchy", "order.channel"];
+
+/// The rules on the evidence that are about a certificate as a whole.
+const OF_ORDER: [&str; 2] = ["ev.approvals", "id.reuse"];
+
+/// The certificates of a part that are looked at as a whole.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Whole {
+    count: u64,
+    doubtful: Vec<u32>,
+    without_channels: u64,
+}
+
+/// Sorts the certificates by part: those with an order, DV, of the right hierarchy and channel are good.
+pub(super) fn whole(job: &Job<'_>, facts: &Facts) -> Vec<Whole> {
+    let mut parts = vec![Whole::default(); PARTS as usize];
+    let channels = &job.policy.channels;
+    let allowed = |order: OrderRow| {
+        let listed = dated::at(channels, Timestamp::from_seconds(order.created)).unwrap_or_default();
+        listed.iter().any(|channel| channel.eq_ignore_ascii_case(facts.words.get(order.channel)))
+    };
+    for (place, certificate) in facts.certificates.rows().iter().enumerate() {
+        let part = &mut parts[key::of_certificate(certificate.id) as usize];
+        part.count += 1;
+        let good = certificate.order != NONE && {
+            let order = facts.orders[certificate.order as usize];
+            let hierarchy = &facts.issuers[certificate.issuer as usize].hierarchy;
+            part.without_channels += u64::from(channels.is_empty());
+            facts.words.get(order.vtype).trim().eq_ignore_ascii_case("DV")
+                && facts.words.get(order.hierarchy).eq_ignore_ascii_case(hierarchy)
+                && (channels.is_empty() || allowed(order))
+        };
+        if !good {
+            part.doubtful.push(place as u32);
+        }
+    }
+    parts
+}
+
+impl Bench<'_> {
+    /// The rules on the certificates of a part as a whole.
+    pub(super) fn whole_certificates(&self, part: u32, outcome: &mut Outcome) {
+        let whole = &self.whole[part as usize];
+        outcome.certificates = whole.count;
+        if self.job.asks("order.channel") && whole.without_channels > 0 {
+            let why = "the channels that the CA's policy allows are not configured";
+            outcome.gap("order.channel", why, whole.without_channels);
+        }
+        for place in &whole.doubtful {
+            let certificate = self.facts().certificates.at(*place);
+            let record = self.record(certificate, Vec::new());
+            let signed = record.signed_at;
+            let presented = Presented::default();
+            let lookup = Lookup::Found(Box::new(record));
+            let context = crosscheck::Context { first_seen: signed, now: signed, grace: Span::default() };
+            let of_order = crosscheck::run(&presented, &lookup, &context, self.job.policy).into_iter();
+            let of_order = of_order.filter(|(rule, _)| WHOLE.contains(&rule.id));
+            let approved =
+                evidence::run(&presented, &lookup, Issued::at(signed), self.job.policy, &SuffixList::Embedded)
+                    .into_iter();
+            let approved = approved.filter(|(rule, _)| OF_ORDER.contains(&rule.id));
+            for (rule, verdict) in of_order.chain(approved).filter(|(rule, _)| self.job.asks(rule.id)) {
+                match verdict {
+                    Verdict::Pass => {}
+                    // Counted above for all.
+                    Verdict::NotEvaluable(_) if rule.id == "order.channel" && certificate.order != NONE => {}
+                    Verdict::NotEvaluable(why) => outcome.gap(rule.id, &generalised(&why, ""), 1),
+                    Verdict::Fail(findings) => {
+                        for finding in findings {
+                            let base = self.found(certificate);
+                            outcome.findings.push(base.of(&finding, "", "", String::new(), None));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn record(&self, certificate: &Certificate, rows: Vec<SanAuthorisation>) -> IssuanceRecord {
+        let facts = self.facts();
+        let order = (certificate.order != NONE).then(|| facts.order(certificate.order));
+        let approvals = facts.approvals.as_ref().map(|all| {
+            let mut mine = all.get(&certificate.order).cloned().unwrap_or_default();
+            mine.sort_by(|a, b| (a.decided_at, &a.step).cmp(&(b.decided_at, &b.step)));
+            mine
+        });
+        let identity = order.as_ref().map(|_| facts.orders[certificate.order as usize].identity);
+        let identity = identity.filter(|identity| *identity != NONE).map(|identity| {
+            let (verified, by) = &facts.identities[identity as usize];
+            Identity {
+                identity_id: facts.identity_ids.get(identity).to_string(),
+                verified_at: Timestamp::from_seconds(*verified),
+                performed_by: by.clone(),
+                ..Identity::default()
+            }
+        });
+        IssuanceRecord {
+            key: CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(Vec::new()) },
+            issuer_hierarchy: facts.issuers[certificate.issuer as usize].hierarchy.clone(),
+            signed_at: Timestamp::from_seconds(certificate.signed),
+            spki_sha256: None,
+            validity: None,
+            state: "issued".to_string(),
+            order,
+            authorisations: Some(rows),
+            other_confirmations: Vec::new(),
+            keeps_caa_checks: facts.keeps_caa,
+            approvals,
+            identity,
+            keeps_identities: facts.keeps_identities,
+            keeps_orders: facts.keeps_orders,
+            keeps_confirmations: facts.keeps_confirmations,
+            tbs_sha256: None,
+            lint_runs: None,
+            revocation: None,
+            keeps_revocations: false,
+            as_of: self.job.question.unexpired_at,
+        }
+    }
+
+    /// What the rules say of one name, those that are asked about.
+    pub(super) fn verdicts(
+        &self,
+        row: &NameRow<'_>,
+        table: &mut Table,
+        foreign: Option<&Foreign>,
+    ) -> Vec<(&'static RuleInfo, Verdict)> {
+        let facts = self.facts();
+        let certificate = facts.certificates.at(row.certificate);
+        let root = match table.confirmation(row.dcv) {
+            Some(at) => Some(table.row(at).record(facts)),
+            None => foreign.and_then(|foreign| foreign.confirmations.get(&row.dcv)).cloned(),
+        };
+        let basis = match (row.reuse, root) {
+            (NONE, Some(confirmation)) => Basis::Confirmation(confirmation),
+            (NONE, None) => Basis::Missing,
+            (reuse, root) => {
+                let reuse = facts.reuses.at(reuse);
+                let mut chain = facts.follow(reuse).steps;
+                match &root {
+                    // A reuse that rests on a confirmation directly has no chain.
+                    Some(_) if chain.is_empty() => {}
+                    Some(root) => chain.push(ReuseStep {
+                        stated_id: format!("confirmation {}", root.dcv_id),
+                        stated_at: Some(root.completed_at),
+                    }),
+                    None if row.dcv != 0 => {
+                        chain.push(ReuseStep { stated_id: format!("confirmation {}", row.dcv), stated_at: None });
+                    }
+                    None => {}
+                }
+                Basis::Reuse(DcvReuse {
+                    reuse_id: reuse.id,
+                    rule: facts.words.get(reuse.rule).to_string(),
+                    decided_at: Timestamp::from_seconds(reuse.decided),
+                    decided_by: (reuse.by != NONE).then(|| facts.words.get(reuse.by).to_string()),
+                    chain,
+                    root,
+                })
+            }
+        };
+        let caa = match table.check(row.caa) {
+            Some(at) => Some(table.check_row(at).record(facts)),
+            None => foreign.and_then(|foreign| foreign.checks.get(&row.caa)).cloned(),
+        };
+        let mut record = self.record(certificate, vec![SanAuthorisation { name: row.name.to_string(), basis, caa }]);
+        if row.order != NONE {
+            let applicant = facts.orders[row.order as usize].applicant;
+            record.other_confirmations = table.others(applicant, row.name, row.signed, facts);
+        }
+        let signed = record.signed_at;
+        let presented = Presented { names: vec![row.name.to_string()], ..Presented::default() };
+        let lookup = Lookup::Found(Box::new(record));
+        let verdicts =
+            evidence::run(&presented, &lookup, Issued::at(signed), self.job.policy, &SuffixList::Embedded).into_iter();
+        verdicts.filter(|(rule, _)| !OF_ORDER.contains(&rule.id) && self.job.asks(rule.id)).collect()
+    }
+
+    /// Writes down a verdict on a name.
+    pub(super) fn note(
+        &self,
+        rule: &'static RuleInfo,
+        verdict: Verdict,
+        row: &NameRow<'_>,
+        table: &Table,
+        foreign: Option<&Foreign>,
+        outcome: &mut Outcome,
+    ) {
+        match verdict {
+            Verdict::Pass => {}
+            Verdict::NotEvaluable(why) => outcome.gap(rule.id, &generalised(&why, row.name), 1),
+            Verdict::Fail(findings) => {
+                let facts = self.facts();
+                let method = match table.confirmation(row.dcv) {
+                    Some(at) => facts.means[table.row(at).means as usize].0.what.clone(),
+                    None => foreign
+                        .and_then(|foreign| foreign.confirmations.get(&row.dcv))
+                        .map_or(String::new(), |confirmation| confirmation.method.clone()),
+                };
+                let dcv = (row.dcv != 0).then_some(row.dcv);
+                let base = self.found(facts.certificates.at(row.certificate));
+                let domain = registrable(row.name);
+                let one = |finding: &Finding| base.clone().of(finding, row.name, &domain, method.clone(), dcv);
+                outcome.findings.extend(findings.iter().map(one));
+            }
+        }
+    }
+
+    /// Learns why rules cannot be judged where these causes meet, from the first name of that kind.
+    pub(super) fn learn(&self, gaps: Gaps, row: &NameRow<'_>, table: &mut Table, foreign: Option<&Foreign>) {
+        let known = self.reasons.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&gaps);
+        if known {
+            return;
+        }
+        let missing = self.verdicts(row, table, foreign).into_iter().filter_map(|(rule, verdict)| match verdict {
+            Verdict::NotEvaluable(why) => Some((rule, generalised(&why, row.name))),
+            Verdict::Pass | Verdict::Fail(_) => None,
+        });
+        let missing = missing.collect();
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).insert(gaps, missing);
+    }
+}
+
+/// A reason without the name and the numbers of the row that it was said of, so that equal ones can be counted.
+fn generalised(why: &str, name: &str) -> String {
+    let why = if name.is_empty() { why.to_string() } else { why.replace(name, "the name") };
+    let mut out = String::with_capacity(why.len());
+    let mut digits = false;
+    for c in why.chars() {
+        match c.is_ascii_digit() {
+            true if digits => {}
+            true => out.push('N'),
+            false => out.push(c),
+        }
+        digits = c.is_ascii_digit();
+    }
+    out
+}
+
+/// The registrable domain of a name; the name itself where there is none.
+fn registrable(name: &str) -> String {
+    let bare = name.strip_prefix("*.").unwrap_or(name);
+    let base = SuffixList::Embedded.base_domain(&DnsName::new(bare));
+    base.map_or(bare.to_string(), |base| base.text())
+}

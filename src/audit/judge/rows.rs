@@ -1,0 +1,306 @@
+//! The rows of a part as they lie in the spool, and where each stands.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Bench;
+use crate::audit::AuditError;
+use crate::audit::facts::{Facts, moment};
+use crate::audit::spool::{Fields, Spool};
+use crate::clock::{Span, Timestamp};
+use crate::record::{CaaCheck, DcvConfirmation, covering_domains};
+
+/// The newest confirmations of a domain that are looked at, as in the examination of one certificate.
+const PER_DOMAIN_LIMIT: usize = 64;
+
+/// A name of a certificate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NameRow<'b> {
+    pub(super) certificate: u32,
+    pub(super) signed: i64,
+    pub(super) order: u32,
+    /// The confirmation it rests on, at the root of a reuse if any; 0: none.
+    pub(super) dcv: i64,
+    pub(super) reuse: u32,
+    pub(super) origin: i64,
+    pub(super) caa: i64,
+    pub(super) name: &'b str,
+}
+
+/// The names of a block.
+pub(super) fn names(block: &[u8]) -> impl Iterator<Item = NameRow<'_>> {
+    let mut fields = Fields(block);
+    std::iter::from_fn(move || {
+        Some(NameRow {
+            certificate: fields.small()?,
+            signed: fields.number()?,
+            order: fields.small()?,
+            dcv: fields.number()?,
+            reuse: fields.small()?,
+            origin: fields.number()?,
+            caa: fields.number()?,
+            name: text(fields.text()?),
+        })
+    })
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// A confirmation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConfirmationRow<'b> {
+    pub(super) id: i64,
+    pub(super) applicant: u32,
+    pub(super) means: u32,
+    pub(super) completed: i64,
+    pub(super) token: i64,
+    pub(super) recorded: i64,
+    pub(super) adn: &'b str,
+    /// Empty: not recorded.
+    pub(super) location: &'b str,
+    pub(super) reference: &'b str,
+}
+
+fn confirmation<'b>(fields: &mut Fields<'b>) -> Option<ConfirmationRow<'b>> {
+    Some(ConfirmationRow {
+        id: fields.number()?,
+        applicant: fields.small()?,
+        means: fields.small()?,
+        completed: fields.number()?,
+        token: fields.number()?,
+        recorded: fields.number()?,
+        adn: text(fields.text()?),
+        location: text(fields.text()?),
+        reference: text(fields.text()?),
+    })
+}
+
+/// A CAA check.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CheckRow<'b> {
+    pub(super) id: i64,
+    pub(super) means: u32,
+    pub(super) checked: i64,
+    pub(super) ttl: i64,
+    pub(super) name: &'b str,
+    pub(super) rrset: Option<&'b str>,
+}
+
+fn check<'b>(fields: &mut Fields<'b>) -> Option<CheckRow<'b>> {
+    let (id, means, checked, ttl) = (fields.number()?, fields.small()?, fields.number()?, fields.number()?);
+    let (name, there, rrset) = (text(fields.text()?), fields.small()? == 1, text(fields.text()?));
+    Some(CheckRow { id, means, checked, ttl, name, rrset: there.then_some(rrset) })
+}
+
+impl ConfirmationRow<'_> {
+    /// As the record has it.
+    pub(super) fn record(&self, facts: &Facts) -> DcvConfirmation {
+        let means = &facts.means[self.means as usize].0;
+        let account = facts.applicants[self.applicant as usize].account;
+        DcvConfirmation {
+            dcv_id: self.id,
+            applicant_id: facts.applicant_ids.get(self.applicant).to_string(),
+            account_id: Some(facts.account_ids.get(account).to_string()),
+            adn: self.adn.to_string(),
+            method: means.what.clone(),
+            completed_at: Timestamp::from_seconds(self.completed),
+            performed_by: means.performed_by.clone(),
+            resolver: means.resolver.clone(),
+            token_issued_at: moment(self.token),
+            dnssec: means.dnssec.clone(),
+            remote: means.remote(),
+            location: (!self.location.is_empty()).then(|| self.location.to_string()),
+            evidence_ref: (!self.reference.is_empty()).then(|| self.reference.to_string()),
+            recorded_at: moment(self.recorded),
+        }
+    }
+}
+
+impl CheckRow<'_> {
+    /// As the record has it.
+    pub(super) fn record(&self, facts: &Facts) -> CaaCheck {
+        let means = &facts.caa_means[self.means as usize].0;
+        CaaCheck {
+            caa_id: self.id,
+            name: self.name.to_string(),
+            checked_at: Timestamp::from_seconds(self.checked),
+            result: means.what.clone(),
+            rrset: self.rrset.map(str::to_string),
+            ttl: (self.ttl >= 0).then(|| Span::from_seconds(self.ttl)),
+            dnssec: means.dnssec.clone(),
+            resolver: means.resolver.clone().unwrap_or_default(),
+            performed_by: means.performed_by.clone(),
+            remote: means.remote(),
+        }
+    }
+}
+
+/// The confirmations and checks of a part, found by their number.
+pub(super) struct Table {
+    confirmations: Vec<u8>,
+    checks: Vec<u8>,
+    /// Number and place, by number.
+    by_dcv: Vec<(i64, u32)>,
+    by_caa: Vec<(i64, u32)>,
+    /// Places by applicant and domain, the newest first; made when first asked for.
+    by_domain: Option<Vec<u32>>,
+}
+
+impl Table {
+    /// Loads a part, or of several rounds one.
+    pub(super) fn load(bench: &Bench<'_>, part: u32, round: u32, rounds: u32) -> Result<Table, AuditError> {
+        let loaded = bench.loaded;
+        let mut table = Table {
+            confirmations: Vec::new(),
+            checks: Vec::new(),
+            by_dcv: Vec::new(),
+            by_caa: Vec::new(),
+            by_domain: None,
+        };
+        for spool in &loaded.confirmations {
+            spool.each_block(part, &mut |block| {
+                let mut fields = Fields(block);
+                while !fields.0.is_empty() {
+                    let before = fields.0;
+                    let Some(row) = confirmation(&mut fields) else { break };
+                    if row.applicant % rounds == round {
+                        table.by_dcv.push((row.id, table.confirmations.len() as u32));
+                        table.confirmations.extend_from_slice(&before[..before.len() - fields.0.len()]);
+                    }
+                }
+            })?;
+        }
+        table.by_dcv.sort_unstable();
+        let asked = if rounds > 1 { Some(asked(bench, part, round, rounds)?) } else { None };
+        for spool in &loaded.checks {
+            spool.each_block(part, &mut |block| {
+                let mut fields = Fields(block);
+                while !fields.0.is_empty() {
+                    let before = fields.0;
+                    let Some(row) = check(&mut fields) else { break };
+                    if asked.as_ref().is_none_or(|asked| asked.contains(&row.id)) {
+                        table.by_caa.push((row.id, table.checks.len() as u32));
+                        table.checks.extend_from_slice(&before[..before.len() - fields.0.len()]);
+                    }
+                }
+            })?;
+        }
+        table.by_caa.sort_unstable();
+        Ok(table)
+    }
+
+    pub(super) fn confirmation(&self, id: i64) -> Option<u32> {
+        self.by_dcv.binary_search_by_key(&id, |(id, _)| *id).ok().map(|at| self.by_dcv[at].1)
+    }
+    pub(super) fn check(&self, id: i64) -> Option<u32> {
+        self.by_caa.binary_search_by_key(&id, |(id, _)| *id).ok().map(|at| self.by_caa[at].1)
+    }
+    pub(super) fn row(&self, at: u32) -> ConfirmationRow<'_> {
+        confirmation(&mut Fields(&self.confirmations[at as usize..])).unwrap_or(NO_CONFIRMATION)
+    }
+    pub(super) fn check_row(&self, at: u32) -> CheckRow<'_> {
+        check(&mut Fields(&self.checks[at as usize..])).unwrap_or(NO_CHECK)
+    }
+
+    /// The newest confirmations of an applicant that were completed by the time of signing, for each domain that covers
+    /// the name.
+    pub(super) fn others(&mut self, applicant: u32, name: &str, signed: i64, facts: &Facts) -> Vec<DcvConfirmation> {
+        if self.by_domain.is_none() {
+            let mut places: Vec<u32> = self.by_dcv.iter().map(|(_, at)| *at).collect();
+            places.sort_by(|a, b| {
+                let (a, b) = (self.row(*a), self.row(*b));
+                (a.applicant, a.adn, b.completed, a.id).cmp(&(b.applicant, b.adn, a.completed, b.id))
+            });
+            self.by_domain = Some(places);
+        }
+        let places = self.by_domain.as_deref().unwrap_or_default();
+        let mut domains: Vec<String> = covering_domains(name).into_iter().map(str::to_ascii_lowercase).collect();
+        domains.sort();
+        let mut found = Vec::new();
+        for domain in domains {
+            let start = places.partition_point(|at| {
+                let row = self.row(*at);
+                (row.applicant, row.adn) < (applicant, domain.as_str())
+            });
+            let same = places[start..].iter().map(|at| self.row(*at));
+            let same = same.take_while(|row| (row.applicant, row.adn) == (applicant, domain.as_str()));
+            let in_time = same.filter(|row| row.completed <= signed).take(PER_DOMAIN_LIMIT);
+            found.extend(in_time.map(|row| row.record(facts)));
+        }
+        found
+    }
+}
+
+const NO_CONFIRMATION: ConfirmationRow<'static> = ConfirmationRow {
+    id: 0,
+    applicant: 0,
+    means: 0,
+    completed: 0,
+    token: 0,
+    recorded: 0,
+    adn: "",
+    location: "",
+    reference: "",
+};
+const NO_CHECK: CheckRow<'static> = CheckRow { id: 0, means: 0, checked: 0, ttl: -1, name: "", rrset: None };
+
+/// The checks that the names of a round name.
+fn asked(bench: &Bench<'_>, part: u32, round: u32, rounds: u32) -> Result<HashSet<i64>, AuditError> {
+    let mut asked = HashSet::new();
+    for spool in &bench.loaded.names {
+        spool.each_block(part, &mut |block| {
+            asked.extend(names(block).filter(|row| bench.round_of(row, rounds) == round).map(|row| row.caa));
+        })?;
+    }
+    Ok(asked)
+}
+
+/// Rows that names of other parts rest on.
+#[derive(Debug, Default)]
+pub(in crate::audit) struct Foreign {
+    pub(super) confirmations: HashMap<i64, DcvConfirmation>,
+    pub(super) checks: HashMap<i64, CaaCheck>,
+}
+
+impl Foreign {
+    /// Takes the rows of these numbers.
+    pub(in crate::audit) fn gather(
+        facts: &Facts,
+        spools: (&[Spool], &[Spool]),
+        parts: &[u32],
+        dcv: &HashSet<i64>,
+        caa: &HashSet<i64>,
+    ) -> Result<Foreign, AuditError> {
+        let mut foreign = Foreign::default();
+        for part in parts {
+            for spool in spools.0 {
+                spool.each_block(*part, &mut |block| {
+                    let mut fields = Fields(block);
+                    while let Some(row) = confirmation(&mut fields) {
+                        if dcv.contains(&row.id) {
+                            foreign.confirmations.insert(row.id, row.record(facts));
+                        }
+                    }
+                })?;
+            }
+            for spool in spools.1 {
+                spool.each_block(*part, &mut |block| {
+                    let mut fields = Fields(block);
+                    while let Some(row) = check(&mut fields) {
+                        if caa.contains(&row.id) {
+                            foreign.checks.insert(row.id, row.record(facts));
+                        }
+                    }
+                })?;
+            }
+        }
+        Ok(foreign)
+    }
+
+    /// Takes more rows.
+    pub(in crate::audit) fn extend(&mut self, (confirmations, checks): (Vec<DcvConfirmation>, Vec<CaaCheck>)) {
+        self.confirmations.extend(confirmations.into_iter().map(|row| (row.dcv_id, row)));
+        self.checks.extend(checks.into_iter().map(|row| (row.caa_id, row)));
+    }
+}

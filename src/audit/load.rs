@@ -1,0 +1,478 @@
+//! Reads the tables once: what every part needs stays in memory, names with their confirmations and checks go to disk,
+//! each to its part.
+
+mod hand;
+mod strays;
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::audit::facts::{AccountRow, Applicant, ById, Certificate, Facts, Issuer, NO_MOMENT, OrderRow, Reuse};
+use crate::audit::intern::{Interner, NONE};
+use crate::audit::key::Place;
+use crate::audit::source::{Corpus, Piece};
+use crate::audit::spool::{Spool, Writer, put_number, put_small, put_text};
+use crate::audit::{AuditError, Job, Stage};
+use crate::clock::Timestamp;
+use crate::issuance::feed::{self, FeedColumn};
+use crate::record::Approval;
+use hand::{Hand, Refusals, Row, Shared};
+pub(super) use strays::strays;
+
+/// Rows between two signs of life.
+const TICK: u64 = 20_000;
+
+/// Whether a name is still to be judged, by part, certificate and name.
+pub(super) type Keep<'k> = &'k (dyn Fn(u32, i64, &str) -> bool + Sync);
+
+/// What was read.
+pub(super) struct Loaded {
+    pub(super) facts: Facts,
+    pub(super) confirmations: Vec<Spool>,
+    pub(super) checks: Vec<Spool>,
+    pub(super) names: Vec<Spool>,
+}
+
+const ORDERS: [&str; 7] = ["order_id", "applicant_id", "channel", "vtype", "hierarchy", "identity_id", "created_at"];
+const CERTIFICATES: [&str; 5] = ["cert_id", "issuer_id", "order_id", "signed_at", "not_after"];
+const CONFIRMATIONS: [&str; 16] = [
+    "dcv_id",
+    "applicant_id",
+    "adn",
+    "method",
+    "completed_at",
+    "performed_by",
+    "resolver",
+    "remote_ok",
+    "remote_total",
+    "remote_rirs",
+    "dnssec",
+    "token_issued_at",
+    "reused_dcv_id",
+    "location",
+    "recorded_at",
+    "evidence_ref",
+];
+/// Besides those of a confirmation.
+const REUSED_REUSE: &str = "reused_reuse_id";
+const REUSES: [&str; 6] = ["reuse_id", "dcv_id", "rule", "decided_at", "decided_by", "reused_reuse_id"];
+const CHECKS: [&str; 11] = [
+    "caa_id",
+    "name",
+    "checked_at",
+    "result",
+    "rrset",
+    "ttl",
+    "dnssec",
+    "resolver",
+    "performed_by",
+    "remote_ok",
+    "remote_total",
+];
+const NAMES: [&str; 5] = ["cert_id", "name", "dcv_id", "reuse_id", "caa_id"];
+const REVOCATIONS: [&str; 2] = ["cert_id", "revoked_at"];
+const APPROVALS: [&str; 4] = ["order_id", "step", "person", "decided_at"];
+
+/// Reads everything.
+pub(super) fn load(corpus: &Corpus, job: &Job<'_>, wanted: &[bool], keep: Keep<'_>) -> Result<Loaded, AuditError> {
+    let shared = Mutex::new(Shared::default());
+    let refusals = Refusals::default();
+    let reading =
+        Reading { corpus, job, wanted, keep, refusals: &refusals, done: AtomicU64::new(0), total: total(corpus, job) };
+    let mut facts = reading.small()?;
+    refusals.result()?;
+
+    let mut tables = vec!["orders", "dcv_reuse", "dcv_confirmations", "revocations"];
+    tables.extend(job.with_caa.then_some("caa_checks"));
+    let mut hands = reading.share(&tables, &shared, &facts)?;
+    refusals.result()?;
+    let mut reuses = Vec::new();
+    for hand in &mut hands {
+        for (order_id, row) in hand.orders.drain(..) {
+            if facts.order_ids.add(&order_id).1 {
+                facts.orders.push(row);
+            }
+        }
+        reuses.append(&mut hand.reuses);
+        facts.revoked.extend(hand.revoked.drain(..));
+    }
+    facts.reuses = ById::new(reuses, |reuse| reuse.id);
+    job.fits(facts.bytes())?;
+    let (confirmations, checks) = finish(hands)?;
+
+    let mut hands = reading.share(&["certificates", "approvals"], &shared, &facts)?;
+    refusals.result()?;
+    let certificates = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.certificates)).collect();
+    facts.unasked = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.unasked)).collect();
+    facts.unasked.sort_unstable();
+    facts.certificates = ById::new(certificates, |certificate| certificate.id);
+    for (order, approval) in hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.approvals)) {
+        facts.approvals.get_or_insert_default().entry(order).or_default().push(approval);
+    }
+    drop(hands);
+    job.fits(facts.bytes())?;
+
+    let hands = reading.share(&["san_authorisations"], &shared, &facts)?;
+    refusals.result()?;
+    let names: Result<Vec<Spool>, AuditError> =
+        hands.into_iter().filter_map(|hand| hand.names).map(Writer::finish).collect();
+    let Shared { words, listed, .. } = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+    facts.words = words;
+    facts.means = listed.iter().map(|means| (means.clone(), means.grade(job.policy))).collect();
+    facts.caa_means = listed.into_iter().map(|means| (means.clone(), means.caa_grade(job.policy))).collect();
+    Ok(Loaded { facts, confirmations, checks, names: names? })
+}
+
+fn total(corpus: &Corpus, job: &Job<'_>) -> u64 {
+    let with_caa = |piece: &Piece| job.with_caa || piece.table != "caa_checks";
+    corpus.pieces(&crate::audit::source::TABLES).iter().filter(|piece| with_caa(piece)).map(|piece| piece.rows).sum()
+}
+
+fn finish(hands: Vec<Hand<'_>>) -> Result<(Vec<Spool>, Vec<Spool>), AuditError> {
+    let (mut confirmations, mut checks) = (Vec::new(), Vec::new());
+    for hand in hands {
+        confirmations.extend(hand.confirmations.map(Writer::finish).transpose()?);
+        checks.extend(hand.checks.map(Writer::finish).transpose()?);
+    }
+    Ok((confirmations, checks))
+}
+
+struct Reading<'a> {
+    corpus: &'a Corpus,
+    job: &'a Job<'a>,
+    wanted: &'a [bool],
+    keep: Keep<'a>,
+    refusals: &'a Refusals,
+    done: AtomicU64,
+    total: u64,
+}
+
+impl Reading<'_> {
+    fn wants(&self, place: Place) -> bool {
+        match place {
+            Place::Part(part) => self.wanted[part as usize],
+            Place::Every => true,
+        }
+    }
+
+    /// Reads a piece row by row.
+    fn rows(
+        &self,
+        piece: &Piece,
+        columns: &[&'static str],
+        each: &mut dyn FnMut(&mut Row<'_, '_>) -> Result<(), AuditError>,
+    ) -> Result<(), AuditError> {
+        let known = feed::columns(piece.table).unwrap_or_default();
+        let chosen: Vec<FeedColumn> =
+            columns.iter().filter_map(|name| known.iter().find(|column| column.name == *name).copied()).collect();
+        let mut since = 0;
+        self.corpus.read(piece, columns, &mut |number, values| {
+            since += 1;
+            if since == TICK {
+                since = 0;
+                self.tick(TICK);
+            }
+            each(&mut Row { piece, columns: &chosen, number, values, refusals: self.refusals, sound: true })
+        })?;
+        self.tick(since);
+        Ok(())
+    }
+
+    fn tick(&self, rows: u64) {
+        let done = self.done.fetch_add(rows, Ordering::Relaxed) + rows;
+        (self.job.progress)(Stage::Reading, done, self.total.max(done));
+    }
+
+    /// Issuers, accounts and applicants, and everything else still empty.
+    fn small(&self) -> Result<Facts, AuditError> {
+        let policy = self.job.policy;
+        let mut facts = Facts {
+            words: Interner::default(),
+            issuers: Vec::new(),
+            account_ids: Interner::default(),
+            accounts: Vec::new(),
+            applicant_ids: Interner::default(),
+            applicants: Vec::new(),
+            order_ids: Interner::default(),
+            orders: Vec::new(),
+            certificates: ById::new(Vec::new(), |certificate: &Certificate| certificate.id),
+            reuses: ById::new(Vec::new(), |reuse: &Reuse| reuse.id),
+            approvals: self.corpus.has("approvals").then(HashMap::new),
+            revoked: HashSet::new(),
+            means: Vec::new(),
+            caa_means: Vec::new(),
+            identity_ids: Interner::default(),
+            identities: Vec::new(),
+            keeps_caa: self.corpus.has("caa_checks"),
+            keeps_orders: self.corpus.has("orders"),
+            keeps_confirmations: self.corpus.has("dcv_confirmations"),
+            keeps_identities: self.corpus.has("identities"),
+            unasked: Vec::new(),
+        };
+        for piece in self.corpus.pieces(&["issuers"]) {
+            self.rows(&piece, &["issuer_id", "name", "hierarchy"], &mut |row| {
+                let id = row.whole(0).unwrap_or_default();
+                facts.issuers.push(Issuer { id, name: row.must(1).into_owned(), hierarchy: row.must(2).into_owned() });
+                Ok(())
+            })?;
+        }
+        for piece in self.corpus.pieces(&["accounts"]) {
+            self.rows(&piece, &["account_id", "kind", "name"], &mut |row| {
+                let (kind, name) = (row.must(1).into_owned(), row.text(2).map(Cow::into_owned));
+                let shared = policy.shared_account_kinds.iter().any(|word| word.eq_ignore_ascii_case(kind.trim()));
+                if facts.account_ids.add(&row.must(0)).1 {
+                    facts.accounts.push(AccountRow { kind, name, shared });
+                }
+                Ok(())
+            })?;
+        }
+        for piece in self.corpus.pieces(&["applicants"]) {
+            self.rows(&piece, &["applicant_id", "account_id", "name"], &mut |row| {
+                let Some(account) = facts.account_ids.find(&row.must(1)) else {
+                    row.refuse(1, "names no row of accounts");
+                    return Ok(());
+                };
+                let name = row.text(2).map(Cow::into_owned);
+                if facts.applicant_ids.add(&row.must(0)).1 {
+                    facts.applicants.push(Applicant { account, name });
+                }
+                Ok(())
+            })?;
+        }
+        for piece in self.corpus.pieces(&["identities"]) {
+            self.rows(&piece, &["identity_id", "verified_at", "performed_by"], &mut |row| {
+                let (verified, by) = (row.moment(1), row.text(2).map(Cow::into_owned));
+                if facts.identity_ids.add(&row.must(0)).1 {
+                    facts.identities.push((verified, by));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(facts)
+    }
+
+    /// Reads the pieces of these tables side by side.
+    fn share<'s>(
+        &self,
+        tables: &[&str],
+        shared: &'s Mutex<Shared>,
+        facts: &Facts,
+    ) -> Result<Vec<Hand<'s>>, AuditError> {
+        let pieces = self.corpus.pieces(tables);
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let work = |thread: usize| -> Result<Hand<'s>, AuditError> {
+            let mut hand = Hand::new(shared);
+            while !stop.load(Ordering::Relaxed) {
+                let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+                if let Err(error) = self.piece(piece, thread, &mut hand, facts) {
+                    stop.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+            Ok(hand)
+        };
+        let work = &work;
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.job.threads).map(|thread| scope.spawn(move || work(thread))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or(Err(AuditError::Stopped))).collect()
+        })
+    }
+
+    fn piece(&self, piece: &Piece, thread: usize, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
+        let writer = |table: &str| Writer::create(self.job.spill(&format!("{table}.{thread}")), self.job.block_bytes());
+        match piece.table {
+            "orders" => self.rows(piece, &ORDERS, &mut |row| order(row, hand, facts)),
+            "dcv_reuse" => self.rows(piece, &REUSES, &mut |row| reuse(row, hand)),
+            "revocations" => self.rows(piece, &REVOCATIONS, &mut |row| {
+                let (cert_id, at) = (row.whole(0).unwrap_or_default(), row.whole(1));
+                hand.revoked.extend(at.map(|_| cert_id));
+                Ok(())
+            }),
+            "certificates" => self.rows(piece, &CERTIFICATES, &mut |row| self.certificate(row, hand, facts)),
+            "approvals" => self.rows(piece, &APPROVALS, &mut |row| {
+                let order = facts.order_ids.find(&row.must(0));
+                let approval = Approval {
+                    step: row.must(1).into_owned(),
+                    person: row.must(2).into_owned(),
+                    decided_at: Timestamp::from_seconds(row.moment(3)),
+                };
+                hand.approvals.extend(order.map(|order| (order, approval)));
+                Ok(())
+            }),
+            "dcv_confirmations" => {
+                if hand.confirmations.is_none() {
+                    hand.confirmations = Some(writer("confirmations")?);
+                }
+                let columns: Vec<&'static str> = CONFIRMATIONS.into_iter().chain([REUSED_REUSE]).collect();
+                self.rows(piece, &columns, &mut |row| self.confirmation(row, hand, facts))
+            }
+            "caa_checks" => {
+                if hand.checks.is_none() {
+                    hand.checks = Some(writer("checks")?);
+                }
+                let columns: Vec<&'static str> = CHECKS.into_iter().chain(["remote_rirs"]).collect();
+                self.rows(piece, &columns, &mut |row| self.check(row, hand))
+            }
+            "san_authorisations" => {
+                if hand.names.is_none() {
+                    hand.names = Some(writer("names")?);
+                }
+                self.rows(piece, &NAMES, &mut |row| self.name(row, hand, facts))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn certificate(&self, row: &mut Row<'_, '_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
+        let (id, issuer_id) = (row.whole(0).unwrap_or_default(), row.whole(1).unwrap_or_default());
+        let order = row.text(2).and_then(|order| facts.order_ids.find(&order)).unwrap_or(NONE);
+        let (signed, not_after) = (row.moment(3), row.moment(4));
+        let Some(issuer) = facts.issuers.iter().position(|issuer| issuer.id == issuer_id) else {
+            row.refuse(1, "names no row of issuers");
+            return Ok(());
+        };
+        let question = self.job.question;
+        let asked = (not_after == NO_MOMENT || not_after >= question.unexpired_at.seconds())
+            && question.since.is_none_or(|since| signed >= since.seconds());
+        if !asked {
+            hand.unasked.push(id);
+        } else if row.sound {
+            hand.certificates.push(Certificate { id, signed, not_after, order, issuer: issuer as u32 });
+        }
+        Ok(())
+    }
+
+    fn confirmation(&self, row: &mut Row<'_, '_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
+        let id = row.whole(0).unwrap_or_default();
+        let (method, completed, by) = (row.must(3), row.moment(4), row.must(5));
+        let (dcv, reused) = (row.whole(12).unwrap_or(0), row.whole(16).unwrap_or(0));
+        if dcv != 0 || reused != 0 || hand.is_reuse(&method) {
+            let (rule, by) = (hand.word(&method), hand.word(&by));
+            if row.sound {
+                hand.reuses.push(Reuse { id: -id, dcv, reuse: reused, decided: completed, rule, by });
+            }
+            return Ok(());
+        }
+        let adn = row.must(2);
+        let place = hand.keys.of_domain(&adn);
+        if !self.wants(place) {
+            return Ok(());
+        }
+        let Some(applicant) = facts.applicant_ids.find(&row.must(1)) else {
+            row.refuse(1, "names no row of applicants");
+            return Ok(());
+        };
+        let remote = [row.whole(7), row.whole(8), row.whole(9)];
+        let (resolver, dnssec, token) = (row.text(6), row.text(10), row.moment(11));
+        let (location, recorded) = (row.text(13), row.moment(14));
+        // References are looked at only by their class.
+        let reference = if self.job.policy.bulk_evidence.is_empty() { None } else { row.text(15) };
+        let number = hand.number(&method, &by, resolver.as_deref(), dnssec.as_deref(), remote);
+        let Some(writer) = hand.confirmations.as_mut().filter(|_| row.sound) else { return Ok(()) };
+        writer.put(place, |out| {
+            put_number(out, id);
+            put_small(out, applicant);
+            put_small(out, number);
+            put_number(out, completed);
+            put_number(out, token);
+            put_number(out, recorded);
+            put_text(out, &adn);
+            put_text(out, location.as_deref().unwrap_or_default());
+            put_text(out, reference.as_deref().unwrap_or_default());
+        })
+    }
+
+    fn check(&self, row: &mut Row<'_, '_>, hand: &mut Hand<'_>) -> Result<(), AuditError> {
+        let name = row.must(1);
+        let place = Place::Part(hand.keys.of_name(&name));
+        if !self.wants(place) {
+            return Ok(());
+        }
+        let (id, checked, result) = (row.whole(0).unwrap_or_default(), row.moment(2), row.must(3));
+        let (rrset, ttl, dnssec) = (row.text(4), row.whole(5), row.text(6));
+        let (resolver, by) = (row.must(7), row.must(8));
+        let remote = [row.whole(9), row.whole(10), row.whole(11)];
+        let number = hand.number(&result, &by, Some(&resolver), dnssec.as_deref(), remote);
+        let Some(writer) = hand.checks.as_mut().filter(|_| row.sound) else { return Ok(()) };
+        writer.put(place, |out| {
+            put_number(out, id);
+            put_small(out, number);
+            put_number(out, checked);
+            put_number(out, ttl.unwrap_or(-1));
+            put_text(out, &name);
+            put_small(out, u32::from(rrset.is_some()));
+            put_text(out, rrset.as_deref().unwrap_or_default());
+        })
+    }
+
+    fn name(&self, row: &mut Row<'_, '_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
+        let Some(place) = row.whole(0).and_then(|id| facts.certificates.place(id)) else {
+            let unasked = row.whole(0).is_some_and(|id| facts.unasked.binary_search(&id).is_ok());
+            if !unasked {
+                row.refuse(0, "names no row of certificates");
+            }
+            return Ok(());
+        };
+        let name = row.must(1);
+        let number = hand.keys.of_name(&name);
+        let certificate = facts.certificates.at(place);
+        if !self.wanted[number as usize] || !(self.keep)(number, certificate.id, &name) {
+            return Ok(());
+        }
+        let part = Place::Part(number);
+        let (mut dcv, mut reuse, caa) = (row.whole(2).unwrap_or(0), row.reuse_id(3), row.whole(4).unwrap_or(0));
+        if dcv != 0 && reuse != 0 {
+            row.refuse(3, "a name rests on a confirmation or on a reuse, not on both");
+        }
+        if dcv != 0 && facts.reuses.place(-dcv).is_some() {
+            (dcv, reuse) = (0, -dcv);
+        }
+        let reused = if reuse == 0 { None } else { facts.reuses.place(reuse) };
+        let mut origin = NO_MOMENT;
+        if let Some(reused) = reused {
+            let (root, nearest) = facts.origin(facts.reuses.at(reused));
+            (dcv, origin) = (root.unwrap_or(0), nearest.unwrap_or(NO_MOMENT));
+        }
+        let Some(writer) = hand.names.as_mut().filter(|_| row.sound) else { return Ok(()) };
+        writer.put(part, |out| {
+            put_small(out, place);
+            put_number(out, certificate.signed);
+            put_small(out, certificate.order);
+            put_number(out, dcv);
+            put_small(out, reused.unwrap_or(NONE));
+            put_number(out, origin);
+            put_number(out, caa);
+            put_text(out, &name);
+        })
+    }
+}
+
+fn order(row: &mut Row<'_, '_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
+    let id = row.must(0);
+    let Some(applicant) = facts.applicant_ids.find(&row.must(1)) else {
+        row.refuse(1, "names no row of applicants");
+        return Ok(());
+    };
+    let (channel, vtype, hierarchy) = (row.must(2), row.must(3), row.must(4));
+    let identity = row.text(5).and_then(|identity| facts.identity_ids.find(&identity)).unwrap_or(NONE);
+    let created = row.moment(6);
+    let (channel, vtype, hierarchy) = (hand.word(&channel), hand.word(&vtype), hand.word(&hierarchy));
+    if row.sound {
+        hand.orders.push((id.into_owned(), OrderRow { applicant, channel, vtype, hierarchy, identity, created }));
+    }
+    Ok(())
+}
+
+fn reuse(row: &mut Row<'_, '_>, hand: &mut Hand<'_>) -> Result<(), AuditError> {
+    let id = row.reuse_id(0);
+    let (dcv, reuse, decided) = (row.whole(1).unwrap_or(0), row.reuse_id(5), row.moment(3));
+    let (rule, by) = (row.must(2), row.text(4));
+    let rule = hand.word(&rule);
+    let by = by.map_or(NONE, |by| hand.word(&by));
+    if row.sound {
+        hand.reuses.push(Reuse { id, dcv, reuse, decided, rule, by });
+    }
+    Ok(())
+}

@@ -1,0 +1,338 @@
+//! The parts one after the other: which are done, which are not, and what each gave.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::found::{Found, Outcome, Stray};
+use crate::audit::incident;
+use crate::audit::judge::{Bench, Foreign};
+use crate::audit::key::PARTS;
+use crate::audit::load;
+use crate::audit::source::{Corpus, Source};
+use crate::audit::{AuditError, Job, Question, Share, Stage, file_fault, read_json, write_whole};
+
+/// The form of these files.
+const FORM: u32 = 1;
+
+/// What an output directory is the output of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub(super) form: u32,
+    pub(super) program: String,
+    pub(super) question: Question,
+    /// What the CA's own terms were.
+    pub(super) terms: String,
+    /// The files that were read, with their lengths and times.
+    pub(super) sources: Vec<String>,
+    pub(super) share: Share,
+}
+
+/// What a part gave besides its findings.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Counts {
+    pub(super) names: u64,
+    pub(super) certificates: u64,
+    pub(super) findings: u64,
+    pub(super) gaps: BTreeMap<String, u64>,
+    /// Names that wait for rows of other parts.
+    pub(super) strays: Vec<Stray>,
+}
+
+pub(super) fn directory(out: &Path) -> PathBuf {
+    out.join("parts")
+}
+
+/// The files of a part; `second`: of the names that rested on rows of other parts.
+pub(super) fn files(out: &Path, part: u32, second: bool) -> (PathBuf, PathBuf) {
+    let stem = format!("{part:03}{}", if second { "b" } else { "" });
+    let directory = directory(out);
+    (directory.join(format!("{stem}.json")), directory.join(format!("{stem}.findings")))
+}
+
+fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<Counts, AuditError> {
+    let (counts_file, findings_file) = files(out, part, second);
+    if outcome.findings.is_empty() {
+        remove(&findings_file)?;
+    } else {
+        write_whole(&findings_file, false, |file| {
+            for found in &outcome.findings {
+                serde_json::to_writer(&mut *file, found)?;
+                file.write_all(b"\n")?;
+            }
+            Ok(())
+        })?;
+    }
+    let counts = Counts {
+        names: outcome.names,
+        certificates: outcome.certificates,
+        findings: outcome.findings.len() as u64,
+        gaps: outcome.gaps,
+        strays: outcome.strays,
+    };
+    // Last: where it stands, the part is done. Nothing waits for the disk: what a loss of power takes is seen by its count
+    // or its form, and done again.
+    write_whole(&counts_file, false, |file| Ok(serde_json::to_writer(file, &counts)?))?;
+    Ok(counts)
+}
+
+fn remove(path: &Path) -> Result<(), AuditError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_fault(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// What a part gave; `None` when it is not done, or was not wholly written when the power was lost.
+fn counts(out: &Path, part: u32, second: bool) -> Result<Option<Counts>, AuditError> {
+    let (path, findings) = files(out, part, second);
+    let bytes = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes.map_err(file_fault(&path))?,
+    };
+    let Ok(counts) = serde_json::from_slice::<Counts>(&bytes) else { return Ok(None) };
+    let lines = match std::fs::read(&findings) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        bytes => memchr::memchr_iter(b'\n', &bytes.map_err(file_fault(&findings))?).count() as u64,
+    };
+    Ok((lines == counts.findings).then_some(counts))
+}
+
+/// The findings of a part, in their order.
+pub(super) fn findings(
+    out: &Path,
+    part: u32,
+    each: &mut dyn FnMut(Found) -> Result<(), AuditError>,
+) -> Result<(), AuditError> {
+    let mut readers = Vec::new();
+    for second in [false, true] {
+        let (_, path) = files(out, part, second);
+        if path.exists() {
+            let file = std::fs::File::open(&path).map_err(file_fault(&path))?;
+            readers.push((path, BufReader::new(file).lines()));
+        }
+    }
+    let mut heads: Vec<Option<Found>> = Vec::new();
+    let next =
+        |(path, lines): &mut (PathBuf, std::io::Lines<BufReader<std::fs::File>>)| -> Result<Option<Found>, AuditError> {
+            let Some(line) = lines.next() else { return Ok(None) };
+            let line = line.map_err(file_fault(path))?;
+            serde_json::from_str(&line).map(Some).map_err(|error| AuditError::Output {
+                path: path.clone(),
+                reason: format!("not what an audit writes ({error}): remove the directory"),
+            })
+        };
+    for reader in &mut readers {
+        heads.push(next(reader)?);
+    }
+    while let Some(at) = (0..heads.len()).filter(|at| heads[*at].is_some()).min_by(|a, b| heads[*a].cmp(&heads[*b])) {
+        let found = std::mem::replace(&mut heads[at], next(&mut readers[at])?);
+        found.map_or(Ok(()), &mut *each)?;
+    }
+    Ok(())
+}
+
+/// What a part is still to be asked.
+enum Todo {
+    All,
+    Strays(BTreeSet<(i64, String)>),
+    Nothing,
+}
+
+fn todo(out: &Path, part: u32) -> Result<Todo, AuditError> {
+    let Some(first) = counts(out, part, false)? else { return Ok(Todo::All) };
+    if first.strays.is_empty() || counts(out, part, true)?.is_some() {
+        return Ok(Todo::Nothing);
+    }
+    Ok(Todo::Strays(first.strays.into_iter().map(|stray| (stray.cert_id, stray.name)).collect()))
+}
+
+/// Judges what is not judged yet of this share; with `resume` what an earlier run of the same question has done stays.
+/// What it found lies in the output directory for [`super::finish`].
+///
+/// # Errors
+/// When something cannot be read or written, or the directory holds the output of another question.
+pub fn judge(source: &Source, job: &Job<'_>, resume: bool) -> Result<(), AuditError> {
+    let corpus = Corpus::open(source)?;
+    for table in ["issuers", "certificates", "san_authorisations"] {
+        if !corpus.has(table) {
+            return Err(AuditError::NoTable(table));
+        }
+    }
+    prepare(&corpus, job, resume)?;
+    let mut todos = Vec::new();
+    for part in 0..PARTS {
+        todos.push(if job.share.has(part) { todo(job.out, part)? } else { Todo::Nothing });
+    }
+    let wanted: Vec<bool> = todos.iter().map(|todo| !matches!(todo, Todo::Nothing)).collect();
+    if wanted.contains(&true) {
+        rest(&corpus, job, &todos, &wanted)?;
+    }
+    incident::write(&corpus, job)?;
+    let spill = job.spill("");
+    std::fs::remove_dir_all(&spill).map_err(file_fault(&spill))
+}
+
+fn rest(corpus: &Corpus, job: &Job<'_>, todos: &[Todo], wanted: &[bool]) -> Result<(), AuditError> {
+    let loaded = load::load(corpus, job, wanted, &|part: u32, cert_id: i64, name: &str| match &todos[part as usize] {
+        Todo::All => true,
+        Todo::Strays(strays) => strays.contains(&(cert_id, name.to_string())),
+        Todo::Nothing => false,
+    })?;
+    let reasons = Mutex::new(BTreeMap::new());
+    let bench = Bench::new(job, &loaded, &reasons);
+    let first: Vec<u32> = (0..PARTS).filter(|part| matches!(todos[*part as usize], Todo::All)).collect();
+    side_by_side(job, &first, first.len(), &|part| write(job.out, part, false, bench.part(part)?).map(drop))?;
+    let mut astray = Vec::new();
+    let (mut dcv, mut caa) = (HashSet::new(), HashSet::new());
+    for part in (0..PARTS).filter(|part| wanted[*part as usize]) {
+        let counts: Counts = read_json(&files(job.out, part, false).0)?;
+        if !counts.strays.is_empty() {
+            dcv.extend(counts.strays.iter().map(|stray| stray.dcv));
+            caa.extend(counts.strays.iter().map(|stray| stray.caa));
+            astray.push((part, counts.strays));
+        }
+    }
+    if astray.is_empty() {
+        return Ok(());
+    }
+    let here: Vec<u32> = (0..PARTS).filter(|part| wanted[*part as usize]).collect();
+    let spools = (&loaded.confirmations[..], &loaded.checks[..]);
+    let mut foreign = Foreign::gather(&loaded.facts, spools, &here, &dcv, &caa)?;
+    if here.len() < PARTS as usize {
+        // Parts of other machines, or that were done before, are not on this disk.
+        foreign.extend(load::strays(corpus, job, &loaded.facts, &dcv, &caa)?);
+    }
+    let parts: Vec<u32> = astray.iter().map(|(part, _)| *part).collect();
+    side_by_side(job, &parts, parts.len(), &|part| {
+        let strays = astray.iter().find(|(other, _)| *other == part).map(|(_, strays)| &strays[..]);
+        let outcome = bench.strays(part, &foreign, strays.unwrap_or_default())?;
+        write(job.out, part, true, outcome).map(drop)
+    })
+}
+
+/// Does the parts on the threads of the job.
+fn side_by_side(
+    job: &Job<'_>,
+    parts: &[u32],
+    total: usize,
+    work: &(dyn Fn(u32) -> Result<(), AuditError> + Sync),
+) -> Result<(), AuditError> {
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let run = || -> Result<(), AuditError> {
+        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(*part)?;
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            (job.progress)(Stage::Judging, done as u64, total as u64);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..job.threads).map(|_| scope.spawn(run)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Err(AuditError::Stopped)))
+    })
+}
+
+/// Makes the output directory, or finds that it is of the same question.
+fn prepare(corpus: &Corpus, job: &Job<'_>, resume: bool) -> Result<(), AuditError> {
+    let manifest = Manifest {
+        form: FORM,
+        program: env!("CARGO_PKG_VERSION").to_string(),
+        question: job.question.clone(),
+        terms: format!("{:?}", job.policy),
+        sources: corpus.fingerprint.clone(),
+        share: job.share,
+    };
+    let path = job.out.join("audit.json");
+    let output = |reason: &str| AuditError::Output { path: job.out.to_path_buf(), reason: reason.to_string() };
+    match path.exists() {
+        true if !resume => {
+            return Err(output("holds an audit already: go on with --resume, or name another directory"));
+        }
+        true => {
+            let before: Manifest = read_json(&path)?;
+            if before != manifest {
+                let what = match () {
+                    () if before.question != manifest.question => "of another question",
+                    () if before.share != manifest.share => "of another share of the work",
+                    () if before.terms != manifest.terms => "by another configuration",
+                    () if before.sources != manifest.sources => "of rows that have changed since",
+                    () => "of another version of this program",
+                };
+                return Err(output(&format!("holds an audit {what}: name another directory")));
+            }
+        }
+        false => {}
+    }
+    for directory in [directory(job.out), job.spill("")] {
+        std::fs::create_dir_all(&directory).map_err(file_fault(&directory))?;
+    }
+    if !path.exists() {
+        write_whole(&path, true, |file| Ok(serde_json::to_writer_pretty(file, &manifest)?))?;
+    }
+    Ok(())
+}
+
+/// What the audit in a directory asked; `None` when there is none.
+///
+/// # Errors
+/// When its manifest cannot be read.
+pub fn asked(out: &Path) -> Result<Option<Question>, AuditError> {
+    let path = out.join("audit.json");
+    if !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(read_json::<Manifest>(&path)?.question))
+}
+
+/// Puts the outputs of the shares of one audit together in `out`, as if one machine had done it all.
+///
+/// # Errors
+/// When they are not the shares of one audit, or not all of it.
+pub fn merge(outs: &[PathBuf], out: &Path) -> Result<Question, AuditError> {
+    let output = |path: &Path, reason: String| AuditError::Output { path: path.to_path_buf(), reason };
+    let mut first: Option<Manifest> = None;
+    let target = directory(out);
+    std::fs::create_dir_all(&target).map_err(file_fault(&target))?;
+    if out.join("audit.json").exists() {
+        return Err(output(out, "holds an audit already: name another directory".to_string()));
+    }
+    let mut certificates = incident::Merged::default();
+    for from in outs {
+        let mut manifest: Manifest = read_json(&from.join("audit.json"))?;
+        let share = std::mem::replace(&mut manifest.share, Share::ALL);
+        // Copies of the exports have other times; what was asked must be the same.
+        manifest.sources.clear();
+        if first.get_or_insert_with(|| manifest.clone()) != &manifest {
+            return Err(output(from, "is an audit of another question, configuration or version".to_string()));
+        }
+        for part in (0..PARTS).filter(|part| share.has(*part)) {
+            if !matches!(todo(from, part)?, Todo::Nothing) {
+                return Err(output(from, format!("part {part} is not done: finish it with --resume")));
+            }
+            for second in [false, true] {
+                let (counts, findings) = files(from, part, second);
+                let (counts_to, findings_to) = files(out, part, second);
+                for (from, to) in
+                    [(findings, findings_to), (counts, counts_to)].iter().filter(|(from, _)| from.exists())
+                {
+                    std::fs::copy(from, to).map_err(file_fault(from))?;
+                }
+            }
+        }
+        certificates.read(from)?;
+    }
+    let missing: Vec<u32> = (0..PARTS).filter(|part| !files(out, *part, false).0.exists()).collect();
+    if let Some(part) = missing.first() {
+        let reason = format!("{} of {PARTS} parts are in none of the outputs, the first is {part}", missing.len());
+        return Err(output(out, reason));
+    }
+    certificates.write(out)?;
+    let manifest = first.ok_or_else(|| output(out, "no output to merge was named".to_string()))?;
+    write_whole(&out.join("audit.json"), true, |file| Ok(serde_json::to_writer_pretty(file, &manifest)?))?;
+    Ok(manifest.question)
+}

@@ -1,0 +1,181 @@
+//! Rows on disk until their part is judged: one file per thread and table, in blocks that belong to one part each.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::audit::AuditError;
+use crate::audit::key::{PARTS, Place};
+
+/// The place of the rows that belong to every part.
+const EVERY: usize = PARTS as usize;
+
+/// Takes rows of one table from one thread.
+pub(super) struct Writer {
+    path: PathBuf,
+    file: File,
+    at: u64,
+    buffers: Vec<Vec<u8>>,
+    blocks: Vec<Vec<(u64, u32)>>,
+    /// A buffer of so many bytes becomes a block.
+    block_bytes: usize,
+    /// How many rows were kept.
+    pub(super) rows: u64,
+}
+
+/// What was written.
+#[derive(Debug)]
+pub(super) struct Spool {
+    path: PathBuf,
+    file: File,
+    blocks: Vec<Vec<(u64, u32)>>,
+}
+
+fn fault(path: &Path) -> impl Fn(std::io::Error) -> AuditError {
+    let path = path.to_path_buf();
+    move |source| AuditError::File { path: path.clone(), source }
+}
+
+impl Writer {
+    /// A new file, which only its owner may read.
+    pub(super) fn create(path: PathBuf, block_bytes: usize) -> Result<Writer, AuditError> {
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(true);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(fault(&path))?;
+        let (buffers, blocks) = (vec![Vec::new(); EVERY + 1], vec![Vec::new(); EVERY + 1]);
+        Ok(Writer { path, file, at: 0, buffers, blocks, block_bytes, rows: 0 })
+    }
+
+    /// Keeps a row that `write` appends.
+    pub(super) fn put(&mut self, place: Place, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), AuditError> {
+        let place = match place {
+            Place::Part(part) => part as usize,
+            Place::Every => EVERY,
+        };
+        self.rows += 1;
+        write(&mut self.buffers[place]);
+        if self.buffers[place].len() >= self.block_bytes { self.flush(place) } else { Ok(()) }
+    }
+
+    fn flush(&mut self, place: usize) -> Result<(), AuditError> {
+        let buffer = &mut self.buffers[place];
+        self.file.write_all(buffer).map_err(fault(&self.path))?;
+        self.blocks[place].push((self.at, buffer.len() as u32));
+        self.at += buffer.len() as u64;
+        buffer.clear();
+        Ok(())
+    }
+
+    /// Writes what is left.
+    pub(super) fn finish(mut self) -> Result<Spool, AuditError> {
+        for place in (0..=EVERY).filter(|place| !self.buffers[*place].is_empty()).collect::<Vec<_>>() {
+            self.flush(place)?;
+        }
+        Ok(Spool { path: self.path, file: self.file, blocks: self.blocks })
+    }
+}
+
+impl Spool {
+    /// How many bytes a part has.
+    pub(super) fn bytes(&self, part: u32) -> u64 {
+        let of = |place: usize| self.blocks[place].iter().map(|(_, length)| u64::from(*length)).sum::<u64>();
+        of(part as usize) + of(EVERY)
+    }
+
+    /// Gives the rows of a part block by block, then those that belong to every part.
+    pub(super) fn each_block(&self, part: u32, each: &mut dyn FnMut(&[u8])) -> Result<(), AuditError> {
+        let mut block = Vec::new();
+        for (at, length) in self.blocks[part as usize].iter().chain(&self.blocks[EVERY]) {
+            block.resize(*length as usize, 0);
+            self.file.read_exact_at(&mut block, *at).map_err(fault(&self.path))?;
+            each(&block);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // Nothing is lost when it stays: the next run writes it anew.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Reads what the rows hold.
+pub(super) struct Fields<'b>(pub(super) &'b [u8]);
+
+impl<'b> Fields<'b> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+    pub(super) fn number(&mut self) -> Option<i64> {
+        self.take().map(i64::from_le_bytes)
+    }
+    pub(super) fn small(&mut self) -> Option<u32> {
+        self.take().map(u32::from_le_bytes)
+    }
+    pub(super) fn text(&mut self) -> Option<&'b [u8]> {
+        let length = self.small()? as usize;
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(text)
+    }
+}
+
+pub(super) fn put_number(out: &mut Vec<u8>, number: i64) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+pub(super) fn put_small(out: &mut Vec<u8>, number: u32) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_small(out, text.len() as u32);
+    out.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_part_by_part_and_the_file_goes() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("names");
+        let mut writer = Writer::create(path.clone(), 40).expect("a file");
+        for n in 0..100_u32 {
+            let place = if n == 50 { Place::Every } else { Place::Part(n % 3) };
+            writer
+                .put(place, |out| {
+                    put_small(out, n);
+                    put_number(out, -i64::from(n));
+                    put_text(out, &format!("name {n}"));
+                })
+                .expect("written");
+        }
+        let spool = writer.finish().expect("finished");
+        let mut seen = Vec::new();
+        spool
+            .each_block(1, &mut |block| {
+                let mut fields = Fields(block);
+                while let Some(n) = fields.small() {
+                    assert_eq!(
+                        (fields.number(), fields.text()),
+                        (Some(-i64::from(n)), Some(format!("name {n}").as_bytes()))
+                    );
+                    seen.push(n);
+                }
+            })
+            .expect("read");
+        let expected: Vec<u32> = (0..100).filter(|n| n % 3 == 1 && *n != 50).chain([50]).collect();
+        assert_eq!(seen, expected);
+        assert!(spool.bytes(1) > spool.bytes(200));
+        drop(spool);
+        assert!(!path.exists());
+    }
+}

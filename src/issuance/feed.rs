@@ -1,0 +1,169 @@
+//! The columns of the feed for readers of whole tables: the same values are kept and refused as in an import.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::issuance::column::{Kind, Raw};
+use crate::issuance::reuse;
+use crate::issuance::tables::{self, Table};
+
+/// A value as a file or a database gives it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Given<'a> {
+    /// Absent, `null`, or an empty text.
+    Null,
+    /// A whole number.
+    Number(i64),
+    /// `true` or `false`.
+    Flag(bool),
+    /// Text, trimmed.
+    Text(&'a str),
+    /// Something else: its name, for the complaint.
+    Other(&'static str),
+}
+
+impl<'a> Given<'a> {
+    /// The value of a text.
+    pub(crate) fn text(text: &'a str) -> Given<'a> {
+        let text = text.trim();
+        if text.is_empty() { Given::Null } else { Given::Text(text) }
+    }
+    /// The value of bytes that should be text.
+    pub(crate) fn bytes(bytes: &'a [u8]) -> Given<'a> {
+        std::str::from_utf8(bytes).map_or(Given::Other("not UTF-8"), Given::text)
+    }
+    /// The value of a JSON member.
+    pub(crate) fn member(value: Option<&'a Value>) -> Given<'a> {
+        match Raw::member(value) {
+            Raw::Null => Given::Null,
+            Raw::Number(number) => Given::Number(number),
+            Raw::Flag(flag) => Given::Flag(flag),
+            Raw::Text(text) => Given::Text(text),
+            Raw::Other(what) => Given::Other(what),
+        }
+    }
+    fn raw(self) -> Raw<'a> {
+        match self {
+            Given::Null => Raw::Null,
+            Given::Number(number) => Raw::Number(number),
+            Given::Flag(flag) => Raw::Flag(flag),
+            Given::Text(text) => Raw::Text(text),
+            Given::Other(what) => Raw::Other(what),
+        }
+    }
+}
+
+/// A column of a table of the feed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FeedColumn {
+    /// Its name.
+    pub(crate) name: &'static str,
+    kind: Kind,
+    required: bool,
+}
+
+/// The columns of a table of the feed in their order; `None` when there is no such table.
+pub(crate) fn columns(table: &str) -> Option<Vec<FeedColumn>> {
+    let of = |table: &Table| {
+        let column = |c: &tables::Column| FeedColumn { name: c.name, kind: c.kind, required: c.required };
+        table.columns.iter().map(column).collect()
+    };
+    tables::table(table).map(of)
+}
+
+/// Whether a method means that an earlier validation was reused.
+pub(crate) fn means_reuse(method: &str) -> bool {
+    reuse::means_reuse(method)
+}
+
+/// The column that a table of the feed keeps under another name in the embedded database.
+pub(crate) fn stored(table: &str, column: &str) -> Option<&'static str> {
+    let found = tables::table(table)?.columns.iter().find(|c| c.name == column)?;
+    (!found.stored.is_empty()).then_some(found.stored)
+}
+
+impl FeedColumn {
+    /// A number, moment (seconds since 1970) or flag.
+    ///
+    /// # Errors
+    /// Why it cannot be kept.
+    pub(crate) fn whole(&self, given: Given<'_>) -> Result<Option<i64>, String> {
+        match (given, self.kind) {
+            (Given::Number(number), Kind::Id | Kind::Count) if number > 0 => return Ok(Some(number)),
+            (Given::Number(number), Kind::Moment) if (0..=4_000_000_000).contains(&number) => return Ok(Some(number)),
+            (Given::Null, _) if !self.required => return Ok(None),
+            _ => {}
+        }
+        match self.kind.read(given.raw())? {
+            Value::Null if self.required => Err("is missing".to_string()),
+            value => Ok(value.as_i64()),
+        }
+    }
+
+    /// A text in the form in which it is kept.
+    ///
+    /// # Errors
+    /// Why it cannot be kept.
+    pub(crate) fn text<'a>(&self, given: Given<'a>) -> Result<Option<Cow<'a, str>>, String> {
+        match (given, self.kind) {
+            (Given::Null, _) if !self.required => return Ok(None),
+            (Given::Text(text), Kind::Name) if is_plain(text.strip_prefix("*.").unwrap_or(text)) => {
+                return Ok(Some(Cow::Borrowed(text)));
+            }
+            (Given::Text(text), Kind::Domain) if is_plain(text) => return Ok(Some(Cow::Borrowed(text))),
+            (Given::Text(text), Kind::Text) if text.len() <= 200 && text.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
+                return Ok(Some(Cow::Borrowed(text)));
+            }
+            _ => {}
+        }
+        match self.kind.read(given.raw())? {
+            Value::Null if self.required => Err("is missing".to_string()),
+            Value::String(text) => Ok(Some(Cow::Owned(text))),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Whether a name is kept as it stands: lower case, no address, no dot at its end.
+fn is_plain(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let inner = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
+    bytes.len() <= 253 && bytes.last().is_some_and(u8::is_ascii_lowercase) && bytes.iter().all(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quick_way_keeps_what_the_import_keeps() {
+        let names = [
+            "a.eus",
+            "*.a.eus",
+            "A.eus",
+            "10.0.0.1",
+            "2001:DB8:0::1",
+            "a.eus.",
+            "*.",
+            "b\u{fc}cher.eus",
+            "a b",
+            "",
+            "a..b",
+        ];
+        for (table, name) in [("san_authorisations", "name"), ("dcv_confirmations", "adn"), ("orders", "vtype")] {
+            let column = columns(table).and_then(|all| all.into_iter().find(|c| c.name == name)).expect("a column");
+            for text in names {
+                let long = column.kind.read(Given::text(text).raw());
+                let long = long.and_then(|value| value.as_str().map(str::to_string).ok_or("is missing".to_string()));
+                let short = column.text(Given::text(text)).map(|text| text.unwrap_or_default().into_owned());
+                assert_eq!(short, long, "{table}.{name} {text:?}");
+            }
+        }
+        let id = columns("dcv_confirmations").expect("a table")[0];
+        for given in [Given::Number(0), Given::Number(-4), Given::Null, Given::Text("x"), Given::Flag(true)] {
+            assert!(id.whole(given).is_err(), "{given:?}");
+        }
+        assert_eq!(id.whole(Given::Text("17")), Ok(Some(17)));
+    }
+}
