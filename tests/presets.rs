@@ -135,7 +135,7 @@ async fn boulder_is_read_through_its_own_tables() {
             rows += source.stream(table, &mut |_| Ok(())).await.unwrap_or_else(|error| panic!("{table}: {error}"));
         }
     }
-    // 2 accounts, 2 applicants, 3 orders, 43 names of them, 5 certificates, 43 confirmations, 43 authorisations, 1 revocation.
+    // 2 accounts, 2 applicants, 3 orders, 43 names, 5 certificates, 43 confirmations, 43 authorisations, 1 revocation.
     assert_eq!(rows, 2 + 2 + 3 + 43 + 5 + 43 + 43 + 1);
 }
 
