@@ -122,12 +122,14 @@ async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
 async fn the_metrics_of_a_working_daemon_agree_with_its_books() {
     let ca = Ca::generate(Clock::System.now()).expect("CA");
     let logs = logs(&ca).await;
-    let issuers = "[[issuer]]\nname = \"Tests CA\"\ncertificate = \"issuer.pem\"\n[issuance]\nsource = \"none\"";
+    let issuers = "[[issuer]]\nname = \"Tests CA\"\ncertificate = \"issuer.pem\"\n[issuance]\nsource = \"embedded\"";
     // A judge that never answers changes nothing in what is found and told.
-    let judge =
-        "[[judge]]\nname = \"nobody\"\ncommand = [\"false\"]\nformat = \"zlint\"\n[[control]]\nname = \"tld-check\"";
+    let judge = "[[judge]]\nname = \"nobody\"\ncommand = [\"false\"]\nformat = \"zlint\"\n[[control]]\nname = \"tld-check\"\n[[web.token]]\nname = \"ra\"\nrole = \"feed\"\ntoken_file = \"token\"";
     let bench = Bench::new(&logs.each_ref(), issuers, judge);
     bench.write("issuer.pem", &ca.issuing_pem());
+    bench.write("token", "0123456789abcdef0123456789abcdef");
+    let owner_alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(bench.path("token"), owner_alone).expect("permissions");
     let mut daemon = Daemon(bench.start(&["run"]));
     let address = until(async || {
         let said = std::fs::read_to_string(bench.path("daemon.log")).unwrap_or_default();
