@@ -1,15 +1,43 @@
 //! `ctwarden evidence`: what shows that a log misbehaved, for a third party.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
 
 use super::format::Format;
 use super::run::runtime;
-use super::{CliError, Exit};
+use super::{CliError, ConfigFile, Exit, Output};
 use crate::books::Books;
 use crate::conduct::Kind;
 use crate::conduct::verify::{LIMIT_BYTES, Worth, verify};
 use crate::config::Config;
+
+/// `ctwarden evidence`.
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// Print the newest evidence of one kind against one log
+    Export {
+        /// The log's name, as `ctwarden logs` prints it
+        #[arg(value_name = "LOG")]
+        log: String,
+        /// fork, rollback, root_mismatch, bad_signature, ...
+        #[arg(value_name = "KIND")]
+        kind: String,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        config: ConfigFile,
+    },
+    /// Verify an evidence file by the log's own signatures: 0 proven, 1 only stated
+    Verify {
+        /// The evidence
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        output: Output,
+    },
+}
 
 /// Prints the newest evidence of one kind against one log: one JSON document.
 ///

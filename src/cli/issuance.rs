@@ -1,18 +1,70 @@
 //! `ctwarden issuance import FILE|DIR`: feeds the embedded issuance database and tells what it did.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::CliError;
+use super::{CliError, Reading};
 use crate::clock::Timestamp;
 use crate::finding::escape;
 use crate::issuance::{
-    DirectoryReport, Embedded, FileReport, Followed, Follower, ImportSummary, IssuanceError, Kept, KnownIssuer,
-    Refusal, refusal_json,
+    DirectoryReport, Embedded, FileFormat, FileReport, Followed, Follower, ImportSummary, IssuanceError, Kept,
+    KnownIssuer, Refusal, refusal_json,
 };
+
+/// `ctwarden issuance`.
+#[derive(Debug, Subcommand)]
+pub enum IssuanceCommand {
+    /// Import NDJSON or CSV, all of a file or nothing of it
+    Import {
+        /// NDJSON or CSV, or a directory of both
+        #[arg(value_name = "FILE|DIR")]
+        file: PathBuf,
+        /// The table of a CSV file
+        #[arg(long, value_name = "TABLE")]
+        table: Option<String>,
+        /// What the lines are: rows, or the audit log of Boulder
+        #[arg(long, value_name = "rows|boulder-log", value_parser = parse_input, default_value = "rows")]
+        input: FileFormat,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        reading: Reading,
+    },
+    /// Put every question to the source, and show what it has and which rules can be judged with it
+    Check(Reading),
+    /// Print the tables of the record as SQL, for a database of your own
+    Ddl {
+        /// The server that they are for
+        #[arg(
+            long,
+            value_enum,
+            value_name = "postgres|mysql",
+            default_value = "postgres",
+            hide_possible_values = true
+        )]
+        dialect: super::issuance_check::DdlDialect,
+    },
+    /// Print what followed files brought and was refused
+    Refused {
+        /// Forget it afterwards
+        #[arg(long)]
+        forget: bool,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        reading: Reading,
+    },
+}
+
+fn parse_input(text: &str) -> Result<FileFormat, String> {
+    match text {
+        "rows" => Ok(FileFormat::Rows),
+        "boulder-log" => Ok(FileFormat::BoulderLog),
+        _ => Err("neither rows nor boulder-log".to_string()),
+    }
+}
 
 /// How an import ended; the caller turns it into an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,7 +303,6 @@ fn plural(count: usize) -> &'static str {
 mod tests {
     use super::*;
     use crate::clock::date;
-    use crate::issuance::FileFormat;
 
     fn told(path: &Path, table: Option<&str>, directory: &Path, json: bool) -> (Outcome, String) {
         let mut out = Vec::new();

@@ -161,12 +161,12 @@ pub enum Command {
     },
     /// Fill the CA's own record of what it issued, or check where it is kept
     #[command(subcommand)]
-    Issuance(IssuanceCommand),
+    Issuance(issuance::IssuanceCommand),
     /// Send a test mail to every recipient
     TestAlert(Reading),
     /// Export what shows that a log misbehaved, or verify such a file
     #[command(subcommand)]
-    Evidence(EvidenceCommand),
+    Evidence(evidence::EvidenceCommand),
 }
 
 /// `ctwarden config`.
@@ -193,75 +193,6 @@ pub enum CasesCommand {
     Show {
         /// CASE-YYYY-NNNN, or the number alone
         id: String,
-    },
-}
-
-/// `ctwarden evidence`.
-#[derive(Debug, Subcommand)]
-pub enum EvidenceCommand {
-    /// Print the newest evidence of one kind against one log
-    Export {
-        /// The log's name, as `ctwarden logs` prints it
-        #[arg(value_name = "LOG")]
-        log: String,
-        /// fork, rollback, root_mismatch, bad_signature, ...
-        #[arg(value_name = "KIND")]
-        kind: String,
-        #[command(flatten)]
-        #[allow(missing_docs)]
-        config: ConfigFile,
-    },
-    /// Verify an evidence file by the log's own signatures: 0 proven, 1 only stated
-    Verify {
-        /// The evidence
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        #[command(flatten)]
-        #[allow(missing_docs)]
-        output: Output,
-    },
-}
-
-/// `ctwarden issuance`.
-#[derive(Debug, Subcommand)]
-pub enum IssuanceCommand {
-    /// Import NDJSON or CSV, all of a file or nothing of it
-    Import {
-        /// NDJSON or CSV, or a directory of both
-        #[arg(value_name = "FILE|DIR")]
-        file: PathBuf,
-        /// The table of a CSV file
-        #[arg(long, value_name = "TABLE")]
-        table: Option<String>,
-        /// What the lines are: rows, or the audit log of Boulder
-        #[arg(long, value_name = "rows|boulder-log", value_parser = parse_input, default_value = "rows")]
-        input: FileFormat,
-        #[command(flatten)]
-        #[allow(missing_docs)]
-        reading: Reading,
-    },
-    /// Put every question to the source, and show what it has and which rules can be judged with it
-    Check(Reading),
-    /// Print the tables of the record as SQL, for a database of your own
-    Ddl {
-        /// The server that they are for
-        #[arg(
-            long,
-            value_enum,
-            value_name = "postgres|mysql",
-            default_value = "postgres",
-            hide_possible_values = true
-        )]
-        dialect: issuance_check::DdlDialect,
-    },
-    /// Print what followed files brought and was refused
-    Refused {
-        /// Forget it afterwards
-        #[arg(long)]
-        forget: bool,
-        #[command(flatten)]
-        #[allow(missing_docs)]
-        reading: Reading,
     },
 }
 
@@ -368,7 +299,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
             rules::rules(&crate::exam::rules(), format, out)?;
             Ok(Exit::Nothing)
         }
-        Command::Issuance(IssuanceCommand::Import { file, table, input, reading }) => {
+        Command::Issuance(issuance::IssuanceCommand::Import { file, table, input, reading }) => {
             let config = load(&reading.config)?;
             let directory = &config.data_directory;
             let json = reading.output.format == Format::Json;
@@ -394,33 +325,27 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
                 issuance::Outcome::Failed => Exit::Failed,
             })
         }
-        Command::Issuance(IssuanceCommand::Check(reading)) => {
+        Command::Issuance(issuance::IssuanceCommand::Check(reading)) => {
             issuance_check::check(&load(&reading.config)?, reading.output.format, Clock::System.now(), out)
         }
-        Command::Issuance(IssuanceCommand::Ddl { dialect }) => issuance_check::ddl(dialect, out),
-        Command::Issuance(IssuanceCommand::Refused { forget, reading }) => {
+        Command::Issuance(issuance::IssuanceCommand::Ddl { dialect }) => issuance_check::ddl(dialect, out),
+        Command::Issuance(issuance::IssuanceCommand::Refused { forget, reading }) => {
             let directory = load(&reading.config)?.data_directory;
             issuance::refused(&directory, forget, reading.output.format == Format::Json, out)?;
             Ok(Exit::Nothing)
         }
-        Command::Evidence(EvidenceCommand::Export { log, kind, config }) => {
+        Command::Evidence(evidence::EvidenceCommand::Export { log, kind, config }) => {
             evidence::export(&load(&config)?, &log, &kind, out)
         }
-        Command::Evidence(EvidenceCommand::Verify { file, output }) => evidence::check(&file, output.format, out),
+        Command::Evidence(evidence::EvidenceCommand::Verify { file, output }) => {
+            evidence::check(&file, output.format, out)
+        }
         Command::TestAlert(reading) => alert::test(&load(&reading.config)?, reading.output.format, out),
     }
 }
 
 fn load(file: &ConfigFile) -> Result<Config, CliError> {
     Ok(crate::config::load(&file.config)?)
-}
-
-fn parse_input(text: &str) -> Result<FileFormat, String> {
-    match text {
-        "rows" => Ok(FileFormat::Rows),
-        "boulder-log" => Ok(FileFormat::BoulderLog),
-        _ => Err("neither rows nor boulder-log".to_string()),
-    }
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {
@@ -469,7 +394,7 @@ mod tests {
             assert_eq!((id.as_str(), reading.config.config.to_str()), ("42", Some("y.toml")), "{line}");
         }
         let import = parse("ctwarden issuance import a.csv --table orders --format json").unwrap();
-        let Command::Issuance(IssuanceCommand::Import { table, reading, .. }) = import else { panic!() };
+        let Command::Issuance(issuance::IssuanceCommand::Import { table, reading, .. }) = import else { panic!() };
         assert_eq!((table.as_deref(), reading.output.format), (Some("orders"), Format::Json));
     }
 
