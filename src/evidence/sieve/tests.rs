@@ -329,7 +329,7 @@ proptest! {
         let (record, policy) = drawn(&mut Dice(StdRng::seed_from_u64(seed)));
         let name = record.authorisations.as_ref().map(|rows| rows[0].name.clone()).unwrap_or_default();
         if let Some(gaps) = sifted(&record, &policy) {
-            let presented = Presented { names: vec![name], spki_sha256: Default::default(), validity: None };
+            let presented = Presented { names: vec![name], ..Presented::default() };
             let (signed, told) = (record.signed_at, format!("{record:#?}"));
             let verdicts = evidence::run(&presented, &Lookup::Found(Box::new(record)), Issued::at(signed), &policy, &SuffixList::Embedded);
             let mut expected: Vec<&str> = gaps.rules().into_iter().map(|rule| rule.id).collect();
