@@ -57,7 +57,9 @@ fn ours(corpus: &Path, out: &Path, rules: &[&str]) -> (Duration, u64, Found) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ctwarden"));
     command.args(["audit", "--unexpired-at", &Timestamp::from_seconds(NOW).to_string(), "--findings", "parquet"]);
     command.arg("--from").arg(corpus).arg("--out").arg(out).env_remove("CTWARDEN_CONFIG").current_dir(corpus);
-    rules.iter().for_each(|rule| drop(command.args(["--rule", rule])));
+    for rule in rules {
+        command.args(["--rule", rule]);
+    }
     let began = Instant::now();
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("ours starts");
