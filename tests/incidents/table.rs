@@ -38,10 +38,8 @@ pub const WHOLE_PROGRAMS: &[(u8, &str, &str, &str)] = &[
     (42, "crl.scope", "tests/status.rs", "a_crl_that_cannot_be_relied_on_is_its_own_case_and_never_a_certificates"),
     (42, "crl.number", "tests/status.rs", "a_crl_that_cannot_be_relied_on_is_its_own_case_and_never_a_certificates"),
     (43, "counts.differ", "tests/controls.rs", "a_record_that_lost_lines_is_found_by_its_counts"),
+    (44, "dcv.reuse", "tests/audit.rs", "the_second_seed_is_one_subscriber_and_one_cause"),
 ];
-
-/// The class that no certificate shows alone: what has one cause is grouped and counted.
-pub const OF_MANY: u8 = 44;
 
 /// All of them, in the order of their classes.
 pub fn incidents() -> Vec<Incident> {
