@@ -4,6 +4,7 @@
 //! calls a gap is "not evaluable" there for the same rules; everything else is doubtful and goes through
 //! [`super::run`] itself. A property test below holds the two together.
 
+mod gaps;
 #[cfg(test)]
 mod tests;
 
@@ -17,12 +18,13 @@ use crate::evidence::methods::{Method, Standing, is_for_onions, is_onion, needs_
 use crate::evidence::perspectives::{self, Flaw};
 use crate::evidence::policy::{Policy, lists};
 use crate::evidence::reuse_limits::{ev_domain_limit, limit_of};
-use crate::evidence::rules::{
-    CAA_EXISTS, CAA_FRESH, CAA_MANUAL, CAA_PARAMS, CAA_RESOLVER, CAA_VERDICT, DCV_APPLICANT, DCV_LOCATION, DCV_ORIGIN,
-    DCV_OWN_LIMIT, DCV_RESOLVER, DCV_TOKEN30, DNSSEC, MARCH_2026, MPIC_COUNT, MPIC_QUORUM, MPIC_RIR,
-};
-use crate::finding::RuleInfo;
+use crate::evidence::rules::{CAA_EXISTS, MARCH_2026, MPIC_COUNT, MPIC_QUORUM};
 use crate::record::{Perspectives, same_domain};
+pub use gaps::Gaps;
+use gaps::{
+    NO_ACCOUNT, NO_CAA_DNSSEC, NO_CAA_TABLE, NO_COUNT, NO_DNSSEC, NO_ISSUER_DOMAINS, NO_LOCATION, NO_ORDER, NO_QUORUM,
+    NO_RECORDED, NO_REFERENCE, NO_REGIONS, NO_RESOLVER, NO_RIR, NO_RRSET, NO_RULE_LIMIT, NO_TOKEN, NO_TTL, OF_CHECK,
+};
 
 /// The rules that the sieve knows. When [`super::RULES`] has another one, nothing may be let pass.
 const KNOWN: [&str; 27] = [
@@ -58,80 +60,6 @@ const KNOWN: [&str; 27] = [
 /// Whether every rule of the room is known to the sieve, so that what it lets pass is good.
 pub fn is_complete() -> bool {
     super::RULES.iter().all(|rule| KNOWN.contains(&rule.id))
-}
-
-/// What cannot be judged of a name: a set of causes, each of which makes some rules not evaluable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Gaps(u32);
-
-/// The causes, a bit each, and the rules that each makes not evaluable.
-static CAUSES: [&[&RuleInfo]; 22] = [
-    &[&DCV_OWN_LIMIT],
-    &[&DCV_TOKEN30],
-    &[&DCV_APPLICANT],
-    &[&DCV_APPLICANT],
-    &[&DCV_RESOLVER],
-    &[&MPIC_COUNT],
-    &[&MPIC_QUORUM],
-    &[&MPIC_RIR],
-    &[&MPIC_RIR],
-    &[&DNSSEC],
-    &[&CAA_EXISTS, &CAA_VERDICT, &CAA_PARAMS, &CAA_FRESH, &CAA_RESOLVER, &CAA_MANUAL],
-    &[&CAA_VERDICT],
-    &[&CAA_VERDICT],
-    &[&CAA_FRESH],
-    &[&DNSSEC],
-    &[&MPIC_COUNT],
-    &[&MPIC_QUORUM],
-    &[&MPIC_RIR],
-    &[&MPIC_RIR],
-    &[&DCV_LOCATION],
-    &[&DCV_ORIGIN],
-    &[&DCV_ORIGIN],
-];
-const NO_RULE_LIMIT: Gaps = Gaps(1);
-const NO_TOKEN: Gaps = Gaps(1 << 1);
-const NO_ORDER: Gaps = Gaps(1 << 2);
-const NO_ACCOUNT: Gaps = Gaps(1 << 3);
-const NO_RESOLVER: Gaps = Gaps(1 << 4);
-const NO_COUNT: Gaps = Gaps(1 << 5);
-const NO_QUORUM: Gaps = Gaps(1 << 6);
-const NO_RIR: Gaps = Gaps(1 << 7);
-const NO_REGIONS: Gaps = Gaps(1 << 8);
-const NO_DNSSEC: Gaps = Gaps(1 << 9);
-const NO_CAA_TABLE: Gaps = Gaps(1 << 10);
-const NO_RRSET: Gaps = Gaps(1 << 11);
-const NO_ISSUER_DOMAINS: Gaps = Gaps(1 << 12);
-const NO_TTL: Gaps = Gaps(1 << 13);
-const NO_CAA_DNSSEC: Gaps = Gaps(1 << 14);
-/// The perspectives of a confirmation, and those of a CAA check so many causes further.
-const OF_CHECK: u32 = 10;
-const NO_LOCATION: Gaps = Gaps(1 << 19);
-const NO_RECORDED: Gaps = Gaps(1 << 20);
-const NO_REFERENCE: Gaps = Gaps(1 << 21);
-
-impl Gaps {
-    /// Nothing is missing.
-    pub const NONE: Gaps = Gaps(0);
-
-    /// Both sets of causes.
-    pub fn and(self, other: Gaps) -> Gaps {
-        Gaps(self.0 | other.0)
-    }
-    /// The rules that cannot be judged, each once, in no order.
-    pub fn rules(self) -> Vec<&'static RuleInfo> {
-        let mut rules: Vec<&'static RuleInfo> = Vec::new();
-        for (_, of_cause) in CAUSES.iter().enumerate().filter(|(bit, _)| self.0 & 1 << bit != 0) {
-            rules.extend(
-                of_cause
-                    .iter()
-                    .filter(|rule| !rules.iter().any(|known| known.id == rule.id))
-                    .copied()
-                    .collect::<Vec<_>>(),
-            );
-        }
-        rules
-    }
 }
 
 /// Whether a column names one of the values that the CA's terms list.
