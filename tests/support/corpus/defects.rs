@@ -330,7 +330,11 @@ pub(super) fn plant(defect: Defect, certificate: &mut Certificate, san: &mut San
             &["onion.method"]
         }
         Defect::OldIdentity => {
-            (certificate.vtype, certificate.verified) = ("OV", signed - 400 * DAY);
+            // Too old for OV and for EV; one that is EV stays so, with what is planted about its approvals.
+            certificate.verified = signed - 400 * DAY;
+            if certificate.vtype == "DV" {
+                certificate.vtype = "OV";
+            }
             planted.insert((certificate.id, String::new(), "id.reuse".to_string()));
             &[]
         }
