@@ -372,8 +372,9 @@ fn on_every_fixture_it_says_what_the_examination_says() {
                 (row["cert_id"].as_i64().expect(stem), Query { key: CaseKey { issuer_key_hash, serial }, names })
             })
             .collect();
-        let known =
-            |(_, query): &&(i64, Query)| matches!(&database.find(&[query.clone()]).expect(stem)[0], Lookup::Found(_));
+        let known = |(_, query): &&(i64, Query)| {
+            matches!(&database.find(std::slice::from_ref(query)).expect(stem)[0], Lookup::Found(_))
+        };
         let queries: Vec<(i64, Query)> = queries.iter().filter(known).cloned().collect();
         let ids: BTreeSet<i64> = queries.iter().map(|(id, _)| *id).collect();
         let expected = examined(&database, &queries, &policy);
