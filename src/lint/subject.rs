@@ -126,7 +126,7 @@ impl<'a> Subject<'a> {
         self.decoded.lower_names.get_or_init(lower)
     }
     /// The XN-Labels of the dNSNames and what their Punycode stands for, `None` when it is no output of the algorithm;
-    /// [`MAX_XN_LABELS`] of them.
+    /// a thousand of them at most.
     pub fn xn_labels(&self) -> &'a HashMap<Vec<u8>, Option<String>> {
         self.decoded.xn_labels.get_or_init(|| {
             let mut labels = HashMap::new();
