@@ -161,6 +161,10 @@ pub(super) struct Facts {
     pub(super) keeps_orders: bool,
     pub(super) keeps_confirmations: bool,
     pub(super) keeps_identities: bool,
+    /// Whether the source says on what each name rests; if not, no name is known.
+    pub(super) keeps_authorisations: bool,
+    /// How many certificates are too young for the copy of a database server.
+    pub(super) unsettled: u64,
     /// Certificates that are not asked about, in order.
     pub(super) unasked: Vec<i64>,
 }

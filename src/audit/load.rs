@@ -107,6 +107,7 @@ pub(super) fn load(corpus: &Corpus, job: &Job<'_>, wanted: &[bool], keep: Keep<'
     let certificates = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.certificates)).collect();
     facts.unasked = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.unasked)).collect();
     facts.unasked.sort_unstable();
+    facts.unsettled = hands.iter().map(|hand| hand.unsettled).sum();
     facts.certificates = ById::new(certificates, |certificate| certificate.id);
     for (order, approval) in hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.approvals)) {
         facts.approvals.get_or_insert_default().entry(order).or_default().push(approval);
@@ -209,6 +210,8 @@ impl Reading<'_> {
             keeps_orders: self.corpus.has("orders"),
             keeps_confirmations: self.corpus.has("dcv_confirmations"),
             keeps_identities: self.corpus.has("identities"),
+            keeps_authorisations: self.corpus.has("san_authorisations"),
+            unsettled: 0,
             unasked: Vec::new(),
         };
         for piece in self.corpus.pieces(&["issuers"]) {
@@ -336,7 +339,9 @@ impl Reading<'_> {
         let question = self.job.question;
         let asked = (not_after == NO_MOMENT || not_after >= question.unexpired_at.seconds())
             && question.since.is_none_or(|since| signed >= since.seconds());
-        if !asked {
+        let settled = self.corpus.settled.is_none_or(|until| signed < until.seconds());
+        if !asked || !settled {
+            hand.unsettled += u64::from(asked);
             hand.unasked.push(id);
         } else if row.sound {
             hand.certificates.push(Certificate { id, signed, not_after, order, issuer: issuer as u32 });

@@ -31,9 +31,9 @@ use crate::issuance::IssuanceError;
 
 pub use found::Found;
 pub use groups::Group;
-pub use parts::{asked, judge, merge};
+pub use parts::{NEEDED, asked, judge, merge};
 pub use report::{Change, FindingsFormat, Report, compare, finish};
-pub use source::Source;
+pub use source::{Source, TABLES};
 
 /// The least memory that an audit works in, in bytes.
 pub const LEAST_MEMORY: u64 = 32 << 20;
@@ -87,6 +87,8 @@ impl Share {
 /// What an audit is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// Copying rows of a database server.
+    Copying,
     /// Reading rows of the source.
     Reading,
     /// Judging parts.
@@ -167,7 +169,9 @@ pub enum AuditError {
     #[error(transparent)]
     Issuance(IssuanceError),
     /// The source has no rows of the tables that everything rests on.
-    #[error("the source has no table {0}: without it there is nothing to audit; export it too")]
+    #[error(
+        "the source has no table {0}: without it there is nothing to audit; export it too, or write its text in [issuance.queries]"
+    )]
     NoTable(&'static str),
     /// Rows that cannot be what they should be: nothing was judged.
     #[error("{count} row{} refused, nothing was judged:\n{}", if *count == 1 { "" } else { "s" }, rows.join("\n"))]

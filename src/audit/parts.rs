@@ -19,6 +19,9 @@ use crate::audit::{AuditError, Job, Question, Share, Stage, file_fault, read_jso
 /// The form of these files.
 const FORM: u32 = 1;
 
+/// Without these tables there is nothing to audit.
+pub const NEEDED: [&str; 2] = ["issuers", "certificates"];
+
 /// What an output directory is the output of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
@@ -158,7 +161,7 @@ fn todo(out: &Path, part: u32) -> Result<Todo, AuditError> {
 /// When something cannot be read or written, or the directory holds the output of another question.
 pub fn judge(source: &Source, job: &Job<'_>, resume: bool) -> Result<(), AuditError> {
     let corpus = Corpus::open(source)?;
-    for table in ["issuers", "certificates", "san_authorisations"] {
+    for table in NEEDED {
         if !corpus.has(table) {
             return Err(AuditError::NoTable(table));
         }

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::audit::AuditError;
+use crate::clock::Timestamp;
 use crate::finding::escape;
-use crate::issuance::Embedded;
 use crate::issuance::feed::{self, Given};
+use crate::issuance::{self, Embedded, Exported};
 
 /// What is called with the number of a row (from 1) and its values in the order of the columns asked for.
 pub(super) type Each<'e> = &'e mut dyn FnMut(u64, &[Given<'_>]) -> Result<(), AuditError>;
@@ -45,6 +46,8 @@ pub(super) struct Piece {
     group: usize,
     /// How many rows it has, or an estimate by its length.
     pub(super) rows: u64,
+    /// Whether the embedded database has filed its rows, so that reuses have numbers of its own.
+    pub(super) filed: bool,
 }
 
 /// A source that was looked through.
@@ -52,18 +55,19 @@ pub(super) struct Piece {
 pub(super) struct Corpus {
     source: Source,
     pieces: BTreeMap<&'static str, Vec<Piece>>,
+    /// Of a copy of a database server: certificates that were signed from then on may not have all their rows in it.
+    pub(super) settled: Option<Timestamp>,
     /// Every file with its length and time of change: what a run that goes on must find unchanged.
     pub(super) fingerprint: Vec<String>,
 }
 
 /// The tables that are read.
-pub(super) const TABLES: [&str; 13] = [
+pub const TABLES: [&str; 12] = [
     "issuers",
     "accounts",
     "applicants",
     "identities",
     "orders",
-    "order_names",
     "certificates",
     "dcv_confirmations",
     "dcv_reuse",
@@ -79,7 +83,8 @@ impl Corpus {
     /// # Errors
     /// When the directory, a file or the database cannot be read.
     pub(super) fn open(source: &Source) -> Result<Corpus, AuditError> {
-        let mut corpus = Corpus { source: source.clone(), pieces: BTreeMap::new(), fingerprint: Vec::new() };
+        let pieces = BTreeMap::new();
+        let mut corpus = Corpus { source: source.clone(), pieces, settled: None, fingerprint: Vec::new() };
         match source {
             Source::Directory(directory) => corpus.look_through(directory)?,
             Source::Embedded(database) => {
@@ -87,7 +92,7 @@ impl Corpus {
                 for (table, rows) in database.fed().map_err(AuditError::Issuance)? {
                     let Some(table) = TABLES.into_iter().find(|known| *known == table) else { continue };
                     let path = database.path().to_path_buf();
-                    let piece = Piece { table, path, format: Format::Database, group: 0, rows };
+                    let piece = Piece { table, path, format: Format::Database, group: 0, rows, filed: true };
                     corpus.pieces.entry(table).or_default().push(piece);
                 }
             }
@@ -106,6 +111,12 @@ impl Corpus {
     }
 
     fn look_through(&mut self, directory: &Path) -> Result<(), AuditError> {
+        let exported = issuance::exported(directory).map_err(AuditError::Issuance)?;
+        self.settled = exported.as_ref().and_then(Exported::settled);
+        if exported.is_some_and(|exported| !exported.whole) {
+            let reason = "holds an export that is not whole: finish it with `ctwarden issuance export --resume`".into();
+            return Err(AuditError::Output { path: directory.to_path_buf(), reason });
+        }
         let mut files = Vec::new();
         for path in listed(directory)? {
             match path.is_dir() {
@@ -131,14 +142,14 @@ impl Corpus {
                 None => text_rows::tables(&path)?,
             };
             for table in tables.into_iter().filter(|table| TABLES.contains(table)) {
-                let piece = |group, rows| Piece { table, path: path.clone(), format, group, rows };
+                let piece = |group, rows, filed| Piece { table, path: path.clone(), format, group, rows, filed };
                 let pieces = self.pieces.entry(table).or_default();
                 match format {
                     Format::Parquet => {
-                        let groups = parquet_rows::groups(&path)?;
-                        pieces.extend(groups.into_iter().enumerate().map(|(group, rows)| piece(group, rows)));
+                        let (groups, filed) = parquet_rows::groups(&path)?;
+                        pieces.extend(groups.into_iter().enumerate().map(|(group, rows)| piece(group, rows, filed)));
                     }
-                    _ => pieces.push(piece(0, length(&path)? / 100 + 1)),
+                    _ => pieces.push(piece(0, length(&path)? / 100 + 1, false)),
                 }
             }
         }
@@ -170,11 +181,6 @@ impl Corpus {
 }
 
 impl Piece {
-    /// Whether it is of the embedded database, which has classified its rows already.
-    pub(super) fn is_database(&self) -> bool {
-        self.format == Format::Database
-    }
-
     /// The place of a row, for people.
     pub(super) fn place(&self, row: u64) -> String {
         let name = escape(self.path.file_name().unwrap_or_default().as_encoded_bytes(), 200);
@@ -210,7 +216,7 @@ fn length(path: &Path) -> Result<u64, AuditError> {
 fn fingerprint(path: &Path) -> Result<String, AuditError> {
     let fault = |source| AuditError::File { path: path.to_path_buf(), source };
     let meta = std::fs::metadata(path).map_err(fault)?;
-    let changed = crate::clock::Timestamp::from_system(meta.modified().map_err(fault)?);
+    let changed = Timestamp::from_system(meta.modified().map_err(fault)?);
     let name = escape(path.file_name().unwrap_or_default().as_encoded_bytes(), 200);
     Ok(format!("{name} {} {}", meta.len(), changed.millis()))
 }

@@ -1,32 +1,31 @@
 //! `ctwarden audit`: every name of every certificate in the CA's record, judged by the evidence it rests on.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::format::Format;
+use super::progress::Progress;
+use super::run::runtime;
 use super::{CliError, Exit, Output, parse_time};
 use crate::audit::{self, AuditError, FindingsFormat, Job, Question, Report, Share, Source, Stage};
-use crate::clock::{Clock, Stopwatch, Timestamp};
+use crate::clock::{Clock, Timestamp};
+use crate::config;
 use crate::config::keys::nearest;
-use crate::config::{self, IssuanceSource};
+use crate::daemon;
 use crate::evidence::Policy;
-use crate::issuance::Embedded;
+use crate::issuance::{self, IssuanceDb};
 
-/// How often a line of progress is written where nothing can be redrawn.
-const PLAIN_EVERY: Duration = Duration::from_secs(10);
 /// Threads that read and judge.
 const THREADS: usize = 2;
 
 /// `ctwarden audit`.
 #[derive(Clone, Debug, Args)]
 pub struct Audit {
-    /// A directory of table exports (Parquet, CSV, NDJSON) [default: the issuance source of the configuration]
+    /// A directory of table exports (Parquet, CSV, NDJSON) [default: the issuance source of the configuration; of a
+    /// database server the tables are first copied to `record` in the output directory]
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
     /// Certificates that end at this time or later, RFC 3339 or YYYY-MM-DD [default: now]
@@ -95,7 +94,7 @@ pub fn audit(asked: &Audit, out: &mut dyn Write) -> Result<Exit, CliError> {
         Findings::Csv => FindingsFormat::Csv,
     };
     if asked.merge.is_empty() {
-        let (source, policy) = ground(asked)?;
+        let (ground, policy) = ground(asked)?;
         let known = audit::rules();
         if let Some(rule) = asked.rules.iter().find(|rule| !known.contains(&rule.as_str())) {
             let near =
@@ -111,7 +110,15 @@ pub fn audit(asked: &Audit, out: &mut dyn Write) -> Result<Exit, CliError> {
             rules,
         };
         let question = if asked.resume && asked.unexpired_at.is_none() { earlier(asked, question)? } else { question };
-        let progress = Progress::new();
+        let progress = Progress::new("rows read");
+        let tell = |stage, done, total| progress.at(words(stage), done, total);
+        let source = match ground {
+            Ground::Here(source) => source,
+            Ground::Server(server) => {
+                let copied = copied(asked, &server, &|done, total| tell(Stage::Copying, done, total));
+                copied.inspect_err(|_| progress.end())?
+            }
+        };
         let job = Job {
             question: &question,
             policy: &policy,
@@ -120,7 +127,7 @@ pub fn audit(asked: &Audit, out: &mut dyn Write) -> Result<Exit, CliError> {
             memory: asked.memory,
             threads: THREADS,
             with_caa: Job::needs_caa(&question),
-            progress: &|stage, done, total| progress.at(stage, done, total),
+            progress: &tell,
         };
         let judged = audit::judge(&source, &job, asked.resume);
         progress.end();
@@ -142,28 +149,66 @@ fn earlier(asked: &Audit, question: Question) -> Result<Question, CliError> {
     Ok(before.map_or(question.clone(), |before| Question { unexpired_at: before.unexpired_at, ..question }))
 }
 
+fn words(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Copying => "rows copied",
+        Stage::Reading => "rows read",
+        Stage::Judging => "parts judged",
+    }
+}
+
+/// Where the rows come from.
+enum Ground {
+    /// From files or the embedded database.
+    Here(Source),
+    /// From a database server: they are copied first.
+    Server(IssuanceDb),
+}
+
 /// Where the rows come from, and the CA's own terms.
-fn ground(asked: &Audit) -> Result<(Source, Policy), CliError> {
+fn ground(asked: &Audit) -> Result<(Ground, Policy), CliError> {
     let default = PathBuf::from("ctwarden.toml");
     let named = asked.config.clone().or_else(|| default.exists().then_some(default));
     let config = named.map(|file| config::load(&file)).transpose()?;
     let policy = config.as_ref().map_or_else(Policy::default, |config| config.issuance.terms.clone());
-    let source = match (&asked.from, &config) {
-        (Some(directory), _) => Source::Directory(directory.clone()),
-        (None, Some(config)) if config.issuance.source == IssuanceSource::Embedded => {
-            let database = Embedded::open(&config.data_directory);
-            Source::Embedded(database.map_err(|error| CliError::Failed(error.to_string()))?)
-        }
-        (None, Some(_)) => {
-            let why = "the configuration has no issuance source: name a directory of exports with --from";
-            return Err(CliError::Usage(why.to_string()));
-        }
-        (None, None) => {
-            let why = "name a directory of exports with --from, or a configuration with --config".to_string();
-            return Err(CliError::Usage(why));
-        }
+    let usage = |why: &str| Err(CliError::Usage(why.to_string()));
+    let ground = match (&asked.from, &config) {
+        (Some(directory), _) => Ground::Here(Source::Directory(directory.clone())),
+        (None, Some(config)) => match daemon::issuance(config).map_err(|error| CliError::Failed(error.to_string()))? {
+            IssuanceDb::Embedded(database) => Ground::Here(Source::Embedded(database)),
+            server @ IssuanceDb::Sql(_) if asked.partition.is_none() => Ground::Server(server),
+            IssuanceDb::Sql(_) => {
+                return usage(
+                    "every share must read the same rows: write them to a directory with `ctwarden issuance export`, \
+                         and name it with --from",
+                );
+            }
+            IssuanceDb::None => {
+                return usage("the configuration has no issuance source: name a directory of exports with --from");
+            }
+        },
+        (None, None) => return usage("name a directory of exports with --from, or a configuration with --config"),
     };
-    Ok((source, policy))
+    Ok((ground, policy))
+}
+
+/// Copies the tables of a server into the output directory, or finds that they are there.
+fn copied(asked: &Audit, server: &IssuanceDb, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Source, CliError> {
+    for table in audit::NEEDED {
+        if !server.feeds(table)? {
+            return Err(CliError::Failed(AuditError::NoTable(table).to_string()));
+        }
+    }
+    if !asked.resume && audit::asked(&asked.out).map_err(|error| CliError::Failed(error.to_string()))?.is_some() {
+        let out = asked.out.display();
+        let why = format!("{out}: holds an audit already: go on with --resume, or name another directory");
+        return Err(CliError::Failed(why));
+    }
+    let record = asked.out.join("record");
+    let export = issuance::export(server, &record, &audit::TABLES, asked.resume, progress);
+    let exported = runtime()?.block_on(export)?;
+    eprintln!("{} as of {} is in {}", exported.source, exported.moments(), record.display());
+    Ok(Source::Directory(record))
 }
 
 fn told(report: &Report) -> serde_json::Value {
@@ -179,62 +224,6 @@ fn told(report: &Report) -> serde_json::Value {
         "rules": rules.collect::<Vec<_>>(),
         "not_evaluable": report.not_evaluable,
     })
-}
-
-/// How far it has come, on standard error: a bar on a terminal, a line now and then elsewhere.
-struct Progress {
-    bar: Option<ProgressBar>,
-    began: Stopwatch,
-    /// The stage, when it began, and when a line was last written.
-    now: Mutex<(Stage, Duration, Duration)>,
-}
-
-impl Progress {
-    fn new() -> Progress {
-        let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(0));
-        if let Some(bar) = &bar {
-            bar.set_style(style("rows read"));
-        }
-        Progress { bar, began: Stopwatch::start(), now: Mutex::new((Stage::Reading, Duration::ZERO, Duration::ZERO)) }
-    }
-
-    fn at(&self, stage: Stage, done: u64, total: u64) {
-        let what = match stage {
-            Stage::Reading => "rows read",
-            Stage::Judging => "parts judged",
-        };
-        let mut now = self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let elapsed = self.began.elapsed();
-        if now.0 != stage {
-            *now = (stage, elapsed, now.2);
-            if let Some(bar) = &self.bar {
-                bar.reset_eta();
-                bar.set_style(style(what));
-            }
-        }
-        if let Some(bar) = &self.bar {
-            bar.set_length(total);
-            bar.set_position(done);
-            return;
-        }
-        if elapsed.saturating_sub(now.2) >= PLAIN_EVERY {
-            now.2 = elapsed;
-            let rate = done as f64 / elapsed.saturating_sub(now.1).as_secs_f64().max(1e-9);
-            let left = total.saturating_sub(done) as f64 / rate.max(1e-9);
-            eprintln!("{done} of {total} {what}, {rate:.0}/s, {left:.0} s left");
-        }
-    }
-
-    fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn style(what: &str) -> ProgressStyle {
-    let template = format!("{{bar:30}} {{pos}} of {{len}} {what}, {{per_sec}}, {{eta}} left");
-    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 #[cfg(test)]

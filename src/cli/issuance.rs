@@ -35,6 +35,18 @@ pub enum IssuanceCommand {
     },
     /// Put every question to the source, and show what it has and which rules can be judged with it
     Check(Reading),
+    /// Write the tables of the source to a directory as Parquet, all from one moment
+    Export {
+        /// A new directory for the files
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Go on behind the tables that are whole
+        #[arg(long)]
+        resume: bool,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        reading: Reading,
+    },
     /// Print the tables of the record as SQL, for a database of your own
     Ddl {
         /// The server that they are for

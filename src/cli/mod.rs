@@ -9,7 +9,9 @@ pub mod evidence;
 pub mod format;
 pub mod issuance;
 pub mod issuance_check;
+pub mod issuance_export;
 pub mod lint;
+mod progress;
 pub mod rescan;
 pub mod rules;
 pub mod run;
@@ -159,7 +161,7 @@ pub enum Command {
         )]
         format: rules::TableFormat,
     },
-    /// Fill the CA's own record of what it issued, or check where it is kept
+    /// Fill the CA's own record of what it issued, check where it is kept, or export it
     #[command(subcommand)]
     Issuance(issuance::IssuanceCommand),
     /// Send a test mail to every recipient
@@ -327,6 +329,9 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
         }
         Command::Issuance(issuance::IssuanceCommand::Check(reading)) => {
             issuance_check::check(&load(&reading.config)?, reading.output.format, Clock::System.now(), out)
+        }
+        Command::Issuance(issuance::IssuanceCommand::Export { out: directory, resume, reading }) => {
+            issuance_export::export(&load(&reading.config)?, &directory, resume, reading.output.format, out)
         }
         Command::Issuance(issuance::IssuanceCommand::Ddl { dialect }) => issuance_check::ddl(dialect, out),
         Command::Issuance(issuance::IssuanceCommand::Refused { forget, reading }) => {

@@ -9,6 +9,7 @@ mod bulk;
 mod check;
 mod column;
 mod directory;
+mod export;
 pub(crate) mod feed;
 mod follow;
 mod import;
@@ -32,10 +33,12 @@ pub use batch::Batch;
 pub use boulder::KnownIssuer;
 pub use check::{QuestionReport, SourceReport};
 pub use directory::{DirectoryReport, FileReport};
+pub(crate) use export::FILED;
+pub use export::{Exported, ExportedTable, export, exported};
 pub use follow::{FileFormat, Followed, Follower, Step};
 pub use import::{ImportSummary, LineError, TableSummary, refusal_json};
 pub use sql::Sql;
-pub use stream::{FeedRow, feed_columns, feed_tables};
+pub use stream::{EachRow, Snapshot, feed_columns, feed_tables};
 pub use trickle::{Kept, Refusal};
 pub use walk::{ControlHistory, Silence};
 
@@ -92,6 +95,24 @@ pub enum IssuanceError {
     /// A database server of the CA gave no answer.
     #[error(transparent)]
     Server(#[from] sql::SqlError),
+    /// Rows of a source that cannot be used: their table is not exported.
+    #[error("{table}: {count} row{} refused, the table was not exported: mend {}, or the text of the question:\n{}", if *count == 1 { "" } else { "s" }, if *count == 1 { "it" } else { "them" }, rows.join("\n"))]
+    Unsound {
+        /// The table.
+        table: &'static str,
+        /// What is wrong, the first hundred: key, column and reason.
+        rows: Vec<String>,
+        /// How many there are.
+        count: usize,
+    },
+    /// The directory of an export cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Export {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it is and what to do; escaped.
+        reason: String,
+    },
     /// Whoever takes the rows of a stream wants no more of them.
     #[error("{0}")]
     Stopped(String),

@@ -1,39 +1,57 @@
-//! Whole tables of a source, row by row, in bounded memory.
+//! Whole tables of a source, row by row, in bounded memory, all from one moment.
 
-use rusqlite::types::ValueRef;
+use rusqlite::Connection;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::clock::Timestamp;
+use crate::issuance::bulk;
+use crate::issuance::feed::Given;
+use crate::issuance::sql::Session;
 use crate::issuance::tables::{self, TABLES, Table};
 use crate::issuance::{Embedded, IssuanceDb, IssuanceError, schema};
-
-/// A row of the feed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FeedRow {
-    /// The table it belongs to: that of the stream, or `dcv_reuse` for a "confirmation" whose method means reuse. Such a
-    /// row has its number negated, and rows that name the confirmation still name it by its own number in `dcv_id`
-    /// (in the embedded database they name the reuse, by the negated number in `reuse_id`).
-    pub table: &'static str,
-    /// Whole numbers, texts and nulls in the order of [`feed_columns`].
-    pub values: Vec<Value>,
-}
 
 /// The tables of the feed, parents first.
 pub fn feed_tables() -> impl Iterator<Item = &'static str> {
     TABLES.iter().map(|table| table.name)
 }
 
-/// The columns that a [`FeedRow`] of the table has; empty when there is no such table. What only steers an import, the
-/// `reused_*` columns of dcv_confirmations, is not among them.
+/// The columns of a table of the feed in their order; empty when there is no such table.
 pub fn feed_columns(table: &str) -> Vec<&'static str> {
-    tables::table(table).map_or(Vec::new(), |table| table.stored().map(|column| column.name).collect())
+    tables::table(table).map_or(Vec::new(), |table| table.columns.iter().map(|column| column.name).collect())
 }
 
-/// Rows on their way at once, from the thread that reads them.
+/// Rows on their way at once, from the thread that reads the embedded database.
 const CHUNK: usize = 1_000;
 
+/// What is called with each row of a stream: whole numbers, texts and nulls in the order of [`feed_columns`], or why the
+/// row cannot be used, with its key and column. What it answers ends the stream.
+pub type EachRow<'e> = &'e mut (dyn FnMut(Result<Vec<Value>, String>) -> Result<(), String> + Send);
+
+/// A source as it is at one moment, however long its tables are read.
+pub struct Snapshot {
+    /// The newest write that it shows; `None` where the source was never fed.
+    pub as_of: Option<Timestamp>,
+    from: From,
+}
+
+enum From {
+    Nowhere,
+    /// With a transaction that has begun to read.
+    Embedded(Embedded, Option<Connection>),
+    Server(Box<Session>),
+}
+
 impl IssuanceDb {
+    /// The source as people know it.
+    pub fn describe(&self) -> String {
+        match self {
+            IssuanceDb::None => "none".to_string(),
+            IssuanceDb::Embedded(embedded) => format!("embedded {}", embedded.path().display()),
+            IssuanceDb::Sql(sql) => sql.settings().server(),
+        }
+    }
+
     /// Whether the source has this table of the feed at all; without it its rules are not evaluable.
     ///
     /// # Errors
@@ -46,57 +64,65 @@ impl IssuanceDb {
         }
     }
 
-    /// Gives every row of a table to `each`, from one moment of the database, in no particular order. Memory stays
-    /// bounded however many there are. Returns how many there were: none where the source does not have the table.
+    /// Holds one moment of the source, on a connection of its own. Nothing is written, and nobody else waits for it.
     ///
     /// # Errors
-    /// An outage, a row that is not sound (with its key, column and reason), a table that does not exist, or
-    /// [`IssuanceError::Stopped`] with what `each` says.
-    pub async fn stream(
-        &self,
-        table: &str,
-        each: &mut (dyn FnMut(FeedRow) -> Result<(), String> + Send),
-    ) -> Result<u64, IssuanceError> {
-        self.stream_where(table, None, each).await
+    /// An outage.
+    pub async fn snapshot(&self) -> Result<Snapshot, IssuanceError> {
+        Ok(match self {
+            IssuanceDb::None => Snapshot { as_of: None, from: From::Nowhere },
+            IssuanceDb::Embedded(embedded) => {
+                let connection = schema::connect(embedded.path())?;
+                // The first question of a transaction of SQLite chooses its moment.
+                let begun = connection.execute_batch("BEGIN").and_then(|()| {
+                    connection.query_row("SELECT max(imported_at_ms) FROM feed", [], |row| row.get::<_, Option<i64>>(0))
+                });
+                let newest = begun.map_err(|error| schema::error(embedded.path(), error))?;
+                let from = From::Embedded(embedded.clone(), Some(connection));
+                Snapshot { as_of: newest.map(Timestamp::from_millis), from }
+            }
+            IssuanceDb::Sql(sql) => {
+                let session = sql.session().await?;
+                Snapshot { as_of: Some(session.as_of()), from: From::Server(Box::new(session)) }
+            }
+        })
+    }
+}
+
+impl Snapshot {
+    /// About how many rows a table has, for the time that is left; nothing where that is not quickly said.
+    pub async fn about(&mut self, table: &str) -> Option<u64> {
+        match &mut self.from {
+            From::Nowhere => None,
+            From::Embedded(_, connection) => {
+                let fed = bulk::fed(connection.as_ref()?).ok()?;
+                fed.into_iter().find(|(name, _)| name == table).map(|(_, rows)| rows)
+            }
+            From::Server(session) => session.about(tables::table(table)?).await,
+        }
     }
 
-    /// The same for the certificates that were signed from the first time on and before the second.
+    /// Gives every row of a table to `each`, in no particular order. Memory stays bounded however many there are. Returns
+    /// how many there were: none where the source does not have the table.
+    ///
+    /// Rows come as the CA feeds them: a "confirmation" whose method means reuse is still one. The embedded database has
+    /// filed it as a reuse by its number negated, and gives it so.
     ///
     /// # Errors
-    /// As [`IssuanceDb::stream`].
-    pub async fn stream_signed(
-        &self,
-        from: Timestamp,
-        until: Timestamp,
-        each: &mut (dyn FnMut(FeedRow) -> Result<(), String> + Send),
-    ) -> Result<u64, IssuanceError> {
-        self.stream_where("certificates", Some((from, until)), each).await
-    }
-
-    async fn stream_where(
-        &self,
-        table: &str,
-        signed: Option<(Timestamp, Timestamp)>,
-        each: &mut (dyn FnMut(FeedRow) -> Result<(), String> + Send),
-    ) -> Result<u64, IssuanceError> {
+    /// An outage, a table that does not exist, or [`IssuanceError::Stopped`] with what `each` says.
+    pub async fn stream(&mut self, table: &str, each: EachRow<'_>) -> Result<u64, IssuanceError> {
         let Some(table) = tables::table(table) else {
             return Err(IssuanceError::NoSuchTable { name: table.to_string(), known: tables::names() });
         };
-        match self {
-            IssuanceDb::None => Ok(0),
-            IssuanceDb::Embedded(embedded) => embedded.stream(table, signed, each).await,
-            // Issuers that the configuration names are not in the database.
-            IssuanceDb::Sql(sql) if table.name == "issuers" && !sql.settings().issuers.is_empty() => {
-                let issuers = &sql.settings().issuers;
-                for issuer in issuers {
-                    let texts = [issuer.name.clone(), issuer.key_hash.to_string(), issuer.hierarchy.clone()];
-                    let values = std::iter::once(Value::from(issuer.issuer_id)).chain(texts.map(Value::from)).collect();
-                    each(FeedRow { table: table.name, values }).map_err(IssuanceError::Stopped)?;
-                }
-                Ok(issuers.len() as u64)
+        match &mut self.from {
+            From::Nowhere => Ok(0),
+            From::Embedded(embedded, connection) => {
+                let held = connection.take().map_or_else(|| schema::connect(embedded.path()), Ok)?;
+                let (count, held) = of_embedded(embedded, held, table, each).await?;
+                *connection = Some(held);
+                Ok(count)
             }
-            IssuanceDb::Sql(sql) if !sql.settings().feeds(table.name) => Ok(0),
-            IssuanceDb::Sql(sql) => match sql.stream(table, signed, each).await {
+            From::Server(session) => match session.stream(table, each).await {
                 Err(super::sql::SqlError::Stopped(reason)) => Err(IssuanceError::Stopped(reason)),
                 done => Ok(done?),
             },
@@ -110,65 +136,45 @@ impl Embedded {
         let known = connection.prepare("SELECT 1 FROM feed WHERE table_name = ?1").and_then(|mut q| q.exists([table]));
         known.map_err(|error| schema::error(self.path(), error))
     }
+}
 
-    async fn stream(
-        &self,
-        table: &'static Table,
-        signed: Option<(Timestamp, Timestamp)>,
-        each: &mut (dyn FnMut(FeedRow) -> Result<(), String> + Send),
-    ) -> Result<u64, IssuanceError> {
-        let (sender, mut chunks) = mpsc::channel::<Vec<FeedRow>>(2);
-        let database = self.clone();
-        let reader = tokio::task::spawn_blocking(move || database.read_all(table, signed, &sender));
-        let mut count = 0;
-        while let Some(chunk) = chunks.recv().await {
-            for row in chunk {
-                count += 1;
-                // The reader ends when nobody takes its rows any more.
-                each(row).map_err(IssuanceError::Stopped)?;
-            }
-        }
-        match reader.await {
-            Ok(done) => done.map(|()| count),
-            Err(error) => {
-                Err(IssuanceError::Stopped(format!("the task that reads the issuance database ended: {error}")))
-            }
+/// Reads on a thread of its own, and gives the connection back.
+async fn of_embedded(
+    embedded: &Embedded,
+    connection: Connection,
+    table: &'static Table,
+    each: EachRow<'_>,
+) -> Result<(u64, Connection), IssuanceError> {
+    let (sender, mut chunks) = mpsc::channel::<Vec<Vec<Value>>>(2);
+    let reader = tokio::task::spawn_blocking(move || {
+        let columns = feed_columns(table.name);
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let read = bulk::rows(&connection, table.name, &columns, &mut |_, values| {
+            chunk.push(values.iter().map(value).collect());
+            // Nobody takes the rows any more when they were refused.
+            chunk.len() < CHUNK || sender.blocking_send(std::mem::take(&mut chunk)).is_ok()
+        });
+        let _ = sender.blocking_send(chunk);
+        (read, connection)
+    });
+    let mut count = 0;
+    while let Some(chunk) = chunks.recv().await {
+        for row in chunk {
+            count += 1;
+            each(Ok(row)).map_err(IssuanceError::Stopped)?;
         }
     }
+    let ended = |error| IssuanceError::Stopped(format!("the task that reads the issuance database ended: {error}"));
+    let (read, connection) = reader.await.map_err(ended)?;
+    read.map_err(|error| schema::error(embedded.path(), error))?;
+    Ok((count, connection))
+}
 
-    fn read_all(
-        &self,
-        table: &'static Table,
-        signed: Option<(Timestamp, Timestamp)>,
-        sender: &mpsc::Sender<Vec<FeedRow>>,
-    ) -> Result<(), IssuanceError> {
-        let connection = schema::connect(self.path())?;
-        let read = || -> rusqlite::Result<()> {
-            let columns: Vec<&str> = table.stored().map(|column| column.stored).collect();
-            let mut sql = format!("SELECT {} FROM {}", columns.join(", "), table.name);
-            if let Some((from, until)) = signed {
-                sql.push_str(&format!(" WHERE signed_at >= {} AND signed_at < {}", from.seconds(), until.seconds()));
-            }
-            let mut query = connection.prepare(&sql)?;
-            let mut rows = query.query([])?;
-            let mut chunk = Vec::with_capacity(CHUNK);
-            while let Some(row) = rows.next()? {
-                let mut values = Vec::with_capacity(columns.len());
-                for place in 0..columns.len() {
-                    values.push(match row.get_ref(place)? {
-                        ValueRef::Integer(number) => Value::from(number),
-                        ValueRef::Text(text) => Value::from(String::from_utf8_lossy(text)),
-                        _ => Value::Null,
-                    });
-                }
-                chunk.push(FeedRow { table: table.name, values });
-                if chunk.len() == CHUNK && sender.blocking_send(std::mem::take(&mut chunk)).is_err() {
-                    return Ok(());
-                }
-            }
-            let _ = sender.blocking_send(chunk);
-            Ok(())
-        };
-        read().map_err(|error| schema::error(self.path(), error))
+fn value(given: &Given<'_>) -> Value {
+    match *given {
+        Given::Null | Given::Other(_) => Value::Null,
+        Given::Number(number) => Value::from(number),
+        Given::Flag(flag) => Value::from(i64::from(flag)),
+        Given::Text(text) => Value::from(text),
     }
 }

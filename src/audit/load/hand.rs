@@ -66,7 +66,7 @@ impl<'v> Row<'_, 'v> {
     /// A number of a reuse; one that was fed as a confirmation has its number negated in the embedded database.
     pub(super) fn reuse_id(&mut self, column: usize) -> i64 {
         match self.values[column] {
-            Given::Number(number) if number < 0 && self.piece.is_database() => number,
+            Given::Number(number) if number < 0 && self.piece.filed => number,
             _ => self.whole(column).unwrap_or(0),
         }
     }
@@ -119,6 +119,7 @@ pub(super) struct Hand<'s> {
     pub(super) reuses: Vec<Reuse>,
     pub(super) revoked: Vec<i64>,
     pub(super) unasked: Vec<i64>,
+    pub(super) unsettled: u64,
     pub(super) approvals: Vec<(u32, Approval)>,
     pub(super) confirmations: Option<Writer>,
     pub(super) checks: Option<Writer>,
@@ -139,6 +140,7 @@ impl<'s> Hand<'s> {
             reuses: Vec::new(),
             revoked: Vec::new(),
             unasked: Vec::new(),
+            unsettled: 0,
             approvals: Vec::new(),
             confirmations: None,
             checks: None,

@@ -13,6 +13,7 @@ use parquet::schema::types::ColumnDescriptor;
 use super::Each;
 use crate::audit::AuditError;
 use crate::finding::escape;
+use crate::issuance::FILED;
 use crate::issuance::feed::{self, Given};
 
 /// Rows that are decoded at once.
@@ -28,10 +29,12 @@ fn open(path: &Path) -> Result<SerializedFileReader<File>, AuditError> {
     SerializedFileReader::new(file).map_err(fault(path))
 }
 
-/// How many rows each row group has.
-pub(super) fn groups(path: &Path) -> Result<Vec<u64>, AuditError> {
+/// How many rows each row group has, and whether the file is an export of the embedded database, which has filed them.
+pub(super) fn groups(path: &Path) -> Result<(Vec<u64>, bool), AuditError> {
     let reader = open(path)?;
-    Ok(reader.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64).collect())
+    let notes = reader.metadata().file_metadata().key_value_metadata();
+    let filed = notes.is_some_and(|notes| notes.iter().any(|note| note.key == FILED));
+    Ok((reader.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64).collect(), filed))
 }
 
 /// The values of one column for a batch of rows.

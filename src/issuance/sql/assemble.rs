@@ -12,7 +12,7 @@ use crate::issuance::{Query, lookup, reuse, schema};
 use crate::record::Lookup;
 
 /// How long after the signature rows that belong to a certificate may still be on their way.
-const SETTLING: Span = Span::from_seconds(3600);
+pub(in crate::issuance) const SETTLING: Span = Span::from_seconds(3600);
 
 /// One answer per query, in their order.
 pub(super) fn assemble(

@@ -38,6 +38,18 @@ pub enum SqlError {
         /// How long it had.
         limit: Duration,
     },
+    /// The connection ended while a whole table came.
+    #[error(
+        "{server}: the connection was lost in the middle of {table} ({reason}): when the server runs again start with --resume, tables that are whole are not read again"
+    )]
+    Lost {
+        /// The server.
+        server: String,
+        /// The table.
+        table: &'static str,
+        /// What is known.
+        reason: String,
+    },
     /// All connections are in use.
     #[error(
         "{server}: all {connections} connections were busy for too long: the server is slow, or raise connections in [issuance]"

@@ -147,6 +147,15 @@ impl Link {
         Ok(count)
     }
 
+    /// About how many rows a text gives, as the server guesses without running it; a guess may take as long as a statement.
+    pub(super) async fn about(&mut self, text: &str) -> Option<u64> {
+        let sql = format!("EXPLAIN SELECT * FROM {} q", wrapped(text));
+        match &mut self.wire {
+            Wire::Postgres(wire) => wire.guess(&sql).await,
+            Wire::Mysql(wire) => wire.guess(&sql).await,
+        }
+    }
+
     /// The rows of a question, at most as many as the filter says.
     pub(super) async fn rows(
         &mut self,

@@ -23,12 +23,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub(super) use assemble::SETTLING;
 pub use ddl::ddl;
 pub use error::SqlError;
 pub(super) use mirror::Part;
 pub use preset::{NAMES as PRESETS, Preset, preset};
 pub use question::check_text;
 pub use settings::{Dialect, MappedIssuer, SerialForm, Settings, Tls};
+pub(super) use stream::Session;
 
 use crate::clock::{Clock, Timestamp};
 use crate::issuance::Query;

@@ -5,7 +5,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Column, Conn, OptsBuilder, Params, SslOpts, Value};
 
 use super::error::told;
-use super::postgres::Said;
+use super::postgres::{KEEPALIVE, Said};
 use super::question::{Bind, Form, Shape, Shown};
 use super::settings::{Settings, Tls};
 use crate::clock::days_from_civil;
@@ -39,6 +39,7 @@ impl Mysql {
             .pass(settings.password.as_ref())
             .ssl_opts(tls)
             .prefer_socket(false)
+            .tcp_keepalive(Some(KEEPALIVE))
             .max_allowed_packet(Some(ROW_LIMIT_BYTES))
             .stmt_cache_size(64);
         let connection = Conn::new(options).await.map_err(|e| why(&e))?;
@@ -83,6 +84,12 @@ impl Mysql {
         let columns = columns.collect();
         self.connection.close(statement).await.map_err(|e| why(&e))?;
         Ok(columns)
+    }
+
+    /// How many rows a plan gives, about: the most that one of its steps reads.
+    pub(super) async fn guess(&mut self, explain: &str) -> Option<u64> {
+        let steps: Vec<mysql_async::Row> = self.connection.query(explain).await.ok()?;
+        steps.iter().filter_map(|step| step.get_opt::<Option<u64>, _>("rows")?.ok()?).max()
     }
 
     /// Runs a SELECT and gives its rows one by one, as they come.
