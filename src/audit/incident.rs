@@ -11,7 +11,7 @@ use crate::audit::parts::{self, files};
 use crate::audit::source::{Corpus, Piece};
 use crate::audit::{AuditError, Job, file_fault, write_whole};
 use crate::clock::Timestamp;
-use crate::finding::escape;
+use crate::finding::{Serial, escape};
 use crate::issuance::feed::Given;
 
 /// From so many certificates on a list of links takes the place of the table.
@@ -72,7 +72,7 @@ pub(super) fn write(corpus: &Corpus, job: &Job<'_>) -> Result<(), AuditError> {
         &columns,
         &mut |values| {
             let Some(entry) = affected.get_mut(&whole(values[0])) else { return };
-            entry.serial = text(values[1]);
+            entry.serial = serial(values[1]);
             (entry.precert_sha256, entry.cert_sha256) = (text(values[2]), text(values[3]));
             (entry.not_before, entry.not_after) = (moment(values[4]), moment(values[5]));
         },
@@ -144,6 +144,12 @@ fn text(given: Given<'_>) -> String {
         Given::Number(number) => number.to_string(),
         _ => String::new(),
     }
+}
+
+/// In the one form in which a record keeps it, however an export writes it.
+fn serial(given: Given<'_>) -> String {
+    let written = text(given);
+    Serial::from_hex(written.strip_prefix("0x").unwrap_or(&written)).map_or(written, |serial| serial.value_hex())
 }
 
 fn lines(path: &Path, affected: &BTreeMap<i64, Affected>) -> Result<(), AuditError> {

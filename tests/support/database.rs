@@ -354,12 +354,15 @@ pub enum Pass {
     Refuse,
     /// Ends each when the client speaks of the table "certificates".
     Cut,
+    /// Carries so many octets from the server and then nothing, until it is set anew.
+    Hold(usize),
 }
 
 /// A way to a server that can be closed.
 pub struct Gate {
     pub port: u16,
     pass: tokio::sync::watch::Sender<Pass>,
+    held: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Gate {
@@ -368,21 +371,34 @@ impl Gate {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("its address").port();
         let (pass, seen) = tokio::sync::watch::channel(Pass::Through);
+        let held = std::sync::Arc::<std::sync::atomic::AtomicBool>::default();
+        let holds = held.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, to, seen.clone()));
+                tokio::spawn(carry(client, to, seen.clone(), holds.clone()));
             }
         });
-        Gate { port, pass }
+        Gate { port, pass, held }
+    }
+
+    /// Whether a connection is held now.
+    pub fn holds(&self) -> bool {
+        self.held.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// Ends all connections and treats new ones so.
     pub fn set(&self, pass: Pass) {
+        self.held.store(false, std::sync::atomic::Ordering::SeqCst);
         self.pass.send_replace(pass);
     }
 }
 
-async fn carry(mut client: tokio::net::TcpStream, to: u16, mut seen: tokio::sync::watch::Receiver<Pass>) {
+async fn carry(
+    mut client: tokio::net::TcpStream,
+    to: u16,
+    mut seen: tokio::sync::watch::Receiver<Pass>,
+    held: std::sync::Arc<std::sync::atomic::AtomicBool>,
+) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let pass = *seen.borrow_and_update();
     if pass == Pass::Refuse {
@@ -390,6 +406,7 @@ async fn carry(mut client: tokio::net::TcpStream, to: u16, mut seen: tokio::sync
     }
     let Ok(mut server) = tokio::net::TcpStream::connect(("127.0.0.1", to)).await else { return };
     let (mut up, mut down) = (vec![0; 65_536], vec![0; 65_536]);
+    let mut left = if let Pass::Hold(octets) = pass { octets } else { usize::MAX };
     loop {
         tokio::select! {
             _ = seen.changed() => return,
@@ -402,7 +419,14 @@ async fn carry(mut client: tokio::net::TcpStream, to: u16, mut seen: tokio::sync
             }
             read = server.read(&mut down) => {
                 let Ok(count @ 1..) = read else { return };
-                if client.write_all(&down[..count]).await.is_err() {
+                let part = count.min(left);
+                left -= part;
+                if client.write_all(&down[..part]).await.is_err() {
+                    return;
+                }
+                if part < count {
+                    held.store(true, std::sync::atomic::Ordering::SeqCst);
+                    let _ = seen.changed().await;
                     return;
                 }
             }
