@@ -1,14 +1,15 @@
 //! The presets for Boulder and EJBCA on the real servers, with the tables of the real projects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use ctwarden::audit::{self, FindingsFormat, Found, Job, Question, Report, Share, Source};
 use ctwarden::clock::{Clock, Span, Timestamp, date};
 use ctwarden::crosscheck;
 use ctwarden::evidence::{self, Policy};
 use ctwarden::finding::{CaseKey, Issued, KeyHash, Serial, Verdict};
 use ctwarden::issuance::sql::{Dialect, MappedIssuer, Settings, preset};
-use ctwarden::issuance::{IssuanceDb, Query, Sql, feed_tables};
+use ctwarden::issuance::{IssuanceDb, Query, Sql, export, feed_tables};
 use ctwarden::lint::SuffixList;
 use ctwarden::record::{Basis, IssuanceRecord, Lookup, Presented};
 
@@ -79,6 +80,34 @@ fn says(verdicts: &BTreeMap<&str, String>, rule: &str, what: &str) {
     assert!(said.contains(what), "{rule}: {said}; expected {what}\n{verdicts:#?}");
 }
 
+/// What the audit of everything says of a copy of the source.
+async fn audited(source: &IssuanceDb) -> (Report, Vec<Found>) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (copy, out) = (directory.path().join("copy"), directory.path().join("out"));
+    export(source, &copy, &audit::TABLES, false, &|_, _| {}).await.expect("copied");
+    let policy = Policy { channels: vec!["acme".into(), "ejbca".into()], ..Policy::default() };
+    let question = Question { unexpired_at: Timestamp::EPOCH, since: None, rules: vec![] };
+    let job = Job {
+        question: &question,
+        policy: &policy,
+        out: &out,
+        share: Share::ALL,
+        memory: 1 << 30,
+        threads: 2,
+        with_caa: true,
+        progress: &|_, _, _| {},
+    };
+    audit::judge(&Source::Directory(copy), &job, false).expect("judged");
+    let report = audit::finish(&out, FindingsFormat::Csv, None).expect("finished");
+    let mut csv = csv::Reader::from_path(out.join("findings.csv")).expect("findings.csv");
+    (report, csv.deserialize().map(|row| row.expect("a finding")).collect())
+}
+
+fn missing(report: &Report, rule: &str, why: &str, count: u64) {
+    let gap = format!("{rule}: {why}");
+    assert_eq!(report.not_evaluable.get(&gap), Some(&count), "{gap}: {:#?}", report.not_evaluable);
+}
+
 #[tokio::test]
 async fn boulder_is_read_through_its_own_tables() {
     let Some((_server, source)) = source("boulder", Dialect::Mysql, 66).await else { return };
@@ -141,6 +170,14 @@ async fn boulder_is_read_through_its_own_tables() {
     }
     // 2 accounts, 2 applicants, 3 orders, 43 names, 5 certificates, 43 confirmations, 43 authorisations, 1 revocation.
     assert_eq!(rows, 2 + 2 + 3 + 43 + 5 + 43 + 43 + 1);
+    let (report, found) = audited(&source).await;
+    assert_eq!((report.certificates, report.names), (5, 43), "{report:?}");
+    // The same as of each certificate: the second rests on a validation that is too old to be reused.
+    let told: BTreeSet<(&str, &str)> = found.iter().map(|found| (&*found.rule, &*found.name)).collect();
+    println!("{told:?} {:#?}", report.not_evaluable);
+    assert!(told.contains(&("dcv.reuse", "old.eus")), "{told:?}");
+    assert!(told.iter().all(|(rule, _)| rule.starts_with("dcv.")), "{told:?}");
+    missing(&report, "caa.exists", "the feed has no table caa_checks", 43);
 }
 
 async fn ejbca(dialect: Dialect) {
@@ -167,6 +204,13 @@ async fn ejbca(dialect: Dialect) {
     let (_, orphan) = record(&source, "03a3", &["c.eus"]).await;
     assert_eq!(orphan.order, None);
     assert!(matches!(lookup(&source, "77", &["x.eus"]).await, Lookup::Unknown { .. }));
+    // Its tables have no names: what can be judged of a certificate as a whole is, and the rest is not evaluable.
+    let (report, found) = audited(&source).await;
+    println!("{found:?} {:#?}", report.not_evaluable);
+    assert_eq!((report.certificates, report.names, found.len()), (3, 0, 0), "{report:?} {found:?}");
+    for rule in ["dcv.exists", "dcv.reuse", "caa.exists", "mpic.count"] {
+        missing(&report, rule, "the feed has no table san_authorisations", 3);
+    }
 }
 
 #[tokio::test]
