@@ -114,11 +114,13 @@ impl Sheet {
             match column {
                 Column::Numbers(values, levels) => {
                     to.typed::<Int64Type>().write_batch(values, Some(levels), None)?;
-                    (values.clear(), levels.clear());
+                    values.clear();
+                    levels.clear();
                 }
                 Column::Texts(values, levels) => {
                     to.typed::<ByteArrayType>().write_batch(values, Some(levels), None)?;
-                    (values.clear(), levels.clear());
+                    values.clear();
+                    levels.clear();
                 }
             }
             to.close()?;

@@ -39,7 +39,8 @@ impl Session {
         let settings = self.sql.settings();
         match settings.texts.get(table.name) {
             Some(text) => self.held.link.about(text).await,
-            None => Some(settings.issuers.len() as u64),
+            None if settings.feeds(table.name) => Some(settings.issuers.len() as u64),
+            None => None,
         }
     }
 
