@@ -21,6 +21,7 @@ use ctwarden::issuance::sql::Dialect;
 use ctwarden::issuance::{Embedded, Exported, IssuanceDb, IssuanceError, Sql, export, exported, feed_tables};
 use database::{Gate, PASSWORD, Pass, Server};
 use serde_json::Value;
+use support::disk::SmallDisk;
 use support::monitor::{Bench, printed, said};
 
 const SHAPE: Shape = Shape { seed: 21, certificates: 900, defects_per_mille: 150, large: 20, one_domain: false };
@@ -133,6 +134,23 @@ async fn it_is_judged_as_its_export(dialect: Dialect) {
     assert_eq!((found(&at("out-young")), report.certificates), (planted, 920));
     let young: Vec<_> = report.not_evaluable.iter().filter(|(why, _)| why.starts_with("certificates: ")).collect();
     assert!(matches!(young[..], [(why, 1)] if why.contains("signed too shortly before the rows were copied")));
+
+    // The longest time of a statement is for questions, and does not cut a table that takes longer.
+    let sleep = if dialect == Dialect::Postgres { "pg_sleep(2)" } else { "(SELECT SLEEP(2)) nap" };
+    let mut hasty = server.settings();
+    hasty.statement_timeout = Duration::from_secs(1);
+    let mut slow = hasty.clone();
+    slow.texts.insert("accounts", format!("SELECT account_id, kind FROM accounts, {sleep}"));
+    let slow = IssuanceDb::Sql(Sql::new(slow, Clock::System));
+    let exported = export(&slow, &at("slow"), &["accounts"], false, &|_, _| {}).await.expect("exported");
+    assert_eq!(exported.tables[0].rows, of("accounts"));
+    // For a table that somebody has locked it waits no longer than that.
+    let hasty = IssuanceDb::Sql(Sql::new(hasty, Clock::System));
+    let lock = server.lock().await;
+    let error = export(&hasty, &at("locked"), &tables(), false, &|_, _| {}).await.expect_err("locked").to_string();
+    assert!(error.contains("question certificates: ") && error.to_lowercase().contains("lock"), "{error}");
+    drop(lock);
+    export(&hasty, &at("locked"), &tables(), true, &|_, _| {}).await.expect("exported");
 
     // Rows that cannot be used are told, all of a table, and the table is not taken without them.
     let [one, two, ..] = rows.iter().filter_map(|row| row["caa_id"].as_i64()).take(2).collect::<Vec<_>>()[..] else {
@@ -346,6 +364,36 @@ fn an_export_of_the_embedded_record_is_judged_as_the_record() {
         compared += 1;
     }
     assert!(compared > 5 && filed > 0, "{compared} fixtures were compared, {filed} confirmations were reuses");
+}
+
+#[test]
+fn a_full_disk_is_told_and_what_is_whole_stays() {
+    let places = tempfile::tempdir().expect("a directory");
+    let Some(disk) = SmallDisk::mount(&places.path().join("disk"), 64) else {
+        println!("NOT RUN: this user may not mount a disk");
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+    let database = Embedded::open(&places.path().join("data")).expect("a database");
+    let text = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string();
+    let row = |n| format!("{{\"table\":\"accounts\",\"account_id\":\"{}\",\"kind\":\"direct\"}}\n", text(n));
+    let feed: String = (0..20_000).map(row).collect();
+    database.import_ndjson(&feed, Timestamp::from_seconds(NOW)).expect("imported");
+    let more = "{\"table\":\"controls\",\"name\":\"x\",\"observed_at\":1,\"enabled\":1}";
+    database.import_ndjson(more, Timestamp::from_seconds(NOW)).expect("imported");
+    let (source, out) = (IssuanceDb::Embedded(database), places.path().join("disk/copy"));
+    let copy = |resume| runtime.block_on(export(&source, &out, &tables(), resume, &|_, _| {}));
+    let error = copy(false).expect_err("full").to_string();
+    assert!(
+        error.contains("accounts.parquet.new: ")
+            && error.contains("check that it may be used and that its disk has room")
+    );
+    let names = |exported: Exported| exported.tables.into_iter().map(|table| table.table).collect::<Vec<_>>();
+    let before = exported(&out).expect("readable").expect("a manifest");
+    assert!(!before.whole && names(before.clone()) == ["controls"], "{before:?}");
+    disk.grow(8);
+    let whole = copy(true).expect("exported");
+    assert!(whole.whole && names(whole.clone()) == ["controls", "accounts"], "{whole:?}");
 }
 
 #[test]

@@ -71,9 +71,11 @@ impl Link {
         self.command(settings, "ROLLBACK").await
     }
 
-    /// Lets a statement take as long as it takes, for a stream of a whole table.
+    /// Lets a statement take as long as it takes, for a stream of a whole table. It still waits no longer than one for a
+    /// table that somebody has locked.
     pub(super) async fn unlimited(&mut self, settings: &Settings) -> Result<(), SqlError> {
         if let Wire::Mysql(wire) = &mut self.wire {
+            within(settings, "limits", wire.limit_locks(settings.statement_timeout.as_secs())).await?;
             return within(settings, "limits", wire.limit_statements(0.0)).await;
         }
         self.command(settings, "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0").await

@@ -60,6 +60,11 @@ impl Mysql {
         }
     }
 
+    /// The longest wait for a table that somebody has locked; unless told the server waits for a day.
+    pub(super) async fn limit_locks(&mut self, seconds: u64) -> Result<(), Said> {
+        self.command(&format!("SET SESSION lock_wait_timeout = {}", seconds.max(1))).await
+    }
+
     /// Runs a command of ours that answers nothing.
     pub(super) async fn command(&mut self, sql: &str) -> Result<(), Said> {
         self.connection.query_drop(sql).await.map_err(|e| why(&e))
