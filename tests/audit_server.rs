@@ -277,6 +277,12 @@ async fn it_goes_on(dialect: Dialect) {
         tables.iter().map(|table| changed(record.join(format!("{table}.parquet")))).collect()
     };
 
+    // A server that does not answer from the start leaves nothing to go on with.
+    scene.gate.set(Pass::Refuse);
+    let down = scene.audit(&[]).await;
+    assert_eq!((down.status.code(), scene.copied().len()), (Some(3), 0));
+    assert!(said(&down).contains("no connection") && said(&down).lines().count() == 1, "{}", said(&down));
+
     let (mut child, first) = scene.held(250_000, &[]).await;
     child.kill().expect("killed");
     child.wait().expect("waited");

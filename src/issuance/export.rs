@@ -179,6 +179,8 @@ fn begin(source: &IssuanceDb, directory: &Path, resume: bool) -> Result<Exported
     let refused = |reason: &str| IssuanceError::Export { path: directory.to_path_buf(), reason: reason.to_string() };
     let fresh = Exported { form: FORM, source: source.describe(), whole: false, tables: Vec::new() };
     match exported(directory)? {
+        // Nothing has come of it: the source did not answer.
+        Some(before) if before.tables.is_empty() => return Ok(fresh),
         Some(_) if !resume => {
             return Err(refused("holds an export already: go on with --resume, or name another directory"));
         }

@@ -32,10 +32,10 @@ pub type EachRow<'e> = &'e mut (dyn FnMut(Result<Vec<Value>, String>) -> Result<
 pub struct Snapshot {
     /// The newest write that it shows; `None` where the source was never fed.
     pub as_of: Option<Timestamp>,
-    from: From,
+    from: Origin,
 }
 
-enum From {
+enum Origin {
     Nowhere,
     /// With a transaction that has begun to read.
     Embedded(Embedded, Option<Connection>),
@@ -70,7 +70,7 @@ impl IssuanceDb {
     /// An outage.
     pub async fn snapshot(&self) -> Result<Snapshot, IssuanceError> {
         Ok(match self {
-            IssuanceDb::None => Snapshot { as_of: None, from: From::Nowhere },
+            IssuanceDb::None => Snapshot { as_of: None, from: Origin::Nowhere },
             IssuanceDb::Embedded(embedded) => {
                 let connection = schema::connect(embedded.path())?;
                 // The first question of a transaction of SQLite chooses its moment.
@@ -78,12 +78,12 @@ impl IssuanceDb {
                     connection.query_row("SELECT max(imported_at_ms) FROM feed", [], |row| row.get::<_, Option<i64>>(0))
                 });
                 let newest = begun.map_err(|error| schema::error(embedded.path(), error))?;
-                let from = From::Embedded(embedded.clone(), Some(connection));
+                let from = Origin::Embedded(embedded.clone(), Some(connection));
                 Snapshot { as_of: newest.map(Timestamp::from_millis), from }
             }
             IssuanceDb::Sql(sql) => {
                 let session = sql.session().await?;
-                Snapshot { as_of: Some(session.as_of()), from: From::Server(Box::new(session)) }
+                Snapshot { as_of: Some(session.as_of()), from: Origin::Server(Box::new(session)) }
             }
         })
     }
@@ -93,12 +93,12 @@ impl Snapshot {
     /// About how many rows a table has, for the time that is left; nothing where that is not quickly said.
     pub async fn about(&mut self, table: &str) -> Option<u64> {
         match &mut self.from {
-            From::Nowhere => None,
-            From::Embedded(_, connection) => {
+            Origin::Nowhere => None,
+            Origin::Embedded(_, connection) => {
                 let fed = bulk::fed(connection.as_ref()?).ok()?;
                 fed.into_iter().find(|(name, _)| name == table).map(|(_, rows)| rows)
             }
-            From::Server(session) => session.about(tables::table(table)?).await,
+            Origin::Server(session) => session.about(tables::table(table)?).await,
         }
     }
 
@@ -115,14 +115,16 @@ impl Snapshot {
             return Err(IssuanceError::NoSuchTable { name: table.to_string(), known: tables::names() });
         };
         match &mut self.from {
-            From::Nowhere => Ok(0),
-            From::Embedded(embedded, connection) => {
-                let held = connection.take().map_or_else(|| schema::connect(embedded.path()), Ok)?;
+            Origin::Nowhere => Ok(0),
+            Origin::Embedded(embedded, connection) => {
+                // Another connection would show another moment.
+                let gone = || IssuanceError::Stopped("an earlier table was not read to its end".to_string());
+                let held = connection.take().ok_or_else(gone)?;
                 let (count, held) = of_embedded(embedded, held, table, each).await?;
                 *connection = Some(held);
                 Ok(count)
             }
-            From::Server(session) => match session.stream(table, each).await {
+            Origin::Server(session) => match session.stream(table, each).await {
                 Err(super::sql::SqlError::Stopped(reason)) => Err(IssuanceError::Stopped(reason)),
                 done => Ok(done?),
             },
