@@ -11,16 +11,17 @@ mod database;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use corpus::{Form, NOW, Planted, Shape};
-use ctwarden::audit::{self, FindingsFormat, Found, Job, Question, Report, Share, Source};
+use ctwarden::audit::{self, FindingsFormat, Found, Job, Question, Report, Share, Source, Stage};
 use ctwarden::clock::{Clock, Stopwatch, Timestamp};
 use ctwarden::evidence::{FlawedMethod, Policy};
 use ctwarden::issuance::sql::Dialect;
 use ctwarden::issuance::{Embedded, Exported, IssuanceDb, IssuanceError, Sql, export, exported, feed_tables};
 use database::{Gate, PASSWORD, Pass, Server};
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::disk::SmallDisk;
 use support::monitor::{Bench, printed, said};
 
@@ -144,6 +145,16 @@ async fn it_is_judged_as_its_export(dialect: Dialect) {
     let slow = IssuanceDb::Sql(Sql::new(slow, Clock::System));
     let exported = export(&slow, &at("slow"), &["accounts"], false, &|_, _| {}).await.expect("exported");
     assert_eq!(exported.tables[0].rows, of("accounts"));
+    if dialect == Dialect::Postgres {
+        // As a standby says that what the snapshot shows is in the way of its replication.
+        let raise = "BEGIN RAISE EXCEPTION 'conflict with recovery' USING ERRCODE = '40001'; END";
+        server.admin(&format!("CREATE FUNCTION clash() RETURNS int LANGUAGE plpgsql AS $$ {raise} $$")).await;
+        let mut standby = server.settings();
+        standby.texts.insert("accounts", "SELECT account_id, kind FROM accounts, clash()".to_string());
+        let standby = IssuanceDb::Sql(Sql::new(standby, Clock::System));
+        let error = export(&standby, &at("standby"), &["accounts"], false, &|_, _| {}).await.expect_err("refused");
+        assert!(error.to_string().contains("conflict with recovery (set hot_standby_feedback = on"), "{error}");
+    }
     // For a table that somebody has locked it waits no longer than that.
     let hasty = IssuanceDb::Sql(Sql::new(hasty, Clock::System));
     let lock = server.lock().await;
@@ -370,6 +381,65 @@ fn an_export_of_the_embedded_record_is_judged_as_the_record() {
         compared += 1;
     }
     assert!(compared > 5 && filed > 0, "{compared} fixtures were compared, {filed} confirmations were reuses");
+}
+
+/// A certificate with its order, its name and the confirmation of it.
+fn sound(number: i64) -> String {
+    let (signed, name) = (NOW - 86_400, format!("host{number}.eus"));
+    let rows = [
+        json!({"table": "orders", "order_id": format!("o{number}"), "applicant_id": "p", "channel": "web", "vtype": "DV",
+               "hierarchy": "public", "created_at": signed - 120}),
+        json!({"table": "certificates", "cert_id": number, "issuer_id": 1, "serial": format!("{number:08x}"),
+               "order_id": format!("o{number}"), "signed_at": signed, "not_after": NOW + 86_400, "state": "issued"}),
+        json!({"table": "dcv_confirmations", "dcv_id": number, "applicant_id": "p", "adn": name, "method": "3.2.2.4.7",
+               "completed_at": signed - 60, "performed_by": "system", "remote_ok": 5, "remote_total": 5,
+               "remote_rirs": 3, "dnssec": "insecure", "token_issued_at": signed - 90, "recorded_at": signed - 50}),
+        json!({"table": "san_authorisations", "cert_id": number, "name": name, "dcv_id": number}),
+    ];
+    rows.iter().map(|row| format!("{row}\n")).collect()
+}
+
+#[test]
+fn a_record_that_is_fed_meanwhile_is_judged_as_it_was() {
+    let places = tempfile::tempdir().expect("a directory");
+    let database = Embedded::open(&places.path().join("data")).expect("a database");
+    let key = "ab".repeat(32);
+    let mut feed: String = [
+        json!({"table": "issuers", "issuer_id": 1, "name": "CA", "spki_sha256": key, "hierarchy": "public"}),
+        json!({"table": "accounts", "account_id": "a", "kind": "direct"}),
+        json!({"table": "applicants", "applicant_id": "p", "account_id": "a"}),
+    ]
+    .iter()
+    .map(|row| format!("{row}\n"))
+    .collect();
+    feed.extend((1..=20).map(sound));
+    let now = Timestamp::from_seconds(NOW);
+    database.import_ndjson(&feed, now).expect("imported");
+    let (question, out) = (Question { unexpired_at: now, since: None, rules: vec![] }, places.path().join("out"));
+    let fed = AtomicI64::new(20);
+    // Whenever it tells how far it is.
+    let feeds = |stage, _, _| {
+        if stage == Stage::Reading {
+            let number = fed.fetch_add(1, Ordering::SeqCst) + 1;
+            database.import_ndjson(&sound(number), now).expect("imported");
+        }
+    };
+    let job = Job {
+        question: &question,
+        policy: &policy(),
+        out: &out,
+        share: Share::ALL,
+        memory: 1 << 30,
+        threads: 2,
+        with_caa: true,
+        progress: &feeds,
+    };
+    audit::judge(&Source::Embedded(database.clone()), &job, false).expect("judged");
+    let report = audit::finish(&out, FindingsFormat::Csv, None).expect("finished");
+    assert!(fed.load(Ordering::SeqCst) > 26, "nothing was fed meanwhile");
+    assert_eq!((report.certificates, report.names, report.findings), (20, 20, 0), "{report:?}");
+    let all = judged(Source::Embedded(database), now, &places.path().join("all"));
+    assert_eq!((all.certificates as i64, all.findings), (fed.load(Ordering::SeqCst), 0), "{all:?}");
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn todo(out: &Path, part: u32) -> Result<Todo, AuditError> {
 /// # Errors
 /// When something cannot be read or written, or the directory holds the output of another question.
 pub fn judge(source: &Source, job: &Job<'_>, resume: bool) -> Result<(), AuditError> {
-    let corpus = Corpus::open(source)?;
+    let corpus = Corpus::open(source, job.threads)?;
     for table in NEEDED {
         if !corpus.has(table) {
             return Err(AuditError::NoTable(table));

@@ -11,7 +11,7 @@ use crate::audit::AuditError;
 use crate::clock::Timestamp;
 use crate::finding::escape;
 use crate::issuance::feed::{self, Given};
-use crate::issuance::{self, Embedded, Exported};
+use crate::issuance::{self, Embedded, Exported, Readers};
 
 /// What is called with the number of a row (from 1) and its values in the order of the columns asked for.
 pub(super) type Each<'e> = &'e mut dyn FnMut(u64, &[Given<'_>]) -> Result<(), AuditError>;
@@ -53,7 +53,8 @@ pub(super) struct Piece {
 /// A source that was looked through.
 #[derive(Debug)]
 pub(super) struct Corpus {
-    source: Source,
+    /// Of the embedded database.
+    readers: Option<Readers>,
     pieces: BTreeMap<&'static str, Vec<Piece>>,
     /// Of a copy of a database server: certificates that were signed from then on may not have all their rows in it.
     pub(super) settled: Option<Timestamp>,
@@ -78,23 +79,25 @@ pub const TABLES: [&str; 12] = [
 ];
 
 impl Corpus {
-    /// Looks through a source.
+    /// Looks through a source, which so many threads will read.
     ///
     /// # Errors
     /// When the directory, a file or the database cannot be read.
-    pub(super) fn open(source: &Source) -> Result<Corpus, AuditError> {
+    pub(super) fn open(source: &Source, threads: usize) -> Result<Corpus, AuditError> {
         let pieces = BTreeMap::new();
-        let mut corpus = Corpus { source: source.clone(), pieces, settled: None, fingerprint: Vec::new() };
+        let mut corpus = Corpus { readers: None, pieces, settled: None, fingerprint: Vec::new() };
         match source {
             Source::Directory(directory) => corpus.look_through(directory)?,
             Source::Embedded(database) => {
                 corpus.fingerprint.push(fingerprint(database.path())?);
-                for (table, rows) in database.fed().map_err(AuditError::Issuance)? {
+                let readers = database.readers(threads).map_err(AuditError::Issuance)?;
+                for (table, rows) in readers.fed().map_err(AuditError::Issuance)? {
                     let Some(table) = TABLES.into_iter().find(|known| *known == table) else { continue };
                     let path = database.path().to_path_buf();
                     let piece = Piece { table, path, format: Format::Database, group: 0, rows, filed: true };
                     corpus.pieces.entry(table).or_default().push(piece);
                 }
+                corpus.readers = Some(readers);
             }
         }
         Ok(corpus)
@@ -161,21 +164,21 @@ impl Corpus {
     /// # Errors
     /// When it cannot be read, or what `each` says.
     pub(super) fn read(&self, piece: &Piece, columns: &[&'static str], each: Each<'_>) -> Result<(), AuditError> {
-        match (piece.format, &self.source) {
+        match (piece.format, &self.readers) {
             (Format::Parquet, _) => parquet_rows::read(piece.table, &piece.path, piece.group, columns, each),
             (Format::Csv, _) => text_rows::csv(piece.table, &piece.path, columns, each),
             (Format::Ndjson, _) => text_rows::ndjson(piece.table, &piece.path, false, columns, each),
             (Format::Mixed, _) => text_rows::ndjson(piece.table, &piece.path, true, columns, each),
-            (Format::Database, Source::Embedded(database)) => {
+            (Format::Database, Some(readers)) => {
                 let mut error = None;
-                let stream = database.bulk(piece.table, columns, &mut |number, row| {
+                let stream = readers.bulk(piece.table, columns, &mut |number, row| {
                     error = each(number, row).err();
                     error.is_none()
                 });
                 stream.map_err(AuditError::Issuance)?;
                 error.map_or(Ok(()), Err)
             }
-            (Format::Database, Source::Directory(_)) => Ok(()),
+            (Format::Database, None) => Ok(()),
         }
     }
 }

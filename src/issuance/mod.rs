@@ -31,6 +31,7 @@ use rusqlite::Connection;
 
 pub use batch::Batch;
 pub use boulder::KnownIssuer;
+pub(crate) use bulk::Readers;
 pub use check::{QuestionReport, SourceReport};
 pub use directory::{DirectoryReport, FileReport};
 pub(crate) use export::FILED;
