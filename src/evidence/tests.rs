@@ -78,6 +78,7 @@ pub(super) fn record(rows: Option<Vec<(&str, Basis)>>, other: Vec<DcvConfirmatio
         }),
         authorisations: rows.map(|rows| rows.into_iter().map(row).collect()),
         other_confirmations: other,
+        aged_confirmations: 0,
         keeps_orders: true,
         keeps_confirmations: true,
         keeps_caa_checks: true,
