@@ -331,7 +331,10 @@ impl Round<'_> {
             }
         }
         self.commit(sights).await?;
-        walk.metrics.revocations_awaited(&self.issuer.name, awaited);
+        // While the record is silent nobody knows how many more there are.
+        if !matches!(recorded, Err(Silence::Unavailable(_))) {
+            walk.metrics.revocations_awaited(&self.issuer.name, awaited);
+        }
         Ok(())
     }
 
