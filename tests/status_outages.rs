@@ -120,7 +120,7 @@ impl Scene {
         daemon.run(Until::CaughtUp, std::future::pending()).await.expect("the logs are read");
         gate.set(Pass::Through);
         let fetcher = Fetcher::new("pki-team@ca-tests.eus", Clock::System).expect("a client");
-        let reader = CrlReader::new(fetcher, walk.cache.clone(), walk.status.crl_limit_bytes);
+        let reader = CrlReader::new(fetcher, bench.path("data/crls"), walk.status.crl_limit_bytes);
         let compared = Compared::default();
         Scene { server, gate, bench, walk, reader, compared, ca, crls, rows, listed: vec![], _log: log }
     }
@@ -203,6 +203,29 @@ async fn behind(scene: &mut Scene) {
     assert!(scene.bench.count(POSITION) > now().minus(HOUR).seconds() * 1000, "it has caught up");
 }
 
+/// A new CRL is compared with the record, and the record falls silent amid it: what stands behind that place is listed
+/// all the same.
+async fn cut_amid_a_crl(scene: &mut Scene) {
+    const LAST: usize = 0x60;
+    scene.rows.extend([certificate(LAST, "2027-01-01T00:00:00Z"), revocation(LAST)]);
+    scene.fill().await;
+    let strangers = (0..2500).map(|number| (0x10_0000 + number, RevocationReason::Superseded));
+    scene.listed.extend(strangers.chain([(LAST as u64, RevocationReason::Superseded)]));
+    scene.serve(2);
+    let failures = scene.metric(FAILURES);
+    // The certificates of a CRL are asked for by their serial numbers.
+    scene.gate.set(Pass::Cut("AND q.serial"));
+    scene.go_round("revocations").await;
+    assert!(scene.metric(FAILURES) > failures, "the record was not asked");
+    assert_eq!(scene.bench.count(TOLD), 0, "it is on the CRL");
+    scene.gate.set(Pass::Through);
+    scene.go_round("revocations").await;
+    assert_eq!(scene.bench.count(TOLD), 0, "and is so when the record answers");
+    assert_eq!(scene.bench.count("SELECT count(*) FROM listed"), 1, "it was seen there");
+    scene.rows.retain(|row| row["cert_id"] != LAST);
+    scene.fill().await;
+}
+
 async fn every_outage(dialect: Dialect) {
     let Some(server) = Server::start("status_outages", dialect, None).await else { return };
     let mut scene = Scene::new(server).await;
@@ -210,6 +233,7 @@ async fn every_outage(dialect: Dialect) {
     assert!(scene.metric(FAILURES) > 0.0, "it began in an outage");
     assert_eq!(scene.bench.count(TOLD), 0, "it began in an outage");
     behind(&mut scene).await;
+    cut_amid_a_crl(&mut scene).await;
     for (number, what) in OUTAGES.into_iter().enumerate() {
         // In no log; revoked and on no CRL; on the CRL and not revoked; a control that is off. The server has the rows,
         // and fails before anybody has asked for them.
@@ -221,7 +245,7 @@ async fn every_outage(dialect: Dialect) {
         scene.rows.push(observed(what, now().minus(Span::from_seconds(1)), false));
         scene.fill().await;
         scene.listed.push((unrevoked as u64, RevocationReason::Superseded));
-        scene.serve(2 + number as u64);
+        scene.serve(3 + number as u64);
         let before = (scene.bench.count(TOLD), scene.bench.count(POSITION), scene.metric(WALKED), scene.other_alarms());
         let awaited = scene.metric(AWAITED);
         let lock = if what == "slow" { Some(scene.server.lock(&LOOPS).await) } else { None };

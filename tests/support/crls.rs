@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -11,7 +12,7 @@ use axum::response::IntoResponse;
 /// A server of CRLs.
 #[derive(Clone)]
 pub struct Crls {
-    served: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    served: Arc<Mutex<BTreeMap<String, Bytes>>>,
     url: String,
 }
 
@@ -39,7 +40,7 @@ impl Crls {
     pub fn serve(&self, name: &str, body: Option<Vec<u8>>) {
         let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         match body {
-            Some(body) => drop(served.insert(format!("/{name}"), body)),
+            Some(body) => drop(served.insert(format!("/{name}"), body.into())),
             None => drop(served.remove(&format!("/{name}"))),
         }
     }
