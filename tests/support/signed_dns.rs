@@ -108,7 +108,7 @@ impl Zones {
         answer.metadata.recursion_desired = true;
         answer.metadata.recursion_available = true;
         let query = question.queries[0].clone();
-        let (owner, asked) = (Name::from(query.name().to_lowercase()), query.query_type());
+        let (owner, asked) = (query.name().to_lowercase(), query.query_type());
         let way = self.ways.get(&owner).copied().unwrap_or(Way::Clear);
         // RFC 4035 2.4: "A DS RRset SHOULD be present at a delegation point", in the zone above it.
         let is_below = name("example.").zone_of(&owner) && !(asked == RecordType::DS && owner == name("example."));
