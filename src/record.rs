@@ -213,7 +213,8 @@ pub struct DcvConfirmation {
     pub dnssec: Option<String>,
     /// What the remote perspectives saw, if recorded.
     pub remote: Option<Perspectives>,
-    /// The DNS name that was asked or the URL that was fetched, if recorded.
+    /// The DNS name that was asked or the URL that was fetched, if recorded; for method 3.2.2.5.3 the domain name that the
+    /// reverse look-up of the address gave.
     pub location: Option<String>,
     /// Where its evidence is kept, if recorded.
     pub evidence_ref: Option<String>,

@@ -1,3 +1,5 @@
+mod adn;
+
 use super::*;
 use crate::clock::{DAY, Span};
 use crate::clock::{Timestamp, date};
