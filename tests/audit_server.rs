@@ -20,9 +20,10 @@ use ctwarden::clock::{Clock, Stopwatch, Timestamp};
 use ctwarden::evidence::{FlawedMethod, Policy};
 use ctwarden::issuance::sql::Dialect;
 use ctwarden::issuance::{Embedded, Exported, IssuanceDb, IssuanceError, Sql, export, exported, feed_tables};
-use database::{Gate, PASSWORD, Pass, Server};
+use database::{PASSWORD, Server};
 use serde_json::{Value, json};
 use support::disk::SmallDisk;
+use support::gate::{Gate, Pass};
 use support::monitor::{Bench, printed, said};
 
 const SHAPE: Shape = Shape { seed: 21, certificates: 900, defects_per_mille: 150, large: 20, one_domain: false };
@@ -157,7 +158,7 @@ async fn it_is_judged_as_its_export(dialect: Dialect) {
     }
     // For a table that somebody has locked it waits no longer than that.
     let hasty = IssuanceDb::Sql(Sql::new(hasty, Clock::System));
-    let lock = server.lock().await;
+    let lock = server.lock(&["certificates"]).await;
     let error = export(&hasty, &at("locked"), &tables(), false, &|_, _| {}).await.expect_err("locked").to_string();
     assert!(error.contains("question certificates: ") && error.to_lowercase().contains("lock"), "{error}");
     drop(lock);
@@ -266,7 +267,7 @@ impl Scene {
         let watch = Stopwatch::start();
         loop {
             let copied = self.copied();
-            if copied.len() > before.len() && self.gate.holds() {
+            if copied.len() > before.len() && self.gate.held.load(Ordering::SeqCst) {
                 return (child, copied);
             }
             assert!(child.try_wait().expect("waited").is_none(), "it ended: {}", self.log());
