@@ -78,6 +78,15 @@ fn confirmation<'b>(fields: &mut Fields<'b>) -> Option<ConfirmationRow<'b>> {
     })
 }
 
+/// The number and the applicant of a confirmation, read over as far as its end.
+fn skip_confirmation(fields: &mut Fields<'_>) -> Option<(i64, u32)> {
+    let (id, applicant) = (fields.number()?, fields.small()?);
+    fields.small()?;
+    (0..3).try_for_each(|_| fields.number().map(drop))?;
+    (0..3).try_for_each(|_| fields.text().map(drop))?;
+    Some((id, applicant))
+}
+
 /// A CAA check.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CheckRow<'b> {
@@ -168,9 +177,9 @@ impl Table {
                 let mut fields = Fields(block);
                 while !fields.0.is_empty() {
                     let before = fields.0;
-                    let Some(row) = confirmation(&mut fields) else { break };
-                    if row.applicant % rounds == round {
-                        table.by_dcv.push((row.id, table.confirmations.len() as u32));
+                    let Some((id, applicant)) = skip_confirmation(&mut fields) else { break };
+                    if applicant % rounds == round {
+                        table.by_dcv.push((id, table.confirmations.len() as u32));
                         table.confirmations.extend_from_slice(&before[..before.len() - fields.0.len()]);
                     }
                 }
