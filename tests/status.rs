@@ -274,10 +274,14 @@ async fn a_crl_that_cannot_be_relied_on_is_its_own_case_and_never_a_certificates
     crls.serve("1.crl", None);
     let failing = "SELECT count(*) FROM crls WHERE good_at < failing_since";
     wait_for("an outage", || bench.count(failing) == 1).await;
+    // What was put on a newer one meanwhile is not known.
+    feed(&bench, &[certificate_row(0x21, "issued"), revocation_row(0x21, None, revoked, 4)]).await;
     another_round(&daemon).await;
     daemon.wait_for("ctwarden_crls{issuer=\"Tests CA\",state=\"good\"}", 1).await;
     assert_eq!((bench.count(about), of_certificates()), (1, 1));
     let mails = bench.mails();
     assert!(mails.values().any(|mail| mail.contains("a good CRL is served again")), "{:?}", mails.keys());
+    crls.serve("1.crl", Some(of(&ca, 10)));
+    wait_for("what the CRL lacks after all", || found(&bench, "status.crl") == 2).await;
     daemon.stop().await;
 }

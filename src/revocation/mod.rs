@@ -1,5 +1,5 @@
-//! CRLs, fetched and found good. The last good one is kept in the cache, so that an outage of its server costs nothing as
-//! long as it has not expired.
+//! CRLs, fetched and found good. The last good one is kept in the cache: during an outage of its server, what is on it is
+//! still known to be revoked, and nothing is said of what is not on it.
 
 use std::sync::Arc;
 
@@ -48,9 +48,10 @@ pub struct CrlRead {
 }
 
 impl CrlRead {
-    /// Whether what the server gave can be relied on.
+    /// Whether the server gave one that can be relied on, or said that the kept one still holds.
     pub fn is_good(&self) -> bool {
-        self.error.is_none() && self.judged.iter().all(|(_, verdict)| *verdict == Verdict::Pass)
+        let passed = self.judged.iter().all(|(_, verdict)| *verdict == Verdict::Pass);
+        self.error.is_none() && self.good.is_some() && passed
     }
 }
 
@@ -81,7 +82,9 @@ impl CrlReader {
         let Some(answer) = answer else {
             // Still the one that is kept; only time can have made it a bad one.
             let (judged, good) = self.check_kept(kept, own, now).await;
-            return CrlRead { judged, error: None, good };
+            let error =
+                judged.is_empty().then(|| "the server says that nothing has changed, and none is kept".to_string());
+            return CrlRead { judged, error, good };
         };
         let etag = answer.etag().map(str::to_string);
         let (checked_url, checked_issuer, checked_before) = own.clone();

@@ -125,7 +125,8 @@ struct Round<'a> {
     looked_for: HashMap<Vec<u8>, LookedFor>,
     /// Up to when the record was complete when it was read.
     recorded_until: Timestamp,
-    /// Every CRL that certificates name, and whether it can be relied on; by URL.
+    /// Every CRL that certificates name, and whether its server gave one in this round that can be relied on; by URL. One
+    /// that is kept from before does not tell what was put on a newer one since.
     read: HashMap<String, bool>,
 }
 
@@ -137,11 +138,12 @@ impl Round<'_> {
             tracing::error!(issuer = self.issuer.name, named, "certificates name more CRLs than are read");
         }
         let recorded = self.gather(now).await?;
-        let (mut good_at, mut next_update) = (Vec::new(), Vec::new());
+        let (mut good_at, mut next_update, mut usable) = (Vec::new(), Vec::new(), 0);
         for row in rows {
             let url = row.url.clone();
-            let (row, good) = self.read_one(reader, row, now).await?;
-            self.read.insert(url.clone(), good.is_some());
+            let (row, good, is_current) = self.read_one(reader, row, now).await?;
+            self.read.insert(url.clone(), is_current);
+            usable += u64::from(good.is_some());
             good_at.push(row.good_at);
             next_update.push(row.next_update);
             if let Some(good) = good {
@@ -152,10 +154,9 @@ impl Round<'_> {
                 }
             }
         }
-        let good = self.read.values().filter(|good| **good).count() as u64;
         let first_good = good_at.iter().copied().min().flatten();
         let next = next_update.into_iter().flatten().min();
-        walk.metrics.crls(&self.issuer.name, (good, self.read.len() as u64 - good), first_good, next);
+        walk.metrics.crls(&self.issuer.name, (usable, self.read.len() as u64 - usable), first_good, next);
         if named > 0 {
             self.settle(&recorded, named > self.read.len() as u64).await?;
         }
@@ -213,23 +214,24 @@ impl Round<'_> {
         self.looked_for.entry(serial).or_insert_with(none).standing = Some(standing);
     }
 
-    /// Reads one CRL and brings its own case up to date; the CRL if it, or the one before it, can be relied on.
+    /// Reads one CRL and brings its own case up to date; the CRL if it, or the one before it, can be relied on, and whether
+    /// it is what the server gives now.
     async fn read_one(
         &self,
         reader: &CrlReader,
         row: CrlRow,
         now: Timestamp,
-    ) -> Result<(CrlRow, Option<GoodCrl>), BooksError> {
+    ) -> Result<(CrlRow, Option<GoodCrl>, bool), BooksError> {
         let walk = self.walk;
         let read = reader.read(&row.url, self.certificate, row.before.as_ref(), now).await;
         let (row, wrong) = self.judge_read(&read, row, now);
         let matter = Matter::Crl { issuer: row.issuer, url: row.url.clone() };
-        let shown = format!("CRL of {}", self.issuer.name);
-        if !wrong.is_empty() || read.is_good() {
+        let (shown, is_good) = (format!("CRL of {}", self.issuer.name), read.is_good());
+        if !wrong.is_empty() || is_good {
             commit_matter(walk, matter, wrong, (&shown, "a good CRL is served again")).await?;
         }
         walk.storage(walk.books.commit_crl(row.clone()).await)?;
-        Ok((row, read.good))
+        Ok((row, read.good, is_good))
     }
 
     /// How the row of a CRL goes on, and what is wrong with the CRL.
@@ -363,7 +365,7 @@ impl Round<'_> {
                 Listed::On { at: *at, reason: *reason, url: url.clone(), seen_at: seen_at.unwrap_or(now) }
             }
             None if all_good || own.names_good(&self.read) => Listed::Off { seen_at },
-            None => Listed::Unknown("a CRL that it may be on cannot be relied on".to_string()),
+            None => Listed::Unknown("a CRL that it may be on could not be read, or cannot be relied on".to_string()),
         };
         let record = match (recorded, standing) {
             (_, Some(standing)) => Ok(standing.revocation),
