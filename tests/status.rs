@@ -228,6 +228,13 @@ async fn revocations_and_crls_are_held_against_each_other_until_the_serial_is_li
     // An entry may not vanish before its certificate has expired.
     crls.serve("1.crl", Some(of(3, &[&listed[1..], &[(0x20, superseded), (0x30, superseded)]].concat())));
     wait_for("the entry that vanished", || found(&bench, "status.crl") == 2).await;
+    // It comes back; and one whose case was about its absence before vanishes, which is news all the same.
+    crls.serve("1.crl", Some(of(4, &[&listed[..], &[(0x30, superseded)]].concat())));
+    wait_for("the entry that came back", || state_of(&bench, 0x10) == "seen_on_crl").await;
+    wait_for("the other that vanished", || state_of(&bench, 0x20) == "revoked_in_db").await;
+    let told = "SELECT count(*) FROM case_findings JOIN cases USING (case_number)
+                WHERE rule = 'status.crl' AND hex(serial) = '20' AND finding LIKE '%on none of them any more%'";
+    assert_eq!(bench.count(told), 1);
     daemon.stop().await;
 }
 

@@ -206,7 +206,7 @@ impl Round<'_> {
     fn take(&mut self, standing: Standing) {
         let key = standing.key.clone();
         let none = || LookedFor {
-            followed: Followed { key, case: None, listed: None, not_after: None },
+            followed: Followed { key, case: None, is_awaited: false, listed: None, not_after: None },
             standing: None,
             found: None,
         };
@@ -324,7 +324,9 @@ impl Round<'_> {
         let looked_for = std::mem::take(&mut self.looked_for);
         for one in looked_for.into_values() {
             let sight = self.judge(&one, recorded, all_good, now).await?;
-            let revoked = one.standing.as_ref().and_then(|standing| standing.revocation?.revoked_at).is_some();
+            let valid = |standing: &&Standing| standing.not_after.is_none_or(|end| end > now);
+            let standing = one.standing.as_ref().filter(valid);
+            let revoked = standing.and_then(|standing| standing.revocation?.revoked_at).is_some();
             let has_clock = one.followed.case.is_some_and(|(_, clock)| clock != RevocationClock::None);
             awaited += u64::from(one.found.is_none() && (revoked || has_clock));
             sights.extend(sight);
@@ -374,14 +376,15 @@ impl Round<'_> {
         };
         let revoked_in_db = matches!(record, Ok(Some(Revocation { revoked_at: Some(_), .. })));
         let case = followed.case.filter(|(_, clock)| *clock != RevocationClock::None);
-        let is_known = seen_at.is_some();
+        let is_told = seen_at.is_some() && !followed.is_awaited;
         let (grace, recorded_until) = (walk.grace, self.recorded_until);
         let facts_of = Facts { key: &followed.key, not_after, record, listed, case, grace, recorded_until, now };
         let judged = judge(&facts_of);
         count(walk, &judged);
         let findings = findings(&judged);
-        let newly = one.found.as_ref().filter(|_| !is_known);
-        if findings.is_empty() && newly.is_none() && !(revoked_in_db && followed.case.is_some()) {
+        let newly = one.found.as_ref().filter(|_| !is_told);
+        let is_on_its_way = revoked_in_db && followed.case.is_some() && one.found.is_none();
+        if findings.is_empty() && newly.is_none() && !is_on_its_way {
             return Ok(None);
         }
         let listed =
