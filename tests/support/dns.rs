@@ -17,6 +17,8 @@ pub enum Known {
     Alias(String),
     /// An error.
     Broken,
+    /// No answer comes.
+    Silent,
 }
 
 /// The resolver; it ends with the process.
@@ -42,7 +44,9 @@ impl Dns {
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok((length, from)) = udp.recv_from(&mut buffer) {
-                let _ = udp.send_to(&answer(&buffer[..length], &known), from);
+                if let Some(answer) = answer(&buffer[..length], &known) {
+                    let _ = udp.send_to(&answer, from);
+                }
             }
         });
         let known = zone.clone();
@@ -55,7 +59,7 @@ impl Dns {
                     if stream.read_exact(&mut question).is_err() {
                         break;
                     }
-                    let answer = answer(&question, &known);
+                    let Some(answer) = answer(&question, &known) else { continue };
                     let _ = stream.write_all(&[&(answer.len() as u16).to_be_bytes()[..], &answer].concat());
                 }
             }
@@ -72,7 +76,7 @@ impl Dns {
     }
 }
 
-fn answer(question: &[u8], zone: &Mutex<HashMap<String, Known>>) -> Vec<u8> {
+fn answer(question: &[u8], zone: &Mutex<HashMap<String, Known>>) -> Option<Vec<u8>> {
     let question = Message::from_vec(question).expect("a question");
     let mut answer = Message::response(question.metadata.id, OpCode::Query);
     answer.metadata.recursion_desired = true;
@@ -83,6 +87,7 @@ fn answer(question: &[u8], zone: &Mutex<HashMap<String, Known>>) -> Vec<u8> {
     for _ in 0..10 {
         let name = owner.to_ascii();
         match zone.get(name.trim_end_matches('.')) {
+            Some(Known::Silent) => return None,
             Some(Known::Broken) => answer.metadata.response_code = ResponseCode::ServFail,
             Some(Known::Caa(records)) if query.query_type() == RecordType::CAA => {
                 for text in records {
@@ -104,5 +109,5 @@ fn answer(question: &[u8], zone: &Mutex<HashMap<String, Known>>) -> Vec<u8> {
         break;
     }
     answer.queries.push(query);
-    answer.to_vec().expect("an answer")
+    Some(answer.to_vec().expect("an answer"))
 }
