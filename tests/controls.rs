@@ -58,10 +58,11 @@ async fn a_control_that_is_not_as_it_must_be_is_told_and_so_is_its_return() {
                     [[control]]\nname = \"caa-domains\"\nvalue = \"other.example\"\n\
                     [[control]]\nname = \"block-list\"\nentries_file = \"names.txt\"\nentries_within = 1\n\
                     [[control]]\nname = \"key-list\"\nentries_of = \"key-list-source\"\n";
+    let unheard = "[[control]]\nname = \"never-heard-of\"\nmax_age = \"1h\"\n";
     let bench = bench(&log, &ca, "");
     bench.write("names.txt", "# remark\none.example\n\ntwo.example\nthree.example\n");
     let text = std::fs::read_to_string(bench.path("ctwarden.toml")).expect("the configuration");
-    bench.write("ctwarden.toml", &format!("{text}\n{controls}"));
+    bench.write("ctwarden.toml", &format!("{text}\n{controls}{unheard}"));
     let at = |hours: i64| now().minus(Span::from_seconds(3600 * hours));
     feed(
         &bench,
@@ -118,6 +119,15 @@ async fn a_control_that_is_not_as_it_must_be_is_told_and_so_is_its_return() {
     // Off again is news again.
     feed(&bench, &[observed("tld-check", now().plus(Span::from_seconds(1)), false, "7.1", 0)]).await;
     wait_for("off again", || case(&bench, "tld-check") == (both.clone(), "new".to_string(), 4)).await;
+
+    // What is watched no more is alarmed about no more.
+    let faults = "ctwarden_control_faults{control=\"never-heard-of\"}";
+    daemon.wait_for(faults, 1).await;
+    bench.write("ctwarden.toml", &format!("{text}\n{controls}"));
+    let reloaded = bench.run_beside(&["config", "reload"]).await;
+    assert!(reloaded.status.success(), "{}", said(&reloaded));
+    daemon.wait("no such control", |metrics| !metrics.contains(faults), "it").await;
+    daemon.wait_for("ctwarden_control_faults{control=\"key-list\"}", 1).await;
     daemon.stop().await;
 }
 
