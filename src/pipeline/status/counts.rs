@@ -78,8 +78,8 @@ async fn settle(
     );
     let matter = Matter::Counts { issuer, source: source.to_string() };
     let shown = format!("counts of {name}");
-    // What is older is compared no more, so that it differed stays true.
-    let well = format!("from {from} to {until} the counts are the same; what differed before that is not made good");
+    // What differed before that is not made good by it.
+    let well = format!("from {from} to {until} the counts are the same; earlier hours are compared no more");
     commit_matter(walk, matter, found.into_iter().collect(), (&shown, &well)).await
 }
 
