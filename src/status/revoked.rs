@@ -67,6 +67,8 @@ pub struct Facts<'a> {
     pub key: &'a CaseKey,
     /// The end of its validity; `None`: not known.
     pub not_after: Option<Timestamp>,
+    /// Whether it is known to be a Short-lived Subscriber Certificate.
+    pub short_lived: bool,
     /// What the record says of its revocation; `Ok(None)`: it has the certificate and no revocation.
     pub record: Result<Option<Revocation>, String>,
     /// Whether it is on a CRL.
@@ -155,6 +157,10 @@ fn allowed(reason: Option<u64>) -> RevocationClock {
 }
 
 fn late(facts: &Facts<'_>) -> Verdict {
+    // BR 4.9.1.1: "With the exception of Short-lived Subscriber Certificates, the CA SHALL revoke a Certificate".
+    if facts.short_lived {
+        return Verdict::Pass;
+    }
     let recorded = match facts.recorded() {
         Ok(recorded) => recorded,
         Err(_) if facts.case.is_some() => None,
@@ -235,6 +241,7 @@ mod tests {
         let mut facts = Facts {
             key: &key,
             not_after,
+            short_lived: false,
             record: Ok(record),
             listed,
             case: None,
@@ -291,6 +298,7 @@ mod tests {
         assert_eq!(failing(None, off(), case), ["status.late"]);
         assert_eq!(failing(row(days(9), days(6), None), Listed::Unknown("x".into()), |_| ()), NONE);
         assert_eq!(failing(row(days(900), None, None), off(), |facts| facts.not_after = None), NONE);
+        assert_eq!(failing(row(days(9), None, None), off(), |facts| facts.short_lived = true), NONE);
         // It expired before its time was over.
         assert_eq!(failing(row(days(9), None, None), off(), |facts| facts.not_after = days(5)), NONE);
     }

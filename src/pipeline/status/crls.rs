@@ -13,6 +13,7 @@ use crate::clock::{DAY, Timestamp};
 use crate::exam;
 use crate::finding::{CaseKey, Finding, KeyHash, RevocationClock, Serial};
 use crate::issuance::Silence;
+use crate::lint::is_short_lived;
 use crate::pipeline::Walk;
 use crate::record::{Revocation, Standing};
 use crate::revocation::{CrlRead, CrlReader, GoodCrl};
@@ -358,8 +359,13 @@ impl Round<'_> {
         now: Timestamp,
     ) -> Result<Option<Sight>, BooksError> {
         let (walk, followed) = (self.walk, &one.followed);
-        let own = self.own_of(one, all_good).await?.unwrap_or_default();
         let standing = one.standing.as_ref();
+        // Read only where the record and the CRLs leave something open.
+        let dated = standing.is_some_and(|standing| standing.not_after.is_some());
+        let own = match dated && (all_good || one.found.is_some()) {
+            true => Own::default(),
+            false => self.own_of(&followed.key).await?,
+        };
         let not_after = standing.and_then(|standing| standing.not_after).or(followed.not_after).or(own.not_after);
         let seen_at = followed.listed.as_ref().map(|listed| listed.seen_at);
         let listed = match &one.found {
@@ -378,8 +384,14 @@ impl Round<'_> {
         let case = followed.case.filter(|(_, clock)| *clock != RevocationClock::None);
         let is_told = seen_at.is_some() && !followed.is_awaited;
         let (grace, recorded_until) = (walk.grace, self.recorded_until);
-        let facts_of = Facts { key: &followed.key, not_after, record, listed, case, grace, recorded_until, now };
-        let judged = judge(&facts_of);
+        let key = &followed.key;
+        let mut facts_of =
+            Facts { key, not_after, short_lived: false, record, listed, case, grace, recorded_until, now };
+        let mut judged = judge(&facts_of);
+        if findings(&judged).iter().any(|finding| finding.rule == "status.late") {
+            facts_of.short_lived = self.own_of(key).await?.is_short_lived;
+            judged = judge(&facts_of);
+        }
         count(walk, &judged);
         let findings = findings(&judged);
         let newly = one.found.as_ref().filter(|_| !is_told);
@@ -395,19 +407,19 @@ impl Round<'_> {
         Ok(Some(Sight { key, not_after, listed, revoked_in_db, findings, certificate, record }))
     }
 
-    /// What the certificate itself says, where the record and the CRLs leave something open.
-    async fn own_of(&self, one: &LookedFor, all_good: bool) -> Result<Option<Own>, BooksError> {
-        let dated = one.standing.as_ref().is_some_and(|standing| standing.not_after.is_some());
-        if dated && (all_good || one.found.is_some()) {
-            return Ok(None);
-        }
-        let forms = self.walk.storage(self.walk.books.forms_of(one.followed.key.clone()).await)?;
+    /// What the certificate itself says, if it was seen in a log.
+    async fn own_of(&self, key: &CaseKey) -> Result<Own, BooksError> {
+        let forms = self.walk.storage(self.walk.books.forms_of(key.clone()).await)?;
         let read = forms.and_then(|(_, ders)| {
             let (_, form, der) = ders.into_iter().next()?;
             let certificate = exam::parse(form, &der).ok()?;
-            Some(Own { not_after: certificate.not_after(), urls: points(&certificate).into_iter().collect() })
+            Some(Own {
+                not_after: certificate.not_after(),
+                is_short_lived: certificate.not_before().is_some_and(|start| is_short_lived(&certificate, start)),
+                urls: points(&certificate).into_iter().collect(),
+            })
         });
-        Ok(read)
+        Ok(read.unwrap_or_default())
     }
 }
 
@@ -415,6 +427,7 @@ impl Round<'_> {
 #[derive(Default)]
 struct Own {
     not_after: Option<Timestamp>,
+    is_short_lived: bool,
     /// The CRLs that it names.
     urls: HashSet<String>,
 }
