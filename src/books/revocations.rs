@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::cases::{About, Told as ToldAbout, ders, fold_and_tell, load};
+use super::cases::{About, Told as ToldAbout, commit_each, ders, fold_and_tell, load};
 use super::matters::{resolve, set_state, state};
 use super::walks::{as_seen, serial_forms};
 use super::{Books, BooksError, Opened};
@@ -260,13 +260,7 @@ impl Books {
         now: Timestamp,
     ) -> Result<Vec<Opened>, BooksError> {
         self.write(move |connection| {
-            let transaction = connection.transaction()?;
-            let mut opened = Vec::new();
-            for sight in &sights {
-                opened.extend(commit_one(&transaction, sight, &recipients, now)?);
-            }
-            transaction.commit()?;
-            Ok(opened)
+            commit_each(connection, &sights, |transaction, sight| commit_one(transaction, sight, &recipients, now))
         })
         .await
     }
