@@ -239,6 +239,35 @@ async fn revocations_and_crls_are_held_against_each_other_until_the_serial_is_li
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_that_is_down_is_one_case_however_many_crls_it_has() {
+    let (ca, log, crls) = (TestCa::new("Tests CA"), log().await, Crls::start().await);
+    let urls = ["1.crl", "2.crl", "3.crl"].map(|name| format!("\"{}\"", crls.url(name)));
+    let bench = bench(&[&log], &ca, &format!("crls = [{}]", urls.join(", ")));
+    let cases = |state: &str| {
+        let sql = format!("SELECT count(*) FROM cases WHERE about = 'crl' AND state = '{state}'");
+        bench.count(&sql)
+    };
+    let daemon = Daemon::start(&bench).await;
+    daemon.wait_for("ctwarden_crls{issuer=\"Tests CA\",state=\"bad\"}", 3).await;
+    wait_for("the one case", || cases("new") == 1).await;
+    let failed = |metrics: &str| {
+        support::scene::metric(metrics, "ctwarden_rule_evaluations_total{result=\"fail\",rule=\"crl.available\"}")
+    };
+    let before = failed(&daemon.metrics().await);
+    daemon.wait("two more rounds", |metrics| failed(metrics) >= before + 6.0, "this").await;
+    assert_eq!(bench.mails().values().filter(|mail| mail.contains("crl.available")).count(), 1);
+    // Two are back: what is left is the fault of the third.
+    for name in ["1.crl", "2.crl"] {
+        crls.serve(name, Some(ca.crl(&crls.url(name), 1, now().minus(HOUR), &[])));
+    }
+    wait_for("the end of the one", || cases("closed") == 1).await;
+    wait_for("the case of the third", || cases("new") == 1).await;
+    let third = "SELECT count(*) FROM case_findings WHERE rule = 'crl.available' AND subject LIKE '%/3.crl'";
+    assert_eq!(bench.count(third), 1);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crl_that_cannot_be_relied_on_is_its_own_case_and_never_a_certificates() {
     let (ca, other, log, crls) = (TestCa::new("Tests CA"), TestCa::new("Tests CA"), log().await, Crls::start().await);
     let (url, start) = (crls.url("1.crl"), now().minus(HOUR));

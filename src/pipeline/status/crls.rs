@@ -26,6 +26,8 @@ use crate::watch::Issuer;
 const BATCH: usize = 1000;
 /// The most CRLs of one issuer that are read; large CAs have some hundred shards.
 const MOST_CRLS: usize = 4096;
+/// Stands for the URL in the case about all CRLs of an issuer.
+const ALL: &str = "all CRLs";
 /// The longest URL of a CRL that is taken up, in bytes.
 const LONGEST_URL: usize = 1000;
 
@@ -62,6 +64,7 @@ pub async fn compare_crls_due(walk: &Walk, reader: &CrlReader, compared: &mut Co
                 certificate,
                 looked_for: HashMap::new(),
                 read: HashMap::new(),
+                unread: Vec::new(),
                 recorded_until: Timestamp::EPOCH,
             };
             round.run(reader, compared).await?;
@@ -129,6 +132,8 @@ struct Round<'a> {
     /// Every CRL that certificates name, and whether its server gave one in this round that can be relied on; by URL. One
     /// that is kept from before does not tell what was put on a newer one since.
     read: HashMap<String, bool>,
+    /// The CRLs of which the server gave nothing in this round, and what is wrong with each.
+    unread: Vec<(String, Vec<Finding>)>,
 }
 
 impl Round<'_> {
@@ -155,6 +160,7 @@ impl Round<'_> {
                 }
             }
         }
+        self.settle_unread().await?;
         let first_good = good_at.iter().copied().min().flatten();
         let next = next_update.into_iter().flatten().min();
         walk.metrics.crls(&self.issuer.name, (usable, self.read.len() as u64 - usable), first_good, next);
@@ -218,7 +224,7 @@ impl Round<'_> {
     /// Reads one CRL and brings its own case up to date; the CRL if it, or the one before it, can be relied on, and whether
     /// it is what the server gives now.
     async fn read_one(
-        &self,
+        &mut self,
         reader: &CrlReader,
         row: CrlRow,
         now: Timestamp,
@@ -226,13 +232,47 @@ impl Round<'_> {
         let walk = self.walk;
         let read = reader.read(&row.url, self.certificate, row.before.as_ref(), now).await;
         let (row, wrong) = self.judge_read(&read, row, now);
-        let matter = Matter::Crl { issuer: row.issuer, url: row.url.clone() };
-        let (shown, is_good) = (format!("CRL of {}", self.issuer.name), read.is_good());
-        if !wrong.is_empty() || is_good {
-            commit_matter(walk, matter, wrong, (&shown, "a good CRL is served again")).await?;
+        let is_good = read.is_good();
+        if read.error.is_some() {
+            self.unread.push((row.url.clone(), wrong));
+        } else if !wrong.is_empty() || is_good {
+            self.commit_one(&row.url, wrong).await?;
         }
         walk.storage(walk.books.commit_crl(row.clone()).await)?;
         Ok((row, read.good, is_good))
+    }
+
+    async fn commit_one(&self, url: &str, wrong: Vec<Finding>) -> Result<(), BooksError> {
+        let matter = Matter::Crl { issuer: self.issuer.key_hash, url: url.to_string() };
+        let shown = format!("CRL of {}", self.issuer.name);
+        commit_matter(self.walk, matter, wrong, (&shown, "a good CRL is served again")).await
+    }
+
+    /// Tells which CRLs cannot be fetched: each in its own case, or all of them in one. A repository or a network that is
+    /// down is one fault, however many parts the CRL has.
+    async fn settle_unread(&mut self) -> Result<(), BooksError> {
+        let unread = std::mem::take(&mut self.unread);
+        let (matter, shown) = (
+            Matter::Crl { issuer: self.issuer.key_hash, url: ALL.to_string() },
+            format!("CRLs of {}", self.issuer.name),
+        );
+        let mut of_all: Vec<Finding> = Vec::new();
+        if unread.len() > 1 && unread.len() == self.read.len() {
+            for finding in unread.into_iter().flat_map(|(_, wrong)| wrong) {
+                if !of_all.iter().any(|other| other.rule == finding.rule) {
+                    let detail = format!("{}: {}", finding.subject, finding.detail);
+                    of_all.push(Finding { subject: ALL.to_string(), detail, ..finding });
+                }
+            }
+            if of_all.is_empty() {
+                return Ok(());
+            }
+        } else {
+            for (url, wrong) in unread.into_iter().filter(|(_, wrong)| !wrong.is_empty()) {
+                self.commit_one(&url, wrong).await?;
+            }
+        }
+        commit_matter(self.walk, matter, of_all, (&shown, "not all of them are out of reach any more")).await
     }
 
     /// How the row of a CRL goes on, and what is wrong with the CRL.
