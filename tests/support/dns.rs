@@ -17,7 +17,7 @@ pub enum Known {
     Alias(String),
     /// An error.
     Broken,
-    /// No answer comes.
+    /// No answer: what comes belongs to another question, and nobody takes it.
     Silent,
 }
 
@@ -44,9 +44,7 @@ impl Dns {
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok((length, from)) = udp.recv_from(&mut buffer) {
-                if let Some(answer) = answer(&buffer[..length], &known) {
-                    let _ = udp.send_to(&answer, from);
-                }
+                let _ = udp.send_to(&answer(&buffer[..length], &known), from);
             }
         });
         let known = zone.clone();
@@ -59,7 +57,7 @@ impl Dns {
                     if stream.read_exact(&mut question).is_err() {
                         break;
                     }
-                    let Some(answer) = answer(&question, &known) else { continue };
+                    let answer = answer(&question, &known);
                     let _ = stream.write_all(&[&(answer.len() as u16).to_be_bytes()[..], &answer].concat());
                 }
             }
@@ -76,7 +74,7 @@ impl Dns {
     }
 }
 
-fn answer(question: &[u8], zone: &Mutex<HashMap<String, Known>>) -> Option<Vec<u8>> {
+fn answer(question: &[u8], zone: &Mutex<HashMap<String, Known>>) -> Vec<u8> {
     let question = Message::from_vec(question).expect("a question");
     let mut answer = Message::response(question.metadata.id, OpCode::Query);
     answer.metadata.recursion_desired = true;
@@ -87,7 +85,7 @@ fn answer(question: &[u8], zone: &Mutex<HashMap<String, Known>>) -> Option<Vec<u
     for _ in 0..10 {
         let name = owner.to_ascii();
         match zone.get(name.trim_end_matches('.')) {
-            Some(Known::Silent) => return None,
+            Some(Known::Silent) => answer.metadata.id = answer.metadata.id.wrapping_add(1),
             Some(Known::Broken) => answer.metadata.response_code = ResponseCode::ServFail,
             Some(Known::Caa(records)) if query.query_type() == RecordType::CAA => {
                 for text in records {
@@ -109,5 +107,5 @@ fn answer(question: &[u8], zone: &Mutex<HashMap<String, Known>>) -> Option<Vec<u
         break;
     }
     answer.queries.push(query);
-    Some(answer.to_vec().expect("an answer"))
+    answer.to_vec().expect("an answer")
 }

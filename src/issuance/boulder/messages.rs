@@ -199,14 +199,9 @@ fn validation(object: &Object, at: Timestamp) -> Read {
     let authz = must(object, &["authzID", "authz", "ID"])?;
     let account = must(object, &["requester", "acct"])?;
     let name = member(object, &["identifier", "ident", "hostname"]).and_then(identifier).ok_or("has no Identifier")?;
-    let method = must(challenge, &["type"])?;
     let records = member(challenge, &["validationRecord"]).and_then(Value::as_array);
-    // The first one is where it looked; behind it stand the places to which it was sent on from there.
-    let record = records.and_then(|records| records.first()?.as_object());
-    // Of http-01 the URL is on record. Of the methods of DNS there is the identifier alone and not the name that was
-    // asked, so that nothing can be said of its label; of tls-alpn-01 it is the host that was connected to.
-    let place = if method == "tls-alpn-01" { "hostname" } else { "url" };
-    let location = record.and_then(|record| text(record, &[place]));
+    let record = records.and_then(|records| records.last()?.as_object());
+    let location = record.and_then(|record| text(record, &["url", "hostname"]));
     // `A:10.0.0.1:53`, one for each type of record that was asked for.
     let resolvers = record.and_then(|record| member(record, &["resolverAddrs"])?.as_array());
     let resolver = resolvers.and_then(|resolvers| resolvers.first()?.as_str()).map(|resolver| {
@@ -215,7 +210,7 @@ fn validation(object: &Object, at: Timestamp) -> Read {
     });
     let remote = summary(object);
     let mut found = row(json!({"table": "dcv_confirmations", "dcv_id": dcv_id(&authz), "applicant_id": account,
-        "adn": name, "method": method, "completed_at": at.seconds(), "performed_by": "system",
+        "adn": name, "method": must(challenge, &["type"])?, "completed_at": at.seconds(), "performed_by": "system",
         "resolver": resolver, "location": location, "evidence_ref": format!("authz {authz}")}));
     if let Some([ok, total, regions]) = remote {
         found.extend(row(json!({"remote_ok": ok, "remote_total": total, "remote_rirs": regions})));

@@ -58,21 +58,18 @@ impl Place {
     /// The lines of one issuance as the programs of Boulder write them.
     fn lines(&self) -> Vec<String> {
         let response = r#"";; opcode: QUERY, status: NOERROR\n;; flags: qr rd ra ad;\n\n;; QUESTION SECTION:\n;a.eus.\tIN\t CAA\n\n;; ANSWER SECTION:\na.eus.\t3600\tIN\tCAA\t0 issue \"ca.example\"\na.eus.\t300\tIN\tCAA\t0 iodef \"mailto:x@a.eus\"\n""#;
-        let validation = |id: u64, name: &str, kind: &str, records: &str, summary: &str| {
+        let validation = |id: u64, name: &str, kind: &str, summary: &str| {
             format!(
-                r#"Validation result JSON={{"AuthzID":"{id}","Requester":7,"Identifier":{{"type":"dns","value":"{name}"}},"Challenge":{{"type":"{kind}","status":"valid","token":"x","validationRecord":[{records}]}},"Latency":0.1{summary}}}"#
+                r#"Validation result JSON={{"AuthzID":"{id}","Requester":7,"Identifier":{{"type":"dns","value":"{name}"}},"Challenge":{{"type":"{kind}","status":"valid","token":"x","validationRecord":[{{"url":"http://{name}/.well-known/acme-challenge/x","hostname":"{name}","resolverAddrs":["A:10.77.77.77:8343","AAAA:10.77.77.77:8343"]}}]}},"Latency":0.1{summary}}}"#
             )
         };
-        // The second one is where the first one led to.
-        let http = r#"{"url":"http://a.eus/.well-known/acme-challenge/x","hostname":"a.eus","port":"80","resolverAddrs":["A:10.77.77.77:8343","AAAA:10.77.77.77:8343"]},{"url":"https://www.a.eus/x","hostname":"www.a.eus","port":"443","resolverAddrs":["A:10.77.77.78:8343"]}"#;
-        let dns = r#"{"hostname":"b.eus","resolverAddrs":["10.77.77.77:8343"]}"#;
         let summary = r#","Summary":{"passedPerspectives":["a","b","c"],"failedPerspectives":["d"],"passedRIRs":["ARIN","RIPE"],"quorumResult":"3/4"}"#;
         let signing =
             |result: &str| format!(r#""Requester":7,"OrderID":51,"Profile":"legacy","Issuer":"int ecdsa a",{result}"#);
         vec![
-            line("2026-01-10T10:00:00.100000+00:00", "boulder-va", &validation(11, "a.eus", "http-01", http, summary)),
-            line("2026-01-10T10:00:00.090000+00:00", "boulder-remoteva", &validation(11, "a.eus", "http-01", http, "")),
-            line("2026-01-10T10:00:01+00:00", "boulder-va", &validation(12, "*.b.eus", "dns-01", dns, summary)),
+            line("2026-01-10T10:00:00.100000+00:00", "boulder-va", &validation(11, "a.eus", "http-01", summary)),
+            line("2026-01-10T10:00:00.090000+00:00", "boulder-remoteva", &validation(11, "a.eus", "http-01", "")),
+            line("2026-01-10T10:00:01+00:00", "boulder-va", &validation(12, "*.b.eus", "dns-01", summary)),
             line(
                 "2026-01-10T10:00:02+00:00",
                 "boulder-va",
@@ -163,7 +160,6 @@ fn check(record: &IssuanceRecord) {
     assert_eq!((confirmation.dcv_id, &*confirmation.method, &*confirmation.adn), (11, "http-01", "a.eus"));
     let remote = Some(Perspectives { corroborating: 3, total: 4, regions: Some(2) });
     assert_eq!((confirmation.remote, confirmation.resolver.as_deref()), (remote, Some("10.77.77.77:8343")));
-    assert_eq!(confirmation.location.as_deref(), Some("http://a.eus/.well-known/acme-challenge/x"));
     let caa = of("a.eus").caa.as_ref().expect("a check");
     assert_eq!((&*caa.result, caa.ttl.map(crate::clock::Span::seconds), caa.remote), ("permit", Some(300), remote));
     let rrset = "a.eus. 3600 IN CAA 0 issue \"ca.example\"\na.eus. 300 IN CAA 0 iodef \"mailto:x@a.eus\"";
@@ -171,7 +167,7 @@ fn check(record: &IssuanceRecord) {
     let caa = of("*.b.eus").caa.as_ref().expect("a check");
     assert_eq!((&*caa.name, &*caa.result, &caa.rrset), ("*.b.eus", "none", &None));
     let Basis::Confirmation(confirmation) = &of("*.b.eus").basis else { panic!("{rows:?}") };
-    assert_eq!((confirmation.dcv_id, &*confirmation.adn, &confirmation.location), (12, "b.eus", &None));
+    assert_eq!((confirmation.dcv_id, &*confirmation.adn), (12, "b.eus"));
 }
 
 #[test]
