@@ -1,19 +1,16 @@
 //! The CRLs of our issuers, held against the record of revocations and the cases.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::named::{Own, note_named};
 use super::{commit_matter, count, facts, record_lines, report, silent};
 use crate::books::{BooksError, CrlRow, Followed, Listing, Matter, Sight};
 use crate::cert::Certificate;
 use crate::cert::crl::{Crl, magnitude};
-use crate::cert::extensions::distribution_points;
-use crate::cert::oid::CRL_DISTRIBUTION_POINTS;
 use crate::clock::{DAY, Timestamp};
-use crate::exam;
-use crate::finding::{CaseKey, Finding, KeyHash, RevocationClock, Serial};
+use crate::finding::{CaseKey, Finding, RevocationClock, Serial};
 use crate::issuance::Silence;
-use crate::lint::is_short_lived;
 use crate::pipeline::Walk;
 use crate::record::{Revocation, Standing};
 use crate::revocation::{CrlRead, CrlReader, GoodCrl};
@@ -28,8 +25,6 @@ const BATCH: usize = 1000;
 const MOST_CRLS: usize = 4096;
 /// Stands for the URL in the case about all CRLs of an issuer.
 const ALL: &str = "all CRLs";
-/// The longest URL of a CRL that is taken up, in bytes.
-const LONGEST_URL: usize = 1000;
 
 /// What earlier rounds have found, for as long as the process lives: CRLs that need not be compared with the record
 /// again, entry for entry.
@@ -71,44 +66,6 @@ pub async fn compare_crls_due(walk: &Walk, reader: &CrlReader, compared: &mut Co
         }
     }
     Ok(())
-}
-
-/// Puts down the CRLs that certificates name which were seen since the last time, and those of the configuration.
-async fn note_named(walk: &Walk) -> Result<(), BooksError> {
-    let mut position = walk.storage(walk.books.walk_position("crls").await)?.unwrap_or(0);
-    // Named until this is over, so that one that is taken out of the configuration is forgotten.
-    let until = walk.clock.now().plus(walk.status.every).plus(DAY);
-    let configured = walk.crls.iter().flat_map(|(issuer, urls)| urls.iter().map(|url| (*issuer, url.clone(), until)));
-    walk.storage(walk.books.note_crls(configured.collect(), position).await)?;
-    if !walk.status.named_crls {
-        return Ok(());
-    }
-    loop {
-        let hits = walk.storage(walk.books.hits_after(position, BATCH).await)?;
-        let Some((last, ..)) = hits.last() else { return Ok(()) };
-        position = *last;
-        let mut named: HashMap<(KeyHash, String), Timestamp> = HashMap::new();
-        for (_, issuer, form, der) in hits {
-            let Ok(certificate) = exam::parse(form, &der) else { continue };
-            let Some(until) = certificate.not_after() else { continue };
-            for url in points(&certificate) {
-                let known = named.entry((issuer, url)).or_insert(until);
-                *known = until.max(*known);
-            }
-        }
-        let named = named.into_iter().map(|((issuer, url), until)| (issuer, url, until)).collect();
-        walk.storage(walk.books.note_crls(named, position).await)?;
-    }
-}
-
-/// The http URLs of the CRLs that a certificate names.
-fn points(certificate: &Certificate) -> Vec<String> {
-    let values = certificate.extension(CRL_DISTRIBUTION_POINTS).filter_map(|e| distribution_points(&e.value));
-    let names = values.flatten().filter_map(|point| point.full_name).flatten();
-    // GeneralName: uniformResourceIdentifier [6].
-    let uris = names.filter(|name| name.tag == 6 && name.value.len() <= LONGEST_URL);
-    let texts = uris.filter_map(|name| String::from_utf8(name.value).ok());
-    texts.filter(|url| url.starts_with("http://") || url.starts_with("https://")).take(8).collect()
 }
 
 /// What is known of a certificate that is looked for.
@@ -404,7 +361,7 @@ impl Round<'_> {
         let dated = standing.is_some_and(|standing| standing.not_after.is_some());
         let own = match dated && (all_good || one.found.is_some()) {
             true => Own::default(),
-            false => self.own_of(&followed.key).await?,
+            false => Own::of(walk, &followed.key).await?,
         };
         let not_after = standing.and_then(|standing| standing.not_after).or(followed.not_after).or(own.not_after);
         let seen_at = followed.listed.as_ref().map(|listed| listed.seen_at);
@@ -429,7 +386,7 @@ impl Round<'_> {
             Facts { key, not_after, short_lived: false, record, listed, case, grace, recorded_until, now };
         let mut judged = judge(&facts_of);
         if findings(&judged).iter().any(|finding| finding.rule == "status.late") {
-            facts_of.short_lived = self.own_of(key).await?.is_short_lived;
+            facts_of.short_lived = Own::of(walk, key).await?.is_short_lived;
             judged = judge(&facts_of);
         }
         count(walk, &judged);
@@ -445,36 +402,5 @@ impl Round<'_> {
         let record = if findings.is_empty() { Vec::new() } else { record_lines(walk, &followed.key).await };
         let key = followed.key.clone();
         Ok(Some(Sight { key, not_after, listed, revoked_in_db, findings, certificate, record }))
-    }
-
-    /// What the certificate itself says, if it was seen in a log.
-    async fn own_of(&self, key: &CaseKey) -> Result<Own, BooksError> {
-        let forms = self.walk.storage(self.walk.books.forms_of(key.clone()).await)?;
-        let read = forms.and_then(|(_, ders)| {
-            let (_, form, der) = ders.into_iter().next()?;
-            let certificate = exam::parse(form, &der).ok()?;
-            Some(Own {
-                not_after: certificate.not_after(),
-                is_short_lived: certificate.not_before().is_some_and(|start| is_short_lived(&certificate, start)),
-                urls: points(&certificate).into_iter().collect(),
-            })
-        });
-        Ok(read.unwrap_or_default())
-    }
-}
-
-/// What a certificate says of itself.
-#[derive(Default)]
-struct Own {
-    not_after: Option<Timestamp>,
-    is_short_lived: bool,
-    /// The CRLs that it names.
-    urls: HashSet<String>,
-}
-
-impl Own {
-    /// Whether every CRL that it names can be relied on, and it names one.
-    fn names_good(&self, read: &HashMap<String, bool>) -> bool {
-        !self.urls.is_empty() && self.urls.iter().all(|url| read.get(url) == Some(&true))
     }
 }
