@@ -94,6 +94,8 @@ pub struct IssuanceRecord {
     /// The confirmations of the same applicant, completed by the time of signing, for domains that cover one of the
     /// SANs, whether a row names them or not: before "no evidence" is said, these are searched.
     pub other_confirmations: Vec<DcvConfirmation>,
+    /// How many more of these there are that are older at signing than BR 4.2.1 allows any validation to be.
+    pub aged_confirmations: usize,
     /// Whether the feed has the table of orders: without it a certificate without an order says nothing.
     pub keeps_orders: bool,
     /// Whether the feed has the table of confirmations: without it a name without one says nothing.
@@ -211,7 +213,8 @@ pub struct DcvConfirmation {
     pub dnssec: Option<String>,
     /// What the remote perspectives saw, if recorded.
     pub remote: Option<Perspectives>,
-    /// The DNS name that was asked or the URL that was fetched, if recorded.
+    /// The DNS name that was asked or the URL that was fetched, if recorded; for method 3.2.2.5.3 the domain name that the
+    /// reverse look-up of the address gave.
     pub location: Option<String>,
     /// Where its evidence is kept, if recorded.
     pub evidence_ref: Option<String>,

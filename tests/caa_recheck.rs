@@ -6,6 +6,9 @@ mod support;
 #[path = "support/dns.rs"]
 mod dns;
 
+#[path = "support/signed_dns.rs"]
+mod signed_dns;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use ctwarden::judges::caa::{CaaLookup, NAME};
 use ctwarden::judges::{Answer, Judge, JudgeError, Settings, Way};
 use ctwarden::pipeline::hear_opinions_due;
 use dns::{Dns, Known};
+use signed_dns::{SignedDns, Way as Sent};
 use support::issuer::{Leaf, TestCa, leaf};
 use support::monitor::{Bench, printed};
 use support::scene::{bench, caught_up, metric, now, open, still};
@@ -88,6 +92,40 @@ async fn what_dnssec_does_not_confirm_is_not_relied_upon() {
     dns.caa("permits.example", &["0 issue \"ca.example\""]);
     let answer = ask(settings(dns.address, true), &["permits.example"]).await.expect("an answer");
     assert_eq!(told(&answer), [("failed_now", "dNSName permits.example")], "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_signed_zone_is_relied_upon_and_one_that_was_tampered_with_is_not() {
+    let (dns, other) = (SignedDns::start(), SignedDns::start());
+    dns.caa("signed.example", &["0 issue \"ca.example\"", "0 iodef \"mailto:x@signed.example\""], Sent::Clear);
+    dns.caa("other.example", &["0 issue \"other-ca.example\""], Sent::Clear);
+    dns.caa("forged.example", &["0 issue \"ca.example\""], Sent::Forged);
+    dns.caa("stripped.example", &["0 issue \"ca.example\""], Sent::Stripped);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (anchor, wrong) = (folder.path().join("root.key"), folder.path().join("other-root.key"));
+    dns.write_anchor(&anchor);
+    other.write_anchor(&wrong);
+    let trusting = |anchor: &std::path::Path| {
+        let mut settings = settings(dns.address, true);
+        if let Way::Dns(lookup) = &mut settings.way {
+            lookup.trust_anchor = Some(anchor.to_path_buf());
+        }
+        settings
+    };
+    // The absence of records at www.signed.example and below is proven too, or the tree would not be climbed.
+    let names = ["a.www.signed.example", "signed.example", "b.other.example", "forged.example", "stripped.example"];
+    let answer = ask(trusting(&anchor), &names).await.expect("an answer");
+    let expected = [
+        ("denied_now", "dNSName b.other.example"),
+        ("failed_now", "dNSName forged.example"),
+        ("failed_now", "dNSName stripped.example"),
+    ];
+    assert_eq!(told(&answer), expected, "{answer:?}");
+    assert!(answer.version.contains("DNSSEC on"), "{}", answer.version);
+    // The same zone under another root is not relied upon, and neither is its absence of records.
+    let answer = ask(trusting(&wrong), &["signed.example", "nothing.example"]).await.expect("an answer");
+    let expected = [("failed_now", "dNSName nothing.example"), ("failed_now", "dNSName signed.example")];
+    assert_eq!(told(&answer), expected, "{answer:?}");
 }
 
 #[tokio::test]

@@ -132,6 +132,12 @@ async fn boulder_is_read_through_its_own_tables() {
         rows.iter()
             .all(|row| matches!(&row.basis, Basis::Confirmation(c) if format!("n{}.c.eus", c.dcv_id) == row.name))
     );
+    // The challenges of ACME have other methods for addresses.
+    let (found, address) = record(&source, "06a6", &["192.0.2.7"]).await;
+    let said = verdicts(&["192.0.2.7"], &found, address.signed_at);
+    assert!(!said.values().any(|verdict| verdict == "fail"), "{said:#?}");
+    let rows = address.authorisations.expect("authorisations");
+    assert!(matches!(&rows[0].basis, Basis::Confirmation(c) if c.method == "3.2.2.5.6"), "{rows:?}");
     assert!(matches!(lookup(&source, "77", &["x.eus"]).await, Lookup::Unknown { .. }));
     let mut rows = 0;
     for table in feed_tables().filter(|table| !["issuers"].contains(table)) {
@@ -139,8 +145,8 @@ async fn boulder_is_read_through_its_own_tables() {
             rows += source.stream(table, &mut |_| Ok(())).await.unwrap_or_else(|error| panic!("{table}: {error}"));
         }
     }
-    // 2 accounts, 2 applicants, 3 orders, 43 names, 5 certificates, 43 confirmations, 43 authorisations, 1 revocation.
-    assert_eq!(rows, 2 + 2 + 3 + 43 + 5 + 43 + 43 + 1);
+    // 2 accounts, 2 applicants, 4 orders, 44 names, 6 certificates, 44 confirmations, 44 authorisations, 1 revocation.
+    assert_eq!(rows, 2 + 2 + 4 + 44 + 6 + 44 + 44 + 1);
 }
 
 async fn ejbca(dialect: Dialect) {

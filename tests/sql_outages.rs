@@ -14,8 +14,9 @@ use ctwarden::demo::ca::Ca;
 use ctwarden::demo::log::{Api, LogServer, RawEntry, RawKind};
 use ctwarden::issuance::sql::Dialect;
 use ctwarden::pipeline::{Until, Walk};
-use database::{Gate, PASSWORD, Pass, Server};
+use database::{PASSWORD, Server};
 use serde_json::{Value, json};
+use support::gate::{Gate, Pass};
 use support::monitor::Bench;
 use support::scene::{metric, now, open, still};
 
@@ -170,9 +171,9 @@ async fn every_outage(dialect: Dialect) {
         scene.server.fill(&scene.rows).await;
         match what {
             "down" => scene.gate.set(Pass::Refuse),
-            "slow" => lock = Some(scene.server.lock().await),
+            "slow" => lock = Some(scene.server.lock(&["certificates"]).await),
             "wrong schema" => scene.server.admin("ALTER TABLE certificates RENAME COLUMN state TO status").await,
-            "cut" => scene.gate.set(Pass::Cut),
+            "cut" => scene.gate.set(Pass::Cut("certificates")),
             _ => {
                 scene.server.set_password("another").await;
                 scene.gate.set(Pass::Through);

@@ -3,16 +3,10 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use axum::Router;
-use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use ctwarden::clock::{Clock, HOUR, Span, Timestamp};
 use ctwarden::demo::log::{Api, LogServer, LogSettings, log_list};
 use rcgen::RevocationReason;
+use support::crls::Crls;
 use support::daemon::Daemon;
 use support::issuer::{Leaf, TestCa, leaf};
 use support::monitor::{Bench, said};
@@ -96,6 +90,8 @@ async fn what_no_log_has_is_told_once_and_closed_when_it_is_seen() {
     let (ca, log) = (TestCa::new("Tests CA"), log().await);
     let logged = |serial: u64| ca.precert_entry(&leaf(serial, &format!("host{serial}.ca-tests.eus")), now());
     log.append([logged(0x10), logged(0x30)]);
+    // What is in no head yet would be told to be in no log.
+    log.publish();
     let bench = bench(&[&log], &ca, "");
     let rows =
         [certificate_row(0x10, "issued"), certificate_row(0x20, "issued"), certificate_row(0x30, "precert_only")];
@@ -142,40 +138,6 @@ async fn while_our_own_reading_is_behind_nothing_is_said_of_a_certificate() {
     daemon.stop().await;
 }
 
-/// A server of CRLs.
-#[derive(Clone)]
-struct Crls {
-    served: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
-    url: String,
-}
-
-impl Crls {
-    async fn start() -> Crls {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("its address"));
-        let crls = Crls { served: Arc::default(), url };
-        let served = crls.served.clone();
-        let app = Router::new().fallback(move |request: Request| {
-            let body = served.lock().unwrap_or_else(PoisonError::into_inner).get(request.uri().path()).cloned();
-            async move { body.map_or(StatusCode::INTERNAL_SERVER_ERROR.into_response(), IntoResponse::into_response) }
-        });
-        tokio::spawn(async move { axum::serve(listener, app).await.expect("serve") });
-        crls
-    }
-
-    fn url(&self, name: &str) -> String {
-        format!("{}/{name}", self.url)
-    }
-
-    fn serve(&self, name: &str, body: Option<Vec<u8>>) {
-        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
-        match body {
-            Some(body) => drop(served.insert(format!("/{name}"), body)),
-            None => drop(served.remove(&format!("/{name}"))),
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revocations_and_crls_are_held_against_each_other_until_the_serial_is_listed() {
     let (ca, log, crls) = (TestCa::new("Tests CA"), log().await, Crls::start().await);
@@ -191,6 +153,7 @@ async fn revocations_and_crls_are_held_against_each_other_until_the_serial_is_li
     // The URL is that of a certificate, not of the configuration.
     let named = Leaf { crl: Some(url.clone()), ..leaf(0x10, "host16.ca-tests.eus") };
     log.append([ca.precert_entry(&named, now())]);
+    log.publish();
     let bench = bench(&[&log], &ca, "");
     let days = |days: i64| Some(now().minus(Span::from_days(days)));
     let mut rows = vec![issuer_row(&ca)];

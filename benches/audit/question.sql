@@ -57,15 +57,22 @@ WHERE root IS NULL OR own_limit OR late OR adn_bad OR method_bad OR narrow OR ag
 
 -- A name of which another confirmation of the same applicant carries it is a defect of the record.
 CREATE {unlogged} TABLE found AS
-WITH saved AS (
+WITH carriers AS (
+    SELECT cert_id, name, signed_at, applicant_id, account_id, kind, bare, address, bare AS domain
+    FROM broken WHERE serious
+    UNION ALL SELECT cert_id, name, signed_at, applicant_id, account_id, kind, bare, address, p1
+    FROM broken WHERE serious AND NOT address AND p1 <> bare
+    UNION ALL SELECT cert_id, name, signed_at, applicant_id, account_id, kind, bare, address, p2
+    FROM broken WHERE serious AND NOT address AND p2 <> p1),
+saved AS (
     SELECT DISTINCT cert_id, name FROM (
         SELECT s.cert_id, s.name, {flags}
-        FROM broken s
-        JOIN dcv_confirmations c ON c.applicant_id = s.applicant_id AND c.adn IN (s.bare, s.p1, s.p2)
-            AND c.completed_at <= s.signed_at AND c.reused_dcv_id IS NULL
+        FROM carriers s
+        JOIN dcv_confirmations c ON c.applicant_id = s.applicant_id AND c.adn = s.domain
+            AND c.completed_at <= s.signed_at AND c.completed_at >= s.signed_at - 1186 * 86400
+            AND c.reused_dcv_id IS NULL
         JOIN applicants q ON q.applicant_id = c.applicant_id
-        LEFT JOIN methods m ON m.method = c.method
-        WHERE s.serious) t
+        LEFT JOIN methods m ON m.method = c.method) t
     WHERE NOT (late OR adn_bad OR method_bad OR narrow OR aged OR token_bad OR applicant_bad OR by_hand OR resolver_bad
         OR network_bad)),
 told AS (

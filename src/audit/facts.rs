@@ -182,6 +182,11 @@ impl Facts {
         if reuse.reuse == 0 && reuse.dcv != 0 && self.reuses.place(-reuse.dcv).is_none() {
             return (Some(reuse.dcv), None);
         }
+        if let Some(next) = self.reuses.get(reuse.reuse).filter(|next| next.reuse == 0 && next.dcv != 0)
+            && self.reuses.place(-next.dcv).is_none()
+        {
+            return (Some(next.dcv), Some(next.decided));
+        }
         let followed = self.follow(reuse);
         let nearest = followed.steps.first().and_then(|step| step.stated_at);
         (followed.root, nearest.map(Timestamp::seconds))

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::key::PARTS;
-use crate::audit::parts::{self, files};
+use crate::audit::parts::{Counts, files};
 use crate::audit::source::{Corpus, Piece};
-use crate::audit::{AuditError, Job, file_fault, write_whole};
+use crate::audit::{AuditError, Job, file_fault, read_json, write_whole};
 use crate::clock::Timestamp;
 use crate::finding::escape;
 use crate::issuance::feed::Given;
@@ -54,69 +56,71 @@ struct Affected {
 /// Writes down what the report needs of the certificates that this output found.
 pub(super) fn write(corpus: &Corpus, job: &Job<'_>) -> Result<(), AuditError> {
     let mut affected: BTreeMap<i64, Affected> = BTreeMap::new();
-    for part in (0..PARTS).filter(|part| files(job.out, *part, false).0.exists()) {
-        parts::findings(job.out, part, &mut |found| {
-            if found.clock != "none" {
-                let entry = affected.entry(found.cert_id).or_default();
-                (entry.cert_id, entry.issuer) = (found.cert_id, found.issuer);
-                entry.rules.insert(found.rule);
+    for part in 0..PARTS {
+        for second in [false, true].into_iter().filter(|second| files(job.out, part, *second).0.exists()) {
+            let counts: Counts = read_json(&files(job.out, part, second).0)?;
+            for (cert_id, (issuer, rules)) in counts.clocked {
+                let entry = affected.entry(cert_id).or_default();
+                (entry.cert_id, entry.issuer) = (cert_id, issuer);
+                entry.rules.extend(rules);
             }
-            Ok(())
-        })?;
+        }
     }
-    let any = !affected.is_empty();
+    let ids: HashSet<i64> = affected.keys().copied().collect();
+    let few = affected.len() < TABLE_LIMIT;
+    let certificate = |values: &[Given<'_>]| {
+        let (serial, precert_sha256, cert_sha256) = (text(values[1]), text(values[2]), text(values[3]));
+        (serial, precert_sha256, cert_sha256, moment(values[4]), moment(values[5]))
+    };
     let columns = ["cert_id", "serial", "precert_sha256", "cert_sha256", "not_before", "not_after"];
-    scan(
-        corpus,
-        &["certificates"],
-        &columns,
-        &mut |values| {
-            let Some(entry) = affected.get_mut(&whole(values[0])) else { return };
-            entry.serial = text(values[1]);
-            (entry.precert_sha256, entry.cert_sha256) = (text(values[2]), text(values[3]));
-            (entry.not_before, entry.not_after) = (moment(values[4]), moment(values[5]));
-        },
-        any,
-    )?;
-    scan(
-        corpus,
-        &["revocations"],
-        &["cert_id", "revoked_at", "reason"],
-        &mut |values| {
-            let Some(entry) = affected.get_mut(&whole(values[0])) else { return };
-            (entry.revoked_at, entry.reason) = (moment(values[1]), number(values[2]));
-        },
-        any,
-    )?;
-    let few = !affected.is_empty() && affected.len() < TABLE_LIMIT;
-    scan(
-        corpus,
-        &["san_authorisations"],
-        &["cert_id", "name"],
-        &mut |values| {
-            let Some(entry) = affected.get_mut(&whole(values[0])) else { return };
-            entry.names.insert(text(values[1]));
-        },
-        few,
-    )?;
+    for (id, found) in scan(corpus, job, &ids, "certificates", &columns, &certificate)? {
+        let Some(entry) = affected.get_mut(&id) else { continue };
+        (entry.serial, entry.precert_sha256, entry.cert_sha256, entry.not_before, entry.not_after) = found;
+    }
+    let revocation = |values: &[Given<'_>]| (moment(values[1]), number(values[2]));
+    for (id, found) in scan(corpus, job, &ids, "revocations", &["cert_id", "revoked_at", "reason"], &revocation)? {
+        let Some(entry) = affected.get_mut(&id) else { continue };
+        (entry.revoked_at, entry.reason) = found;
+    }
+    if few {
+        let name = |values: &[Given<'_>]| text(values[1]);
+        for (id, name) in scan(corpus, job, &ids, "san_authorisations", &["cert_id", "name"], &name)? {
+            affected.entry(id).and_modify(|entry| drop(entry.names.replace(name)));
+        }
+    }
     lines(&job.out.join("certificates.ndjson"), &affected)
 }
 
-fn scan(
+/// Of the rows of a table whose first column is one of these numbers: the number, and what `take` makes of the row.
+fn scan<T: Send>(
     corpus: &Corpus,
-    tables: &[&str],
+    job: &Job<'_>,
+    ids: &HashSet<i64>,
+    table: &str,
     columns: &[&'static str],
-    each: &mut dyn FnMut(&[Given<'_>]),
-    wanted: bool,
-) -> Result<(), AuditError> {
-    let pieces: Vec<Piece> = if wanted { corpus.pieces(tables) } else { Vec::new() };
-    for piece in pieces {
-        corpus.read(&piece, columns, &mut |_, values| {
-            each(values);
-            Ok(())
-        })?;
-    }
-    Ok(())
+    take: &(dyn Fn(&[Given<'_>]) -> T + Sync),
+) -> Result<Vec<(i64, T)>, AuditError> {
+    let pieces: Vec<Piece> = if ids.is_empty() { Vec::new() } else { corpus.pieces(&[table]) };
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Vec<(i64, T)>, AuditError> {
+        let mut found = Vec::new();
+        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            corpus.read(piece, columns, &mut |_, values| {
+                let id = whole(values[0]);
+                found.extend(ids.contains(&id).then(|| (id, take(values))));
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..job.threads).map(|_| scope.spawn(work)).collect();
+        let mut all = Vec::new();
+        for thread in threads {
+            all.append(&mut thread.join().unwrap_or(Err(AuditError::Stopped))?);
+        }
+        Ok(all)
+    })
 }
 
 fn number(given: Given<'_>) -> Option<i64> {

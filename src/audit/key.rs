@@ -81,7 +81,7 @@ fn part(key: &str) -> u32 {
 }
 
 /// FNV-1a of 64 bits, stirred at the end: stable for ever, and nothing rests on its strength.
-fn fnv(text: &str) -> u64 {
+pub(super) fn fnv(text: &str) -> u64 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     (hash ^ hash >> 31).wrapping_mul(0x7fb5_d329_728e_a185)
 }

@@ -360,7 +360,7 @@ impl Reading<'_> {
         if !self.wants(place) {
             return Ok(());
         }
-        let Some(applicant) = facts.applicant_ids.find(&row.must(1)) else {
+        let Some(applicant) = hand.applicant(&row.must(1), facts) else {
             row.refuse(1, "names no row of applicants");
             return Ok(());
         };
@@ -451,7 +451,7 @@ impl Reading<'_> {
 
 fn order(row: &mut Row<'_, '_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
     let id = row.must(0);
-    let Some(applicant) = facts.applicant_ids.find(&row.must(1)) else {
+    let Some(applicant) = hand.applicant(&row.must(1), facts) else {
         row.refuse(1, "names no row of applicants");
         return Ok(());
     };

@@ -17,7 +17,7 @@ use crate::audit::source::{Corpus, Source};
 use crate::audit::{AuditError, Job, Question, Share, Stage, file_fault, read_json, write_whole};
 
 /// The form of these files.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// What an output directory is the output of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub(super) struct Counts {
     pub(super) certificates: u64,
     pub(super) findings: u64,
     pub(super) gaps: BTreeMap<String, u64>,
+    /// Certificates with a finding that starts a revocation clock: their issuer and these rules.
+    pub(super) clocked: BTreeMap<i64, (String, BTreeSet<String>)>,
     /// Names that wait for rows of other parts.
     pub(super) strays: Vec<Stray>,
 }
@@ -67,7 +69,16 @@ fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<Counts
             Ok(())
         })?;
     }
+    let mut clocked: BTreeMap<i64, (String, BTreeSet<String>)> = BTreeMap::new();
+    for found in outcome.findings.iter().filter(|found| found.clock != "none") {
+        let (issuer, rules) = clocked.entry(found.cert_id).or_default();
+        if !rules.contains(&found.rule) {
+            issuer.clone_from(&found.issuer);
+            rules.insert(found.rule.clone());
+        }
+    }
     let counts = Counts {
+        clocked,
         names: outcome.names,
         certificates: outcome.certificates,
         findings: outcome.findings.len() as u64,

@@ -61,20 +61,21 @@ pub fn finish(out: &Path, format: FindingsFormat, earlier: Option<&Path>) -> Res
     let mut table = TableFile::create(&path, format == FindingsFormat::Parquet)?;
     let _ = std::fs::remove_file(out.join(other));
     let (mut report, mut groups) = (Report::default(), Groups::default());
-    for part in (0..PARTS).filter(|part| files(out, *part, false).0.exists()) {
-        for second in [false, true].into_iter().filter(|second| files(out, part, *second).0.exists()) {
-            let counts: Counts = read_json(&files(out, part, second).0)?;
+    let done: Vec<u32> = (0..PARTS).filter(|part| files(out, *part, false).0.exists()).collect();
+    for part in &done {
+        for second in [false, true].into_iter().filter(|second| files(out, *part, *second).0.exists()) {
+            let counts: Counts = read_json(&files(out, *part, second).0)?;
             report.names += counts.names;
             report.certificates += counts.certificates;
             for (gap, count) in counts.gaps {
                 *report.not_evaluable.entry(gap).or_default() += count;
             }
         }
-        parts::findings(out, part, &mut |found: Found| {
-            groups.add(&found);
-            table.add(&path, &found)
-        })?;
     }
+    in_order(out, &done, &mut |found| {
+        groups.add(&found);
+        table.add(&path, found)
+    })?;
     table.finish(&path)?;
     report.findings = groups.findings;
     (report.affected, report.still_valid) = groups.certificates();
@@ -91,6 +92,37 @@ pub fn finish(out: &Path, format: FindingsFormat, earlier: Option<&Path>) -> Res
     }
     write_whole(&out.join("summary.md"), true, |file| file.write_all(report.summary.as_bytes()))?;
     Ok(report)
+}
+
+/// Findings on their way from the thread that reads them.
+const BATCH: usize = 1_000;
+
+/// Gives the findings of these parts in their order, read by a thread of its own.
+fn in_order(
+    out: &Path,
+    parts: &[u32],
+    each: &mut dyn FnMut(Found) -> Result<(), AuditError>,
+) -> Result<(), AuditError> {
+    let (sender, batches) = std::sync::mpsc::sync_channel::<Vec<Found>>(8);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let mut batch = Vec::new();
+            for part in parts {
+                parts::findings(out, *part, &mut |found: Found| {
+                    batch.push(found);
+                    let full = batch.len() == BATCH;
+                    let batch = if full { std::mem::take(&mut batch) } else { return Ok(()) };
+                    sender.send(batch).map_err(|_| AuditError::Stopped)
+                })?;
+            }
+            sender.send(batch).map_err(|_| AuditError::Stopped)
+        });
+        let given = batches.iter().flatten().try_for_each(each);
+        // Without it the reader learns that nobody takes what it reads.
+        drop(batches);
+        let read = reader.join().unwrap_or(Err(AuditError::Stopped));
+        given.and(read)
+    })
 }
 
 fn cell(text: &str) -> String {

@@ -53,11 +53,11 @@ impl TableFile {
     }
 
     /// Adds a finding.
-    pub(super) fn add(&mut self, path: &Path, found: &Found) -> Result<(), AuditError> {
+    pub(super) fn add(&mut self, path: &Path, found: Found) -> Result<(), AuditError> {
         match self {
             TableFile::Csv(csv) => csv.serialize(found).map_err(|error| file_fault(path)(std::io::Error::other(error))),
             TableFile::Parquet { writer, rows } => {
-                rows.push(found.clone());
+                rows.push(found);
                 if rows.len() == GROUP { group(writer, rows).map_err(fault(path)) } else { Ok(()) }
             }
         }

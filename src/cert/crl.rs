@@ -4,12 +4,13 @@
 //! after the other without an allocation for any of them. Nothing here judges.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
 
-use crate::cert::der::{Class, Element, Reader, single, tag};
+use crate::cert::der::{Class, DerError, Element, Reader, single, tag};
 use crate::cert::fields::read_time;
 use crate::cert::signature::{SignatureCheck, verify};
 use crate::clock::Timestamp;
@@ -81,6 +82,8 @@ pub struct Crl<'a> {
     pub delta: bool,
     /// Whether a critical extension stands in it that is not one of these.
     pub unknown_critical: bool,
+    /// Where the entries stand in the DER; empty when there are none.
+    pub entries_at: Range<usize>,
     revoked: &'a [u8],
 }
 
@@ -156,6 +159,7 @@ impl<'a> Crl<'a> {
             scope: None,
             delta: false,
             unknown_critical: false,
+            entries_at: 0..0,
             revoked: &[],
         };
         let is_time = |e: &Element<'_>| e.is(tag::UTC_TIME, false) || e.is(tag::GENERALIZED_TIME, false);
@@ -163,7 +167,11 @@ impl<'a> Crl<'a> {
             crl.next_update = read_time(&next(&mut reader, "nextUpdate")?).0;
         }
         if reader.peek().is_some_and(|list| list.is_sequence()) {
-            crl.revoked = next(&mut reader, "revokedCertificates")?.content;
+            let list = next(&mut reader, "revokedCertificates")?;
+            crl.revoked = list.content;
+            // Behind them stand what is left of tbsCertList, signatureAlgorithm and signature, and nothing else.
+            let end = der.len() - signature.raw.len() - algorithm.raw.len() - reader.rest().len();
+            crl.entries_at = end - list.content.len()..end;
         }
         if !reader.is_empty() {
             let extensions = next(&mut reader, "crlExtensions")?;
@@ -244,6 +252,19 @@ fn integer(value: &[u8]) -> Option<&[u8]> {
     let positive = number.content.first().is_some_and(|first| *first < 0x80);
     let octets = magnitude(number.content);
     (number.is(tag::INTEGER, false) && rest.is_empty() && positive && octets.len() <= LONGEST_NUMBER).then_some(octets)
+}
+
+/// The first entry of a piece of the entries, and how many octets it takes; `None` when the piece ends before it does.
+///
+/// # Errors
+/// When it is no entry.
+pub fn first_entry(piece: &[u8]) -> Result<Option<(Revoked<'_>, usize)>, CrlError> {
+    let unreadable = CrlError::Unreadable("revokedCertificates");
+    match Reader::new(piece).next() {
+        Ok(entry) => entry_of(&entry).map(|revoked| Some((revoked, entry.raw.len()))).ok_or(unreadable),
+        Err(DerError::Truncated) => Ok(None),
+        Err(_) => Err(unreadable),
+    }
 }
 
 fn entry_of<'a>(entry: &Element<'a>) -> Option<Revoked<'a>> {
@@ -354,6 +375,13 @@ mod tests {
         let at = Some(date(2026, 11, 1));
         let expected = [Revoked { serial: &[0xff, 1], at, reason: 4 }, Revoked { serial: &[7], at, reason: 0 }];
         assert_eq!(found, expected);
+        // The same from where they stand, one piece after the other.
+        let piece = &der[crl.entries_at.clone()];
+        let (first, length) = first_entry(piece).expect("an entry").expect("all of it");
+        assert_eq!(first, expected[0]);
+        assert_eq!(first_entry(&piece[length..]).map(|found| found.map(|(revoked, _)| revoked)), Ok(Some(expected[1])));
+        assert_eq!((first_entry(&piece[..length - 1]), first_entry(&[])), (Ok(None), Ok(None)));
+        assert!(first_entry(&[2, 1, 1]).is_err() && first_entry(&[0x30, 0x80]).is_err());
     }
 
     #[test]

@@ -342,6 +342,7 @@ mod tests {
             order: Some(order),
             authorisations: None,
             other_confirmations: vec![],
+            aged_confirmations: 0,
             keeps_orders: true,
             keeps_confirmations: true,
             keeps_caa_checks: false,

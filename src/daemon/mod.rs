@@ -212,7 +212,8 @@ impl Work {
         self.loops.spawn(pipeline::watch_record(self.walk.clone()));
         self.loops.spawn(pipeline::audit_promises(self.walk.clone(), self.fetcher.clone()));
         self.loops.spawn(pipeline::walk_record(self.walk.clone()));
-        self.loops.spawn(pipeline::compare_crls(self.walk.clone(), self.fetcher.clone()));
+        let crls = self.config.data_directory.join("crls");
+        self.loops.spawn(pipeline::compare_crls(self.walk.clone(), self.fetcher.clone(), crls));
         self.loops.spawn(pipeline::watch_controls(self.walk.clone()));
         for judge in self.walk.judges.iter() {
             self.loops.spawn(pipeline::hear_opinions(self.walk.clone(), judge.clone()));

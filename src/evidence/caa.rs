@@ -91,6 +91,20 @@ fn relevant<'r>(name: &str, records: &'r [Record]) -> Result<Option<(String, Vec
     Ok(None)
 }
 
+/// Where the CNAME records lead from a domain in lower case, step by step; empty when it has none. What goes in circles
+/// ends where it began.
+pub fn aliases<'r>(domain: &str, records: &'r [Record]) -> Vec<&'r str> {
+    let mut targets: Vec<&str> = Vec::new();
+    let next = |owner: &str| records.iter().find_map(|record| record.alias_of(owner));
+    while let Some(target) = next(targets.last().copied().unwrap_or(domain)) {
+        if targets.contains(&target) || targets.len() == ALIAS_LIMIT {
+            break;
+        }
+        targets.push(target);
+    }
+    targets
+}
+
 /// The CAA records at a domain or, through CNAME records, at another one.
 fn at<'r>(domain: &str, records: &'r [Record]) -> Result<(String, Vec<&'r Property>), String> {
     let (mut owner, mut seen) = (domain.to_string(), BTreeSet::new());

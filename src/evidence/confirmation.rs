@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use crate::cert::DnsName;
 use crate::clock::{Span, Timestamp};
+use crate::evidence::caa;
 use crate::evidence::dated;
 use crate::evidence::location;
 use crate::evidence::methods::{
-    Standing, has_token, is_exact, is_for_addresses, is_for_onions, is_onion, may_be_manual, may_follow_cname,
-    needs_base_domain, needs_perspectives, proves_onion, section, standing,
+    Standing, has_token, is_exact, is_for_addresses, is_for_onions, is_onion, looks_up_the_address, may_be_manual,
+    may_follow_cname, needs_base_domain, needs_perspectives, needs_the_looked_up_name, proves_onion, section, standing,
 };
 use crate::evidence::origin;
 use crate::evidence::perspectives::{self, Flaw};
@@ -87,9 +88,13 @@ impl Reliance<'_> {
         let (adn, method, completed) =
             (&self.confirmation.adn, &self.confirmation.method, self.confirmation.completed_at);
         let broken = |why: &str| DCV_ADN.finding(self.name, format!("it rests on {}, {why}", self.what()));
-        if !covers(adn, self.name) {
+        if self.is_looked_up() {
+            return self.looked_up();
+        }
+        if !covers(adn, self.name) && !self.is_led_there() {
             let why = if may_follow_cname(method, self.name.starts_with("*."), completed) {
-                "which is neither the name nor an ancestor of it; a CNAME that led there would have to be on record"
+                "which is neither the name nor an ancestor of it; a CNAME that led there would have to be on record \
+                 (caa_checks.rrset)"
             } else {
                 "which is neither the name nor an ancestor of it, and no CNAME may lead there since 2026-11-15"
             };
@@ -119,6 +124,45 @@ impl Reliance<'_> {
         let registrar = below && needs_base_domain(method, completed);
         registrar
             .then(|| Remark::Broken(broken("which is below the Base Domain Name that method 3.2.2.4.12 validates")))
+    }
+
+    /// Whether the CAA look-up of the name on record shows a CNAME that leads to a name below the confirmed one, and the
+    /// method may follow it. BR 1.6.1, "Authorization Domain Name": "the CA may use the FQDN returned from a DNS CNAME
+    /// lookup as the FQDN for the purposes of domain validation".
+    fn is_led_there(&self) -> bool {
+        let c = self.confirmation;
+        let may = may_follow_cname(&c.method, self.name.starts_with("*."), c.completed_at);
+        if !may || is_exact(&c.method, self.signed()) {
+            return false;
+        }
+        let rows = self.record.authorisations.iter().flatten();
+        let check = rows.filter(|row| row.name.eq_ignore_ascii_case(self.name)).find_map(|row| row.caa.as_ref());
+        let records = check.and_then(|check| caa::read(check.rrset.as_deref()?).ok()).unwrap_or_default();
+        let name = self.name.strip_prefix("*.").unwrap_or(self.name).to_ascii_lowercase();
+        caa::aliases(&name, &records).iter().any(|target| covers(&c.adn, target))
+    }
+
+    /// Whether an address rests on the domain name that a reverse look-up gave.
+    fn is_looked_up(&self) -> bool {
+        let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
+        let c = self.confirmation;
+        looks_up_the_address(&c.method) && is_address(self.name) && !is_address(&c.adn)
+    }
+
+    /// BR 3.2.2.5.3: control is confirmed "over the FQDN associated with the IP Address"; until ballot SC101 by any
+    /// Authorization Domain Name of it. That name stands in `location`.
+    fn looked_up(&self) -> Option<Remark> {
+        let c = self.confirmation;
+        let Some(given) = c.location.as_deref().map(str::trim).filter(|given| !given.is_empty()) else {
+            return Some(Remark::gap(&DCV_ADN, self.lacks("location")));
+        };
+        let given = given.trim_end_matches('.');
+        let (fits, must) = match needs_the_looked_up_name(c.completed_at) {
+            true => (same_domain(&c.adn, given), "must be that name since 2026-11-15"),
+            false => (covers(&c.adn, given), "is neither that name nor an ancestor of it"),
+        };
+        let why = || format!("the reverse look-up of the address gave {}, and {} {must}", shown(given), self.what());
+        (!fits).then(|| Remark::Broken(DCV_ADN.finding(self.name, why())))
     }
 
     fn method(&self) -> Option<Remark> {

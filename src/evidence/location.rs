@@ -26,6 +26,8 @@ enum Place {
     Account,
     /// These labels before the name of an address in the reverse zone.
     Reverse(&'static str),
+    /// The domain name that a reverse look-up of the address gave, and whose control was confirmed then.
+    LookedUp,
     /// A file in this directory, by http or https, at an Authorized Port.
     Directory(&'static str),
     /// A file in this directory, by http at port 80.
@@ -38,7 +40,7 @@ const PKI_VALIDATION: &str = "/.well-known/pki-validation/";
 const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
 
 /// The places; a method that is not listed prescribes none that a record could show.
-static PLACES: [(&str, Place); 16] = [
+static PLACES: [(&str, Place); 17] = [
     ("3.2.2.4.4", Place::Mailbox),
     // "for either in a DNS CNAME, TXT or CAA record for either 1) an Authorization Domain Name; or 2) an Authorization
     // Domain Name that is prefixed with a Domain Label that begins with an underscore character."
@@ -56,6 +58,9 @@ static PLACES: [(&str, Place); 16] = [
     ("3.2.2.4.21", Place::Account),
     ("3.2.2.4.22", Place::Prefix("_validation-persist")),
     ("3.2.2.5.1", Place::Directory(PKI_VALIDATION)),
+    // "by obtaining a Domain Name associated with the IP Address through a reverse-IP lookup on the IP Address and then
+    // confirming control over the FQDN associated with the IP Address".
+    ("3.2.2.5.3", Place::LookedUp),
     ("3.2.2.5.6", Place::Http(ACME_CHALLENGE)),
     ("3.2.2.5.7", Place::Tls),
     ("3.2.2.5.8", Place::Reverse("_ip-validation-persist")),
@@ -114,6 +119,7 @@ pub fn wrong(method: &str, adn: &str, location: &str) -> Option<String> {
             let wanted = format!("{labels}.{zone}");
             expect(name == wanted, format!("it is {wanted}"))
         }
+        Place::LookedUp => expect(is_host(&name), "it is the domain name that the reverse look-up gave".to_string()),
         Place::Directory(directory) => {
             let good = url(given).is_some_and(|url| {
                 let in_directory = url.path.strip_prefix(directory).is_some_and(|file| !file.is_empty());
@@ -178,6 +184,15 @@ fn url(text: &str) -> Option<Url> {
     sound.then(|| Url { scheme, host, port, path: path.to_string() })
 }
 
+/// Whether a name in lower case is that of a host, and not of an address in the reverse zone, nor an address.
+fn is_host(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
+    };
+    let reverse = ["in-addr.arpa", "ip6.arpa"].iter().any(|zone| covers(zone, name));
+    name.contains('.') && name.split('.').all(is_label) && name.parse::<IpAddr>().is_err() && !reverse
+}
+
 /// The name of an address in the reverse zone (RFC 1035 3.5, RFC 3596 2.5).
 fn reverse_name(address: IpAddr) -> String {
     match address {
@@ -214,6 +229,8 @@ mod tests {
             ("3.2.2.5.1", "192.0.2.1", "http://192.0.2.1/.well-known/pki-validation/x"),
             ("3.2.2.5.6", "2001:db8::1", "http://[2001:DB8:0::1]/.well-known/acme-challenge/x"),
             ("3.2.2.5.8", "192.0.2.1", "_ip-validation-persist.1.2.0.192.in-addr.arpa"),
+            ("3.2.2.5.3", "192.0.2.1", "host-1.a.eus."),
+            ("3.2.2.5.3", "a.eus", "a.eus"),
             ("3.2.2.4.12", "a.eus", "wherever"),
         ];
         for (method, adn, location) in good {
@@ -246,6 +263,10 @@ mod tests {
             ("dns-account-01", "a.eus", "_acme-challenge.a.eus"),
             ("3.2.2.5.8", "192.0.2.1", "_ip-validation-persist.192.0.2.1"),
             ("3.2.2.5.8", "a.eus", "_ip-validation-persist.a.eus"),
+            ("3.2.2.5.3", "192.0.2.1", "1.2.0.192.in-addr.arpa"),
+            ("3.2.2.5.3", "192.0.2.1", "192.0.2.1"),
+            ("3.2.2.5.3", "192.0.2.1", "localhost"),
+            ("3.2.2.5.3", "192.0.2.1", "http://a.eus/"),
             ("3.2.2.4.13", "a.eus", ""),
         ];
         for (method, adn, location) in bad {

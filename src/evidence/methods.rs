@@ -208,6 +208,16 @@ pub fn needs_base_domain(method: &str, completed: Timestamp) -> bool {
     completed >= SC101 && section(method) == Some("3.2.2.4.12")
 }
 
+/// Whether `method` validates an address by the domain name that a reverse look-up of it gives.
+pub fn looks_up_the_address(method: &str) -> bool {
+    section(method) == Some("3.2.2.5.3")
+}
+
+/// Whether that domain name must, since ballot SC101, itself be the Authorization Domain Name.
+pub fn needs_the_looked_up_name(completed: Timestamp) -> bool {
+    completed >= SC101
+}
+
 /// Whether `method` proves the control of an onion service (BR Appendix B.2). Before ballot SC54 the older methods of
 /// websites were listed there.
 pub fn proves_onion(method: &str, completed: Timestamp) -> bool {
@@ -345,6 +355,8 @@ mod tests {
         let before = SC101.minus(SECOND);
         assert!(may_follow_cname("http-01", true, before) && !may_follow_cname("http-01", false, SC101));
         assert!(may_follow_cname("dns-01", false, SC101) && !may_follow_cname("dns-01", true, SC101));
+        assert!(needs_the_looked_up_name(SC101) && !needs_the_looked_up_name(before));
+        assert!(looks_up_the_address("BR 3.2.2.5.3") && !looks_up_the_address("3.2.2.4.3"));
         assert!(needs_base_domain("3.2.2.4.12", SC101) && !needs_base_domain("3.2.2.4.12", before));
         assert!(has_token("dns-01") && !has_token("dns-persist-01") && may_be_manual("3.2.2.4.12"));
         assert!(

@@ -172,7 +172,9 @@ impl Audit<'_> {
         let fit = |confirmation: &&DcvConfirmation| {
             self.reliance(name, confirmation, None).judge().iter().filter_map(doubt).next().is_none()
         };
-        self.record.other_confirmations.iter().filter(fit).max_by_key(|c| c.completed_at)
+        let mut newest: Vec<&DcvConfirmation> = self.record.other_confirmations.iter().collect();
+        newest.sort_by_key(|c| (c.completed_at, c.dcv_id));
+        newest.into_iter().rev().find(fit)
     }
 
     fn with_evidence(&self, finding: Finding, row: Option<&SanAuthorisation>) -> Finding {
@@ -193,6 +195,7 @@ impl Audit<'_> {
             return finding;
         }
         let searched = record.other_confirmations.iter().filter(|other| covers(&other.adn, &finding.subject)).count();
+        let searched = searched + record.aged_confirmations;
         let searched = format!(
             "{searched} confirmation{} of the same applicant cover the name, none of them fit at signing (as of {})",
             plural(searched),

@@ -48,6 +48,11 @@ pub fn reuse_limit(method: &str, signed: Timestamp) -> Limit {
     limit_of(section(method), signed)
 }
 
+/// How old a validation by any method may be for a certificate signed at `signed`, at the most.
+pub fn longest_reuse(signed: Timestamp) -> Limit {
+    limit_of(None, signed)
+}
+
 /// The same for a method of this section.
 pub(super) fn limit_of(section: Option<&str>, signed: Timestamp) -> Limit {
     // BR 3.2.2.4.22 allows its evidence to be reused for 10 days only; 3.2.2.5.8 rests on the same kind of record.

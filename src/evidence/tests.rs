@@ -1,3 +1,5 @@
+mod adn;
+
 use super::*;
 use crate::clock::{DAY, Span};
 use crate::clock::{Timestamp, date};
@@ -78,6 +80,7 @@ pub(super) fn record(rows: Option<Vec<(&str, Basis)>>, other: Vec<DcvConfirmatio
         }),
         authorisations: rows.map(|rows| rows.into_iter().map(row).collect()),
         other_confirmations: other,
+        aged_confirmations: 0,
         keeps_orders: true,
         keeps_confirmations: true,
         keeps_caa_checks: true,

@@ -159,6 +159,7 @@ mod tests {
             order: None,
             authorisations: None,
             other_confirmations: Vec::new(),
+            aged_confirmations: 0,
             keeps_orders: true,
             keeps_confirmations: true,
             keeps_caa_checks: false,

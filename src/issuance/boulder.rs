@@ -3,7 +3,8 @@
 //!
 //! A line is `... CHECKSUM [AUDIT] TEXT`, where TEXT is `MESSAGE JSON={...}`, since 2026 `{"time":...,"msg":"MESSAGE",...}`,
 //! or, for some messages of older releases, words. What is before it is syslog's. The lines come from several programs
-//! on several machines, so nothing is said of their order.
+//! on several machines, so nothing is said of their order. The members are those of Boulder's validationLogEvent,
+//! certificateRequestEvent, certificateRevocationEvent and issuanceEvent, and since 2026 those of its package blog.
 
 use std::sync::Arc;
 
@@ -61,6 +62,18 @@ pub(super) struct Said {
     pub(super) signed: Option<(i64, String, Timestamp)>,
     /// Names that were authorised: account, certificate, names, time of signing.
     pub(super) names: Option<(String, i64, Vec<String>, Timestamp)>,
+    /// An authorization that an order rests on, told apart from the certificate.
+    pub(super) used: Option<Used>,
+    /// The certificate of an order, told apart from its authorizations: order, account, certificate, time of signing.
+    pub(super) request: Option<(String, String, i64, Timestamp)>,
+}
+
+/// An authorization that an order rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Used {
+    pub(super) order: String,
+    pub(super) name: String,
+    pub(super) dcv_id: i64,
 }
 
 /// A CAA check of a name for an account.

@@ -217,7 +217,7 @@ impl Follower {
                 }
             }
         }
-        ties::before(tx, &mut said)?;
+        ties::before(tx, &mut said, now)?;
         for (line, said) in &said {
             let rows = said.rows.iter().cloned();
             candidates.extend(rows.map(|(row, only_if_absent)| Candidate::if_absent(*line, row, only_if_absent)));

@@ -103,6 +103,7 @@ fn one(tx: &Connection, feed: &Feed, query: &Query) -> rusqlite::Result<Lookup> 
         order,
         authorisations,
         other_confirmations,
+        aged_confirmations: 0,
         keeps_orders: feed.has("orders"),
         keeps_confirmations: feed.has("dcv_confirmations"),
         keeps_caa_checks: feed.has("caa_checks"),

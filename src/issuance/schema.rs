@@ -88,11 +88,18 @@ CREATE TABLE account_caa_checks (account_id TEXT NOT NULL, name TEXT NOT NULL, c
 ";
 
 /// What came without a version of its own, as an older program is not troubled by it: the way for the walk through the
-/// record by time of signing, and the names that an audit log gave a certificate before it gave the name's CAA check.
+/// record by time of signing, the names that an audit log gave a certificate before it gave the name's CAA check, and the
+/// authorizations and certificates of orders that it tells in lines of their own.
 const UNVERSIONED: &str = "
 CREATE INDEX IF NOT EXISTS certificates_by_time ON certificates (signed_at, cert_id);
 CREATE TABLE IF NOT EXISTS names_without_check (account_id TEXT NOT NULL, name TEXT NOT NULL, cert_id INTEGER NOT NULL,
     signed_at INTEGER NOT NULL, PRIMARY KEY (account_id, name, cert_id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS order_authorizations (order_id TEXT NOT NULL, name TEXT NOT NULL, dcv_id INTEGER NOT NULL,
+    noted_at INTEGER NOT NULL, PRIMARY KEY (order_id, name)) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS order_authorizations_by_time ON order_authorizations (noted_at);
+CREATE TABLE IF NOT EXISTS order_certificates (order_id TEXT PRIMARY KEY, account_id TEXT NOT NULL,
+    cert_id INTEGER NOT NULL, signed_at INTEGER NOT NULL, noted_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS order_certificates_by_time ON order_certificates (noted_at);
 ";
 
 /// What version 2 has and version 1 had not.

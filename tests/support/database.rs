@@ -345,94 +345,31 @@ fn literal(table: &str, column: &str, value: &Value) -> String {
     }
 }
 
-/// What stands between the monitor and a server does to connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    /// Nothing.
-    Through,
-    /// Ends each at once.
-    Refuse,
-    /// Ends each when the client speaks of the table "certificates".
-    Cut,
-}
-
-/// A way to a server that can be closed.
-pub struct Gate {
-    pub port: u16,
-    pass: tokio::sync::watch::Sender<Pass>,
-}
-
-impl Gate {
-    /// Opens a way to a port of this machine.
-    pub async fn open(to: u16) -> Gate {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("its address").port();
-        let (pass, seen) = tokio::sync::watch::channel(Pass::Through);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, to, seen.clone()));
-            }
-        });
-        Gate { port, pass }
-    }
-
-    /// Ends all connections and treats new ones so.
-    pub fn set(&self, pass: Pass) {
-        self.pass.send_replace(pass);
-    }
-}
-
-async fn carry(mut client: tokio::net::TcpStream, to: u16, mut seen: tokio::sync::watch::Receiver<Pass>) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let pass = *seen.borrow_and_update();
-    if pass == Pass::Refuse {
-        return;
-    }
-    let Ok(mut server) = tokio::net::TcpStream::connect(("127.0.0.1", to)).await else { return };
-    let (mut up, mut down) = (vec![0; 65_536], vec![0; 65_536]);
-    loop {
-        tokio::select! {
-            _ = seen.changed() => return,
-            read = client.read(&mut up) => {
-                let Ok(count @ 1..) = read else { return };
-                let speaks = up[..count].windows(12).any(|window| window == b"certificates");
-                if (pass == Pass::Cut && speaks) || server.write_all(&up[..count]).await.is_err() {
-                    return;
-                }
-            }
-            read = server.read(&mut down) => {
-                let Ok(count @ 1..) = read else { return };
-                if client.write_all(&down[..count]).await.is_err() {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// A connection that keeps everybody from reading a table, for as long as it is held.
+/// A connection that keeps everybody from reading some tables, for as long as it is held.
 pub enum Lock {
     Postgres(tokio_postgres::Client),
     Mysql(mysql_async::Conn),
 }
 
 impl Server {
-    /// Locks the table certificates.
-    pub async fn lock(&self) -> Lock {
+    /// Locks these tables.
+    pub async fn lock(&self, tables: &[&str]) -> Lock {
         match self.dialect {
             Dialect::Postgres => {
                 let line = format!("host=127.0.0.1 port={} user=owner password='{PASSWORD}' dbname=ca", self.port);
                 let (client, connection) =
                     tokio_postgres::connect(&line, tokio_postgres::NoTls).await.expect("connected");
                 tokio::spawn(connection);
-                client.batch_execute("BEGIN; LOCK TABLE certificates IN ACCESS EXCLUSIVE MODE").await.expect("locked");
+                let lock = format!("BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", tables.join(", "));
+                client.batch_execute(&lock).await.expect("locked");
                 Lock::Postgres(client)
             }
             Dialect::Mysql => {
                 let options = mysql_async::OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(self.port);
                 let options = options.user(Some("owner")).pass(Some(PASSWORD)).db_name(Some("ca")).prefer_socket(false);
                 let mut connection = mysql_async::Conn::new(options).await.expect("connected");
-                connection.query_drop("LOCK TABLES certificates WRITE").await.expect("locked");
+                let lock = format!("LOCK TABLES {} WRITE", tables.join(" WRITE, "));
+                connection.query_drop(lock).await.expect("locked");
                 Lock::Mysql(connection)
             }
         }

@@ -31,37 +31,9 @@ pub struct Dns {
 impl Dns {
     /// One that knows nothing yet.
     pub fn start() -> Dns {
-        let (udp, tcp) = (0..50)
-            .find_map(|_| {
-                let udp = UdpSocket::bind("127.0.0.1:0").ok()?;
-                let tcp = TcpListener::bind(udp.local_addr().ok()?).ok()?;
-                Some((udp, tcp))
-            })
-            .expect("a port that is free for both");
-        let address = udp.local_addr().expect("bound");
         let zone: Arc<Mutex<HashMap<String, Known>>> = Arc::default();
         let known = zone.clone();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok((length, from)) = udp.recv_from(&mut buffer) {
-                let _ = udp.send_to(&answer(&buffer[..length], &known), from);
-            }
-        });
-        let known = zone.clone();
-        std::thread::spawn(move || {
-            for stream in tcp.incoming() {
-                let Ok(mut stream) = stream else { return };
-                let mut length = [0; 2];
-                while stream.read_exact(&mut length).is_ok() {
-                    let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
-                    if stream.read_exact(&mut question).is_err() {
-                        break;
-                    }
-                    let answer = answer(&question, &known);
-                    let _ = stream.write_all(&[&(answer.len() as u16).to_be_bytes()[..], &answer].concat());
-                }
-            }
-        });
+        let address = listen(move |question| answer(question, &known));
         Dns { address, zone }
     }
     /// Tells it what it knows of a name from now on.
@@ -72,6 +44,40 @@ impl Dns {
     pub fn caa(&self, name: &str, records: &[&str]) {
         self.set(name, Known::Caa(records.iter().map(|record| record.to_string()).collect()));
     }
+}
+
+/// Answers questions on loopback, over UDP and TCP, until the process ends.
+pub fn listen(answer: impl Fn(&[u8]) -> Vec<u8> + Clone + Send + 'static) -> SocketAddr {
+    let (udp, tcp) = (0..50)
+        .find_map(|_| {
+            let udp = UdpSocket::bind("127.0.0.1:0").ok()?;
+            let tcp = TcpListener::bind(udp.local_addr().ok()?).ok()?;
+            Some((udp, tcp))
+        })
+        .expect("a port that is free for both");
+    let address = udp.local_addr().expect("bound");
+    let by_udp = answer.clone();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok((length, from)) = udp.recv_from(&mut buffer) {
+            let _ = udp.send_to(&by_udp(&buffer[..length]), from);
+        }
+    });
+    std::thread::spawn(move || {
+        for stream in tcp.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut length = [0; 2];
+            while stream.read_exact(&mut length).is_ok() {
+                let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
+                if stream.read_exact(&mut question).is_err() {
+                    break;
+                }
+                let answer = answer(&question);
+                let _ = stream.write_all(&[&(answer.len() as u16).to_be_bytes()[..], &answer].concat());
+            }
+        }
+    });
+    address
 }
 
 fn answer(question: &[u8], zone: &Mutex<HashMap<String, Known>>) -> Vec<u8> {

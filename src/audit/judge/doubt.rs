@@ -127,6 +127,7 @@ impl Bench<'_> {
             order,
             authorisations: Some(rows),
             other_confirmations: Vec::new(),
+            aged_confirmations: 0,
             keeps_caa_checks: facts.keeps_caa,
             approvals,
             identity,
@@ -189,7 +190,7 @@ impl Bench<'_> {
         let mut record = self.record(certificate, vec![SanAuthorisation { name: row.name.to_string(), basis, caa }]);
         if row.order != NONE {
             let applicant = facts.orders[row.order as usize].applicant;
-            record.other_confirmations = table.others(applicant, row.name, row.signed, facts);
+            (record.other_confirmations, record.aged_confirmations) = table.others(applicant, row, facts);
         }
         let signed = record.signed_at;
         let presented = Presented { names: vec![row.name.to_string()], ..Presented::default() };

@@ -5,8 +5,10 @@ use std::collections::{HashMap, HashSet};
 use super::Bench;
 use crate::audit::AuditError;
 use crate::audit::facts::{Facts, moment};
+use crate::audit::key;
 use crate::audit::spool::{Fields, Spool};
 use crate::clock::{Span, Timestamp};
+use crate::evidence::reuse_limits::longest_reuse;
 use crate::record::{CaaCheck, DcvConfirmation, covering_domains};
 
 /// The newest confirmations of a domain that are looked at, as in the examination of one certificate.
@@ -136,6 +138,9 @@ impl CheckRow<'_> {
     }
 }
 
+/// Applicant, hash of the domain, seconds before the end of time at which it was completed, number, and place.
+type ByDomain = (u32, u64, i64, i64, u32);
+
 /// The confirmations and checks of a part, found by their number.
 pub(super) struct Table {
     confirmations: Vec<u8>,
@@ -143,8 +148,8 @@ pub(super) struct Table {
     /// Number and place, by number.
     by_dcv: Vec<(i64, u32)>,
     by_caa: Vec<(i64, u32)>,
-    /// Places by applicant and domain, the newest first; made when first asked for.
-    by_domain: Option<Vec<u32>>,
+    /// Confirmations by applicant and domain, the newest first; made when first asked for.
+    by_domain: Option<Vec<ByDomain>>,
 }
 
 impl Table {
@@ -204,31 +209,37 @@ impl Table {
     }
 
     /// The newest confirmations of an applicant that were completed by the time of signing, for each domain that covers
-    /// the name.
-    pub(super) fn others(&mut self, applicant: u32, name: &str, signed: i64, facts: &Facts) -> Vec<DcvConfirmation> {
+    /// the name; those that are too old for any name are counted and not given.
+    pub(super) fn others(&mut self, applicant: u32, row: &NameRow<'_>, facts: &Facts) -> (Vec<DcvConfirmation>, usize) {
         if self.by_domain.is_none() {
-            let mut places: Vec<u32> = self.by_dcv.iter().map(|(_, at)| *at).collect();
-            places.sort_by(|a, b| {
-                let (a, b) = (self.row(*a), self.row(*b));
-                (a.applicant, a.adn, b.completed, a.id).cmp(&(b.applicant, b.adn, a.completed, b.id))
-            });
-            self.by_domain = Some(places);
-        }
-        let places = self.by_domain.as_deref().unwrap_or_default();
-        let mut domains: Vec<String> = covering_domains(name).into_iter().map(str::to_ascii_lowercase).collect();
-        domains.sort();
-        let mut found = Vec::new();
-        for domain in domains {
-            let start = places.partition_point(|at| {
+            let of = |(id, at): &(i64, u32)| {
                 let row = self.row(*at);
-                (row.applicant, row.adn) < (applicant, domain.as_str())
-            });
-            let same = places[start..].iter().map(|at| self.row(*at));
-            let same = same.take_while(|row| (row.applicant, row.adn) == (applicant, domain.as_str()));
-            let in_time = same.filter(|row| row.completed <= signed).take(PER_DOMAIN_LIMIT);
-            found.extend(in_time.map(|row| row.record(facts)));
+                (row.applicant, key::fnv(row.adn), i64::MAX - row.completed.max(0), *id, *at)
+            };
+            let mut all: Vec<ByDomain> = self.by_dcv.iter().map(of).collect();
+            all.sort_unstable();
+            self.by_domain = Some(all);
         }
-        found
+        let all = self.by_domain.as_deref().unwrap_or_default();
+        let mut domains: Vec<String> = covering_domains(row.name).into_iter().map(str::to_ascii_lowercase).collect();
+        domains.sort();
+        let signed = Timestamp::from_seconds(row.signed);
+        let limit = longest_reuse(signed);
+        let (mut found, mut aged) = (Vec::new(), 0);
+        for domain in domains {
+            let hash = key::fnv(&domain);
+            let start = all.partition_point(|other| (other.0, other.1) < (applicant, hash));
+            let same = all[start..].iter().take_while(|other| (other.0, other.1) == (applicant, hash));
+            // Another domain may have the same hash.
+            let same = same.map(|other| self.row(other.4)).filter(|other| other.adn == domain);
+            for other in same.filter(|other| other.completed <= row.signed).take(PER_DOMAIN_LIMIT) {
+                match limit.ends(Timestamp::from_seconds(other.completed)) < signed {
+                    true => aged += 1,
+                    false => found.push(other.record(facts)),
+                }
+            }
+        }
+        (found, aged)
     }
 }
 

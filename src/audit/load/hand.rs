@@ -1,12 +1,13 @@
 //! What one thread reads, and how it reads a row.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use hashbrown::HashMap;
+
 use crate::audit::AuditError;
-use crate::audit::facts::{Certificate, Means, NO_MOMENT, OrderRow, Reuse};
+use crate::audit::facts::{Certificate, Facts, Means, NO_MOMENT, OrderRow, Reuse};
 use crate::audit::intern::Interner;
 use crate::audit::key::Keys;
 use crate::audit::source::Piece;
@@ -113,6 +114,8 @@ pub(super) struct Hand<'s> {
     pub(super) methods: HashMap<String, bool>,
     pub(super) means: HashMap<Vec<u8>, u32>,
     pub(super) key: Vec<u8>,
+    /// The applicant of the row before, and its number: rows of one order come together.
+    last_applicant: (String, Option<u32>),
     pub(super) keys: Keys,
     pub(super) orders: Vec<(String, OrderRow)>,
     pub(super) certificates: Vec<Certificate>,
@@ -133,6 +136,7 @@ impl<'s> Hand<'s> {
             methods: HashMap::new(),
             means: HashMap::new(),
             key: Vec::new(),
+            last_applicant: (String::new(), None),
             keys: Keys::default(),
             orders: Vec::new(),
             certificates: Vec::new(),
@@ -153,6 +157,17 @@ impl<'s> Hand<'s> {
         let number = self.shared.lock().unwrap_or_else(PoisonError::into_inner).words.add(text).0;
         self.words.insert(text.to_string(), number);
         number
+    }
+
+    /// The number of an applicant.
+    pub(super) fn applicant(&mut self, applicant_id: &str, facts: &Facts) -> Option<u32> {
+        let (last, number) = &mut self.last_applicant;
+        if last != applicant_id {
+            *number = facts.applicant_ids.find(applicant_id);
+            last.clear();
+            last.push_str(applicant_id);
+        }
+        *number
     }
 
     pub(super) fn is_reuse(&mut self, method: &str) -> bool {

@@ -30,6 +30,15 @@ fn the_closest_ancestor_with_records_decides() {
 }
 
 #[test]
+fn a_chain_of_cnames_is_told_step_by_step() {
+    let zone = "www.a.eus. 60 IN CNAME b.eus.\nb.eus. CNAME c.eus\nx.eus. CNAME y.eus\ny.eus. CNAME x.eus";
+    let records = read(zone).expect("records");
+    assert_eq!(aliases("www.a.eus", &records), ["b.eus", "c.eus"]);
+    assert_eq!(aliases("x.eus", &records), ["y.eus", "x.eus"]);
+    assert!(aliases("a.eus", &records).is_empty());
+}
+
+#[test]
 fn a_cname_is_followed_and_the_ancestors_of_its_target_are_not() {
     let zone = "www.a.eus. 60 IN CNAME cdn.example.\na.eus. CAA 0 issue \"ca.example\"";
     assert!(!may("www.a.eus", &format!("{zone}\ncdn.example. CAA 0 issue \"cdn-ca.example\"")));

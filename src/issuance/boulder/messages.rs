@@ -1,16 +1,18 @@
 //! What each message of the audit log says.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509CertificationRequest};
 
-use super::{AccountCheck, KnownIssuer, Said, account_rows, cert_id, number, row};
+use super::{AccountCheck, KnownIssuer, Said, Used, account_rows, cert_id, number, row};
 use crate::cert::Certificate;
 use crate::clock::Timestamp;
 use crate::finding::escape;
 
 /// The beginnings of the messages that are read.
-pub(super) const WANTED: [&str; 8] = [
+pub(super) const WANTED: [&str; 11] = [
     "Checked CAA records for ",
     "Checked CAA records",
     "CAA check result",
@@ -19,6 +21,9 @@ pub(super) const WANTED: [&str; 8] = [
     "Signing precert",
     "Signing cert success",
     "Certificate request - successful",
+    "Authz used for issuance",
+    "Revocation request:",
+    "Revocation request",
 ];
 
 type Object = Map<String, Value>;
@@ -30,6 +35,8 @@ pub(super) fn said(message: &str, object: &Object, at: Timestamp, issuers: &[Kno
         "CAA check result" => remote_of_caa(object, at),
         "Validation result" => validation(object, at),
         "Certificate request - successful" => request(object, at),
+        "Authz used for issuance" => used(object),
+        "Revocation request:" | "Revocation request" => revocation(object, at),
         "Signing precert" => order(object, at),
         "Signing precert success" => signed(object, at, issuers, false),
         "Signing cert success" => signed(object, at, issuers, true),
@@ -74,6 +81,27 @@ fn identifier(value: &Value) -> Option<String> {
     }
 }
 
+/// The one name that a line is about. Since 2026 it stands in a list.
+fn named(object: &Object) -> Option<String> {
+    if let Some(one) = member(object, &["identifier", "ident", "hostname", "domain", "name"]) {
+        return identifier(one);
+    }
+    match member(object, &["idents"])?.as_array()?.as_slice() {
+        [one] => identifier(one),
+        _ => None,
+    }
+}
+
+/// The method that a challenge is for an identifier: those of ACME for addresses (RFC 8738) are others than for names.
+fn method(challenge: &str, identifier: &str) -> String {
+    let of_addresses = [("http-01", "3.2.2.5.6"), ("tls-alpn-01", "3.2.2.5.7")];
+    let known = of_addresses.iter().find(|(label, _)| *label == challenge);
+    match known.filter(|_| identifier.parse::<IpAddr>().is_ok()) {
+        Some((_, section)) => section.to_string(),
+        None => challenge.to_string(),
+    }
+}
+
 /// `Signing precert success: serial=[..] regID=[..] names=[..] precertificate=[..]` as an object.
 fn bracketed(text: &str) -> Object {
     let mut object = Map::new();
@@ -101,12 +129,13 @@ fn check_words(text: &str, at: Timestamp) -> Read {
 
 fn check_object(object: &Object, at: Timestamp) -> Read {
     let flag = |names: &[&str]| member(object, names).and_then(Value::as_bool);
-    let name = member(object, &["ident", "identifier", "domain", "name"]).and_then(identifier).ok_or("has no ident")?;
+    let name = named(object).ok_or("has no ident")?;
     let found_at = text(object, &["foundAt", "found_at"]);
     let present = flag(&["present"]).unwrap_or(found_at.is_some());
     let valid = flag(&["valid", "validForIssuance"]).ok_or("has no valid")?;
     let account = text(object, &["acct", "accountID", "requester"]);
-    check(&name, account.as_deref(), (present, valid), None, at).map(Some)
+    let response = text(object, &["response"]);
+    check(&name, account.as_deref(), (present, valid), response.as_deref(), at).map(Some)
 }
 
 fn check(
@@ -170,17 +199,17 @@ fn unquoted(quoted: &str) -> String {
     text
 }
 
-/// (corroborating, asked, regions) of an mpicSummary.
+/// (corroborating, asked, regions) of an mpicSummary, which releases call differently.
 fn summary(object: &Object) -> Option<[i64; 3]> {
-    let summary = member(object, &["summary"])?.as_object()?;
-    let count = |name: &str| Some(member(summary, &[name])?.as_array()?.len() as i64);
-    let (passed, failed) = (count("passedPerspectives")?, count("failedPerspectives")?);
-    Some([passed, passed + failed, count("passedRIRs").unwrap_or_default()])
+    let summary = member(object, &["summary", "mpicSummary", "mpic"])?.as_object()?;
+    let count = |names: &[&str]| Some(member(summary, names)?.as_array()?.len() as i64);
+    let (passed, failed) = (count(&["passedPerspectives", "passed"])?, count(&["failedPerspectives", "failed"])?);
+    Some([passed, passed + failed, count(&["passedRIRs"]).unwrap_or_default()])
 }
 
 fn remote_of_caa(object: &Object, at: Timestamp) -> Read {
     let Some(remote) = summary(object) else { return Ok(None) };
-    let name = member(object, &["identifier", "ident", "hostname"]).and_then(identifier).ok_or("has no Identifier")?;
+    let name = named(object).ok_or("has no Identifier")?;
     let account = must(object, &["requester", "acct"])?;
     let check = AccountCheck { account, name: name.to_ascii_lowercase(), at, caa_id: 0 };
     Ok(Some(Said { remote: Some((check, remote)), ..Said::default() }))
@@ -191,17 +220,35 @@ fn dcv_id(authz: &str) -> i64 {
     authz.parse().ok().filter(|id| *id > 0).unwrap_or_else(|| number("authz", authz))
 }
 
+/// Where the VA looked, by the first of its records: those behind it are of redirects. For DNS the record has the name
+/// that is validated and not the one that was asked.
+fn place(record: &Object, challenge: &str) -> Option<String> {
+    match challenge {
+        "http-01" => text(record, &["url"]),
+        "tls-alpn-01" => {
+            let (host, port) = (text(record, &["hostname"])?, text(record, &["port"])?);
+            let host = if host.contains(':') { format!("[{host}]") } else { host };
+            Some(format!("{host}:{port}"))
+        }
+        _ => None,
+    }
+}
+
 fn validation(object: &Object, at: Timestamp) -> Read {
-    let challenge = member(object, &["challenge"]).and_then(Value::as_object).ok_or("has no Challenge")?;
-    if text(challenge, &["status"]).as_deref() != Some("valid") || text(object, &["error"]).is_some() {
+    let challenge = member(object, &["challenge"]).and_then(Value::as_object);
+    // Since 2026 a line has the attributes of the request (acct, authz, idents, method), and an error if there was one.
+    let kind = challenge.map_or_else(|| text(object, &["method"]), |challenge| text(challenge, &["type"]));
+    let kind = kind.ok_or("has no Challenge")?;
+    let is_valid = challenge.is_none_or(|challenge| text(challenge, &["status"]).as_deref() == Some("valid"));
+    if !is_valid || text(object, &["error"]).is_some() {
         return Ok(None);
     }
     let authz = must(object, &["authzID", "authz", "ID"])?;
     let account = must(object, &["requester", "acct"])?;
-    let name = member(object, &["identifier", "ident", "hostname"]).and_then(identifier).ok_or("has no Identifier")?;
-    let records = member(challenge, &["validationRecord"]).and_then(Value::as_array);
-    let record = records.and_then(|records| records.last()?.as_object());
-    let location = record.and_then(|record| text(record, &["url", "hostname"]));
+    let name = named(object).ok_or("has no Identifier")?;
+    let records = challenge.and_then(|challenge| member(challenge, &["validationRecord"])?.as_array());
+    let record = records.and_then(|records| records.first()?.as_object());
+    let location = record.and_then(|record| place(record, &kind));
     // `A:10.0.0.1:53`, one for each type of record that was asked for.
     let resolvers = record.and_then(|record| member(record, &["resolverAddrs"])?.as_array());
     let resolver = resolvers.and_then(|resolvers| resolvers.first()?.as_str()).map(|resolver| {
@@ -210,7 +257,7 @@ fn validation(object: &Object, at: Timestamp) -> Read {
     });
     let remote = summary(object);
     let mut found = row(json!({"table": "dcv_confirmations", "dcv_id": dcv_id(&authz), "applicant_id": account,
-        "adn": name, "method": must(challenge, &["type"])?, "completed_at": at.seconds(), "performed_by": "system",
+        "adn": name, "method": method(&kind, &name), "completed_at": at.seconds(), "performed_by": "system",
         "resolver": resolver, "location": location, "evidence_ref": format!("authz {authz}")}));
     if let Some([ok, total, regions]) = remote {
         found.extend(row(json!({"remote_ok": ok, "remote_total": total, "remote_rirs": regions})));
@@ -310,7 +357,10 @@ fn request(object: &Object, at: Timestamp) -> Read {
     rows.push((order_row(object, &account, &order, created_at), true));
     let names = authorised(object);
     if names.is_empty() {
-        return Err("names no authorizations".to_string());
+        // Since 2026 each of them has a line of its own.
+        let own_lines = !object.keys().any(|key| key.eq_ignore_ascii_case("authorizations"));
+        let said = Said { rows, request: Some((order, account, id, signed_at)), ..Said::default() };
+        return if own_lines { Ok(Some(said)) } else { Err("names no authorizations".to_string()) };
     }
     for one in &names {
         let dcv = one.authz.as_deref().map(dcv_id);
@@ -319,10 +369,39 @@ fn request(object: &Object, at: Timestamp) -> Read {
         if let (Some(dcv), Some(challenge), Some(validated)) = (dcv, &one.challenge, one.validated) {
             // Less than what the VA logs; it serves where that is not there.
             let less = json!({"table": "dcv_confirmations", "dcv_id": dcv, "applicant_id": account, "adn": one.name,
-                "method": challenge, "completed_at": validated.seconds(), "performed_by": "system"});
+                "method": method(challenge, &one.name), "completed_at": validated.seconds(), "performed_by": "system"});
             rows.push((row(less), true));
         }
     }
     let all = names.into_iter().map(|one| one.name).collect();
     Ok(Some(Said { rows, names: Some((account, id, all, signed_at)), ..Said::default() }))
+}
+
+/// An authorization that an order rests on, one line for each since 2026; the certificate stands in another line.
+fn used(object: &Object) -> Read {
+    let (account, order) = (must(object, &["acct"])?, must(object, &["order"])?);
+    let name = named(object).ok_or("has no idents")?.to_ascii_lowercase();
+    let dcv_id = dcv_id(&must(object, &["authz"])?);
+    let kind = must(object, &["method"])?;
+    let validated = moment(object, &["validated"]).ok_or("has no validated")?;
+    let created_at = moment(object, &["requestTime"]).unwrap_or(validated);
+    let mut rows = account_rows(&account).to_vec();
+    rows.push((order_row(object, &account, &order, created_at), true));
+    rows.push((row(json!({"table": "order_names", "order_id": order, "name": name})), false));
+    // Less than what the VA logs; it serves where that is not there.
+    let less = json!({"table": "dcv_confirmations", "dcv_id": dcv_id, "applicant_id": account, "adn": name,
+        "method": method(&kind, &name), "completed_at": validated.seconds(), "performed_by": "system"});
+    rows.push((row(less), true));
+    Ok(Some(Said { rows, used: Some(Used { order, name, dcv_id }), ..Said::default() }))
+}
+
+/// A revocation that was done; one that failed has an error.
+fn revocation(object: &Object, at: Timestamp) -> Read {
+    if text(object, &["error"]).is_some() {
+        return Ok(None);
+    }
+    let id = cert_id(&must(object, &["serialNumber", "serial"])?).ok_or("its serial number cannot be read")?;
+    let reason = member(object, &["reason"]).and_then(Value::as_i64);
+    let found = json!({"table": "revocations", "cert_id": id, "revoked_at": at.seconds(), "reason": reason});
+    Ok(Some(Said { rows: vec![(row(found), false)], ..Said::default() }))
 }

@@ -1,10 +1,11 @@
 //! What the audit log says in several lines of one thing: a check of a name and the certificate it was made for, what
-//! remote perspectives saw of it, and a precertificate and its certificate.
+//! remote perspectives saw of it, the authorizations of an order and its certificate, and a precertificate and its
+//! certificate.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{AccountCheck, Said};
+use super::{AccountCheck, Said, Used, row};
 use crate::clock::{DAY, Span, Timestamp};
 
 /// How long after the check of the primary perspective the remote ones may answer.
@@ -12,7 +13,12 @@ const REMOTE: Span = Span::from_seconds(120);
 
 /// Before the rows are taken: notes the checks, and names in each row of an authorisation the newest check of the name
 /// for the account that was made before the signature.
-pub(in crate::issuance) fn before(connection: &Connection, said: &mut [(u64, Said)]) -> rusqlite::Result<()> {
+pub(in crate::issuance) fn before(
+    connection: &Connection,
+    said: &mut [(u64, Said)],
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    authorise(connection, said, now)?;
     for check in said.iter().flat_map(|(_, said)| &said.checks) {
         let sql = "INSERT INTO account_caa_checks VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
         let AccountCheck { account, name, at, caa_id } = check;
@@ -37,6 +43,44 @@ pub(in crate::issuance) fn before(connection: &Connection, said: &mut [(u64, Sai
                 row.insert("caa_id".to_string(), Value::from(caa_id));
             }
         }
+    }
+    Ok(())
+}
+
+/// Notes the authorizations and the certificates of orders, and adds a row for each name of which both are known now.
+fn authorise(connection: &Connection, said: &mut [(u64, Said)], now: Timestamp) -> rusqlite::Result<()> {
+    for (_, said) in said.iter_mut() {
+        let order = match (&said.used, &said.request) {
+            (Some(Used { order, name, dcv_id }), _) => {
+                let sql = "INSERT INTO order_authorizations VALUES (?1, ?2, ?3, ?4)
+                           ON CONFLICT DO UPDATE SET dcv_id = excluded.dcv_id, noted_at = excluded.noted_at";
+                connection.prepare_cached(sql)?.execute(params![order, name, dcv_id, now.millis()])?;
+                order.clone()
+            }
+            (None, Some((order, account, cert_id, signed_at))) => {
+                let sql = "INSERT INTO order_certificates VALUES (?1, ?2, ?3, ?4, ?5)
+                           ON CONFLICT DO UPDATE SET noted_at = excluded.noted_at";
+                let given = params![order, account, cert_id, signed_at.millis(), now.millis()];
+                connection.prepare_cached(sql)?.execute(given)?;
+                order.clone()
+            }
+            (None, None) => continue,
+        };
+        let sql = "SELECT account_id, cert_id, signed_at FROM order_certificates WHERE order_id = ?1";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, Timestamp::from_millis(row.get(2)?)));
+        let certificate: Option<(String, i64, Timestamp)> =
+            connection.prepare_cached(sql)?.query_row([&order], read).optional()?;
+        let Some((account, cert_id, signed_at)) = certificate else { continue };
+        let sql = "SELECT name, dcv_id FROM order_authorizations WHERE order_id = ?1";
+        let mut known = connection.prepare_cached(sql)?;
+        let known = known.query_map([&order], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut known = known.collect::<rusqlite::Result<Vec<(String, i64)>>>()?;
+        known.retain(|(name, _)| said.used.as_ref().is_none_or(|used| used.name == *name));
+        for (name, dcv_id) in &known {
+            let authorised = json!({"table": "san_authorisations", "cert_id": cert_id, "name": name, "dcv_id": dcv_id});
+            said.rows.push((row(authorised), false));
+        }
+        said.names = Some((account, cert_id, known.into_iter().map(|(name, _)| name).collect(), signed_at));
     }
     Ok(())
 }
@@ -93,5 +137,9 @@ pub(in crate::issuance) fn after(
     // Whoever has no check a day after the request has none.
     let sql = "DELETE FROM names_without_check WHERE signed_at < ?1";
     connection.prepare_cached(sql)?.execute([now.minus(DAY).millis()])?;
+    for table in ["order_authorizations", "order_certificates"] {
+        let sql = format!("DELETE FROM {table} WHERE noted_at < ?1");
+        connection.prepare_cached(&sql)?.execute([now.minus(DAY).millis()])?;
+    }
     Ok(())
 }

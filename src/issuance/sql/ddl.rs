@@ -19,7 +19,7 @@ pub fn ddl(dialect: Dialect) -> String {
          -- hexadecimal, names lower-case A-labels. ctwarden needs SELECT on these tables and nothing else.\n",
         match dialect {
             Dialect::Postgres => "PostgreSQL",
-            Dialect::Mysql => "MariaDB or MySQL",
+            Dialect::Mysql => "MariaDB (or MySQL 8, not tested)",
         }
     );
     TABLES.iter().for_each(|table| text.push_str(&create(dialect, table)));

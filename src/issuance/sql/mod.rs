@@ -1,4 +1,4 @@
-//! The CA's own database, or a replica of it, as the source of its record: PostgreSQL, MariaDB and MySQL.
+//! The CA's own database, or a replica of it, as the source of its record: PostgreSQL, MariaDB and, not tested, MySQL.
 //!
 //! There is one text per table of the feed, a plain SELECT whose columns are named as those of the table. It is wrapped
 //! as `SELECT ... FROM (text) q WHERE q.column ...`, which both servers merge into the text, so that indexes are used.

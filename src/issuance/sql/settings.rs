@@ -14,7 +14,7 @@ use crate::issuance::column::Cell;
 pub enum Dialect {
     /// PostgreSQL 13 or newer.
     Postgres,
-    /// MariaDB 10.3 or newer, or MySQL 8 or newer.
+    /// MariaDB 10.3 or newer; MySQL 8 or newer, on which nothing was tested.
     Mysql,
 }
 

@@ -56,6 +56,14 @@ pub async fn watch_controls_due(walk: &Walk) -> Result<(), BooksError> {
             return Ok(());
         }
     };
+    // A replica that is behind shows nothing of the last hour, and that is no silence of a control.
+    let now = match walk.issuance.complete_until(walk.clock.now()).await {
+        Ok(until) => until,
+        Err(silence) => {
+            silent(walk, &silence);
+            return Ok(());
+        }
+    };
     let mut by_name: HashMap<String, ControlHistory> = HashMap::new();
     for history in histories {
         if let Some(newest) = history.rows.last() {
@@ -66,7 +74,7 @@ pub async fn watch_controls_due(walk: &Walk) -> Result<(), BooksError> {
     for control in controls {
         let history = by_name.get(&control.expected.name);
         let source = entries(control, &by_name).await;
-        look(walk, &control.expected, history, source.as_ref()).await?;
+        look(walk, &control.expected, history, source.as_ref(), now).await?;
         positions.extend(newest(history).map(|at| (position(&control.expected.name), at.millis())));
     }
     let named = |name: &String| controls.iter().any(|control| control.expected.name == *name);
@@ -75,7 +83,7 @@ pub async fn watch_controls_due(walk: &Walk) -> Result<(), BooksError> {
     for name in unnamed.into_iter().take(MOST_UNNAMED) {
         // A control that nobody has described here must be in force all the same.
         let expected = Expected { name: name.clone(), enabled: true, ..Expected::default() };
-        look(walk, &expected, by_name.get(name), None).await?;
+        look(walk, &expected, by_name.get(name), None, now).await?;
     }
     walk.storage(walk.books.commit_positions(positions).await)
 }
@@ -88,14 +96,14 @@ fn newest(history: Option<&ControlHistory>) -> Option<Timestamp> {
     history.and_then(|history| history.rows.last()).map(|newest| newest.observed_at)
 }
 
-/// Judges every observation of a control; only the newest can be too old or have the wrong number of entries.
+/// Judges every observation of a control; only the newest can be too old at `now` or have the wrong number of entries.
 async fn look(
     walk: &Walk,
     expected: &Expected,
     history: Option<&ControlHistory>,
     source: Option<&Result<u64, String>>,
+    now: Timestamp,
 ) -> Result<(), BooksError> {
-    let now = walk.clock.now();
     let rows: &[Control] = history.map_or(&[], |history| &history.rows);
     let earlier = Expected { max_age: None, has_source: false, ..expected.clone() };
     // What is said of the newest waits until it is read.

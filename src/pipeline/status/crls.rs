@@ -1,19 +1,20 @@
 //! The CRLs of our issuers, held against the record of revocations and the cases.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::named::{Own, note_named};
 use super::{commit_matter, count, facts, record_lines, report, silent};
 use crate::books::{BooksError, CrlRow, Followed, Listing, Matter, Sight};
 use crate::cert::Certificate;
-use crate::cert::crl::{Crl, magnitude};
+use crate::cert::crl::magnitude;
 use crate::clock::{DAY, Timestamp};
 use crate::finding::{CaseKey, Finding, RevocationClock, Serial};
 use crate::issuance::Silence;
 use crate::pipeline::Walk;
 use crate::record::{Revocation, Standing};
-use crate::revocation::{CrlRead, CrlReader, GoodCrl};
+use crate::revocation::{CrlRead, CrlReader, EntryReader, GoodCrl};
 use crate::status::revoked::{Facts, Listed, judge};
 use crate::status::{crls, findings};
 use crate::tail::Fetcher;
@@ -31,12 +32,12 @@ const ALL: &str = "all CRLs";
 #[derive(Debug, Default)]
 pub struct Compared(HashMap<String, [u8; 32]>);
 
-/// Compares for ever. Ends only with the books.
+/// Compares for ever; the CRLs are kept in a directory of their own. Ends only with the books.
 ///
 /// # Errors
 /// Unusable books.
-pub async fn compare_crls(walk: Arc<Walk>, fetcher: Fetcher) -> Result<(), BooksError> {
-    let reader = CrlReader::new(fetcher, walk.cache.clone(), walk.status.crl_limit_bytes);
+pub async fn compare_crls(walk: Arc<Walk>, fetcher: Fetcher, directory: PathBuf) -> Result<(), BooksError> {
+    let reader = CrlReader::new(fetcher, directory, walk.status.crl_limit_bytes);
     let mut compared = Compared::default();
     loop {
         compare_crls_due(&walk, &reader, &mut compared).await?;
@@ -50,6 +51,7 @@ pub async fn compare_crls(walk: Arc<Walk>, fetcher: Fetcher) -> Result<(), Books
 /// Unusable books.
 pub async fn compare_crls_due(walk: &Walk, reader: &CrlReader, compared: &mut Compared) -> Result<(), BooksError> {
     note_named(walk).await?;
+    let mut urls = Vec::new();
     for issuer in walk.watchlist.issuers() {
         // Without its certificate nobody can tell a CRL of it from another one.
         if let Some(certificate) = &issuer.certificate {
@@ -63,8 +65,10 @@ pub async fn compare_crls_due(walk: &Walk, reader: &CrlReader, compared: &mut Co
                 recorded_until: Timestamp::EPOCH,
             };
             round.run(reader, compared).await?;
+            urls.extend(round.read.into_keys());
         }
     }
+    reader.forget_others(&urls);
     Ok(())
 }
 
@@ -74,7 +78,16 @@ struct LookedFor {
     /// `None`: it was not asked for, or is not in the record.
     standing: Option<Standing>,
     /// Where it was found in this round: URL, revocationDate, reason.
-    found: Option<(String, Option<Timestamp>, u8)>,
+    found: Option<(Arc<str>, Option<Timestamp>, u8)>,
+}
+
+/// An entry of a CRL that nobody looked for: serial number without sign octet, revocationDate, reason.
+type Stranger = (Vec<u8>, Option<Timestamp>, u8);
+
+/// The next piece of the entries of a CRL, read where waiting for the disk holds nobody up; `None`: there is none.
+async fn advance(mut entries: EntryReader) -> std::io::Result<Option<EntryReader>> {
+    let advanced = tokio::task::spawn_blocking(move || entries.advance().map(|more| more.then_some(entries)));
+    advanced.await.map_err(std::io::Error::other)?
 }
 
 /// One issuer, compared once.
@@ -112,7 +125,7 @@ impl Round<'_> {
             if let Some(good) = good {
                 let known = compared.0.get(&url) == Some(&good.this.sha256);
                 let record_first = recorded.is_ok() && !known;
-                if self.scan(&url, &good, record_first, now).await? && record_first {
+                if self.scan(&Arc::from(url.as_str()), &good, record_first, now).await? && record_first {
                     compared.0.insert(url, good.this.sha256);
                 }
             }
@@ -190,6 +203,9 @@ impl Round<'_> {
         let read = reader.read(&row.url, self.certificate, row.before.as_ref(), now).await;
         let (row, wrong) = self.judge_read(&read, row, now);
         let is_good = read.is_good();
+        if let Some(hindrance) = &read.hindrance {
+            tracing::error!(url = row.url, hindrance, "a CRL is not read");
+        }
         if read.error.is_some() {
             self.unread.push((row.url.clone(), wrong));
         } else if !wrong.is_empty() || is_good {
@@ -241,6 +257,10 @@ impl Round<'_> {
             let (before, next_update) = (Some(good.this.clone()), Some(good.next_update));
             return (CrlRow { before, next_update, good_at: Some(now), failing_since: None, ..row }, Vec::new());
         }
+        if read.hindrance.is_some() {
+            // No fault of the CRL, and none is told: the alarm is that there is none to rely on, or no newer one.
+            return (row, Vec::new());
+        }
         let since = row.failing_since.unwrap_or(now);
         let is_over = now >= since.plus(walk.status.crl_grace);
         let mut judged: Vec<_> = match &read.error {
@@ -260,58 +280,82 @@ impl Round<'_> {
         (CrlRow { failing_since: Some(since), ..row }, findings(&judged))
     }
 
-    /// Goes through the entries of a CRL. With `record_first` unset only what is looked for is found; otherwise every
+    /// Goes through all entries of a CRL. With `record_first` unset only what is looked for is found; otherwise every
     /// entry is looked up in the record, and what is not revoked there is looked for too. Whether all was asked.
     async fn scan(
         &mut self,
-        url: &str,
+        url: &Arc<str>,
         good: &GoodCrl,
         record_first: bool,
         now: Timestamp,
     ) -> Result<bool, BooksError> {
-        let Ok(crl) = Crl::parse(&good.der).map_err(|error| tracing::error!(%error, "a good CRL")) else {
-            return Ok(false);
-        };
         if !good.covers_leaves {
             return Ok(true);
         }
-        let issuer_key_hash = self.issuer.key_hash;
-        let mut unasked: Vec<(Vec<u8>, Option<Timestamp>, u8)> = Vec::new();
-        let mut entries = crl.revoked();
+        let (mut strangers, mut asks): (Vec<Stranger>, _) = (Vec::new(), record_first);
+        let mut entries = good.entries.open().map(Some);
         loop {
-            let entry = entries.next().and_then(Result::ok);
-            if let Some(entry) = entry {
+            entries = match entries {
+                Ok(Some(entries)) => advance(entries).await,
+                Ok(None) => break,
+                Err(error) => {
+                    let file = good.entries.path().display();
+                    tracing::error!(%file, %error, "a CRL that was kept cannot be read; check the disk");
+                    // What stands further behind was not seen: nothing may be said to be missing.
+                    self.read.insert(url.to_string(), false);
+                    return Ok(false);
+                }
+            };
+            while let Ok(Some(entries)) = &mut entries
+                && let Ok(Some(entry)) = entries.next()
+            {
                 match self.looked_for.get_mut(entry.serial) {
-                    Some(one) => one.found = Some((url.to_string(), entry.at, entry.reason)),
-                    None if record_first => unasked.push((entry.serial.to_vec(), entry.at, entry.reason)),
+                    Some(one) => one.found = Some((url.clone(), entry.at, entry.reason)),
+                    None if asks => strangers.push((entry.serial.to_vec(), entry.at, entry.reason)),
                     None => {}
                 }
-            }
-            if unasked.len() >= BATCH || (entry.is_none() && !unasked.is_empty()) {
-                let key = |serial: &Vec<u8>| CaseKey { issuer_key_hash, serial: Serial(serial.clone()) };
-                let keys = unasked.iter().map(|(serial, ..)| key(serial)).collect();
-                let standings = match self.walk.issuance.standings(keys).await {
-                    Ok(standings) => standings,
-                    Err(silence) => {
-                        silent(self.walk, &silence);
-                        return Ok(false);
-                    }
-                };
-                for ((serial, at, reason), standing) in unasked.drain(..).zip(standings) {
-                    // What the record does not know at all is not known to be a certificate; db.unknown is about those.
-                    let Some(standing) = standing else { continue };
-                    if standing.not_after.is_none_or(|end| end > now) {
-                        self.take(standing);
-                        if let Some(one) = self.looked_for.get_mut(&serial) {
-                            one.found = Some((url.to_string(), at, reason));
-                        }
-                    }
+                if strangers.len() >= BATCH {
+                    // A record that falls silent is asked no more; what is looked for is found to the end all the same.
+                    asks = self.ask_about(url, &mut strangers, now).await?;
                 }
             }
-            if entry.is_none() {
-                return Ok(true);
+        }
+        let answered = self.ask_about(url, &mut strangers, now).await?;
+        Ok(answered && asks == record_first)
+    }
+
+    /// Looks up in the record what stands on a CRL and was not looked for. Whether there was an answer.
+    async fn ask_about(
+        &mut self,
+        url: &Arc<str>,
+        strangers: &mut Vec<Stranger>,
+        now: Timestamp,
+    ) -> Result<bool, BooksError> {
+        if strangers.is_empty() {
+            return Ok(true);
+        }
+        let issuer_key_hash = self.issuer.key_hash;
+        let key = |serial: &Vec<u8>| CaseKey { issuer_key_hash, serial: Serial(serial.clone()) };
+        let keys = strangers.iter().map(|(serial, ..)| key(serial)).collect();
+        let standings = match self.walk.issuance.standings(keys).await {
+            Ok(standings) => standings,
+            Err(silence) => {
+                silent(self.walk, &silence);
+                strangers.clear();
+                return Ok(false);
+            }
+        };
+        for ((serial, at, reason), standing) in strangers.drain(..).zip(standings) {
+            // What the record does not know at all is not known to be a certificate; db.unknown is about those.
+            let Some(standing) = standing else { continue };
+            if standing.not_after.is_none_or(|end| end > now) {
+                self.take(standing);
+                if let Some(one) = self.looked_for.get_mut(&serial) {
+                    one.found = Some((url.clone(), at, reason));
+                }
             }
         }
+        Ok(true)
     }
 
     /// Judges everything that was looked for.
@@ -333,7 +377,10 @@ impl Round<'_> {
             }
         }
         self.commit(sights).await?;
-        walk.metrics.revocations_awaited(&self.issuer.name, awaited);
+        // While the record is silent nobody knows how many more there are.
+        if !matches!(recorded, Err(Silence::Unavailable(_))) {
+            walk.metrics.revocations_awaited(&self.issuer.name, awaited);
+        }
         Ok(())
     }
 
@@ -367,7 +414,7 @@ impl Round<'_> {
         let seen_at = followed.listed.as_ref().map(|listed| listed.seen_at);
         let listed = match &one.found {
             Some((url, at, reason)) => {
-                Listed::On { at: *at, reason: *reason, url: url.clone(), seen_at: seen_at.unwrap_or(now) }
+                Listed::On { at: *at, reason: *reason, url: url.to_string(), seen_at: seen_at.unwrap_or(now) }
             }
             None if all_good || own.names_good(&self.read) => Listed::Off { seen_at },
             None => Listed::Unknown("a CRL that it may be on could not be read, or cannot be relied on".to_string()),
@@ -396,8 +443,12 @@ impl Round<'_> {
         if findings.is_empty() && newly.is_none() && !is_on_its_way {
             return Ok(None);
         }
-        let listed =
-            newly.map(|(url, at, reason)| Listing { url: url.clone(), revoked_at: *at, reason: *reason, seen_at: now });
+        let listed = newly.map(|(url, at, reason)| Listing {
+            url: url.to_string(),
+            revoked_at: *at,
+            reason: *reason,
+            seen_at: now,
+        });
         let certificate = facts(walk, &followed.key).await?;
         let record = if findings.is_empty() { Vec::new() } else { record_lines(walk, &followed.key).await };
         let key = followed.key.clone();

@@ -53,7 +53,16 @@ pub async fn walk_record_due(walk: &Walk) -> Result<(), BooksError> {
     look_again(walk, &readings).await?;
     let position = walk.storage(walk.books.walk_position("record").await)?;
     let position = position.map(Timestamp::from_millis);
-    if let Some(to) = unlogged::horizon(&readings, after, now) {
+    let complete = match walk.issuance.complete_until(now).await {
+        Ok(complete) => Some(complete),
+        Err(silence) => {
+            silent(walk, &silence);
+            None
+        }
+    };
+    // What a replica that is behind does not show yet is walked when it does, however long that takes.
+    let horizon = unlogged::horizon(&readings, after, now).zip(complete).map(|(to, complete)| to.min(complete));
+    if let Some(to) = horizon {
         let from = hour_of(position.map_or(now.minus(FIRST), |position| position.minus(OVERLAP)));
         // Whole hours, so that they can be compared with what others counted; of the one under way nothing is missed.
         if let Some(hours) = walk_range(walk, &readings, from, to.max(position.unwrap_or(to))).await? {
