@@ -254,6 +254,10 @@ pub enum Needs {
 }
 
 impl Needs {
+    /// Whether a source of the record must have what the rule needs.
+    pub const fn is_of_record(self) -> bool {
+        matches!(self, Needs::Record | Needs::RecordAndLogs | Needs::RecordAndCrl | Needs::Controls)
+    }
     /// The words used in `ctwarden rules`.
     pub const fn word(self) -> &'static str {
         match self {

@@ -136,6 +136,24 @@ async fn a_resolver_that_is_not_there_has_said_nothing() {
 }
 
 #[tokio::test]
+async fn a_domain_of_which_nothing_comes_back_is_its_own_fault_and_holds_up_nothing() {
+    let dns = Dns::start();
+    let names: Vec<String> = (0..12).map(|number| format!("n{number:02}.silent.example")).collect();
+    names.iter().for_each(|name| dns.set(name, Known::Silent));
+    let mut quick = settings(dns.address, false);
+    let Way::Dns(lookup) = &mut quick.way else { panic!("the DNS") };
+    lookup.query_timeout = Duration::from_millis(200);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let answer = ask(quick, &names).await.expect("an answer");
+    let mut expected: Vec<(&str, String)> =
+        names[..8].iter().map(|name| ("failed_now", format!("dNSName {name}"))).collect();
+    expected.push(("not_looked_up", "subjectAltName".to_string()));
+    let told: Vec<(&str, String)> = told(&answer).into_iter().map(|(code, field)| (code, field.to_string())).collect();
+    assert_eq!(told, expected, "{answer:?}");
+    assert_eq!(answer.findings[8].text, "4 more names were not looked up");
+}
+
+#[tokio::test]
 async fn only_so_many_names_are_looked_up_and_the_others_are_told() {
     let dns = Dns::start();
     let names: Vec<String> = (0..205).map(|number| format!("n{number:03}.example")).collect();

@@ -58,10 +58,11 @@ async fn a_control_that_is_not_as_it_must_be_is_told_and_so_is_its_return() {
                     [[control]]\nname = \"caa-domains\"\nvalue = \"other.example\"\n\
                     [[control]]\nname = \"block-list\"\nentries_file = \"names.txt\"\nentries_within = 1\n\
                     [[control]]\nname = \"key-list\"\nentries_of = \"key-list-source\"\n";
+    let unheard = "[[control]]\nname = \"never-heard-of\"\nmax_age = \"1h\"\n";
     let bench = bench(&log, &ca, "");
     bench.write("names.txt", "# remark\none.example\n\ntwo.example\nthree.example\n");
     let text = std::fs::read_to_string(bench.path("ctwarden.toml")).expect("the configuration");
-    bench.write("ctwarden.toml", &format!("{text}\n{controls}"));
+    bench.write("ctwarden.toml", &format!("{text}\n{controls}{unheard}"));
     let at = |hours: i64| now().minus(Span::from_seconds(3600 * hours));
     feed(
         &bench,
@@ -118,15 +119,28 @@ async fn a_control_that_is_not_as_it_must_be_is_told_and_so_is_its_return() {
     // Off again is news again.
     feed(&bench, &[observed("tld-check", now().plus(Span::from_seconds(1)), false, "7.1", 0)]).await;
     wait_for("off again", || case(&bench, "tld-check") == (both.clone(), "new".to_string(), 4)).await;
+
+    // What is watched no more is alarmed about no more.
+    let faults = "ctwarden_control_faults{control=\"never-heard-of\"}";
+    daemon.wait_for(faults, 1).await;
+    bench.write("ctwarden.toml", &format!("{text}\n{controls}"));
+    let reloaded = bench.run_beside(&["config", "reload"]).await;
+    assert!(reloaded.status.success(), "{}", said(&reloaded));
+    daemon.wait("no such control", |metrics| !metrics.contains(faults), "it").await;
+    daemon.wait_for("ctwarden_control_faults{control=\"key-list\"}", 1).await;
     daemon.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_lost_lines_is_found_by_its_counts() {
     let (ca, log) = (TestCa::new("Tests CA"), log().await);
-    let bench = bench(&log, &ca, "");
+    // The second issuer is not meant for the logs; the CA counts what it signs all the same.
+    let internal = TestCa::new("Internal CA");
+    let bench = bench(&log, &ca, "[[issuer]]\nname = \"Internal CA\"\ncertificate = \"internal.pem\"");
+    bench.write("internal.pem", &internal.pem());
+    let start = now();
     let hour = |back: i64| {
-        let at = now().minus(Span::from_seconds(3600 * back));
+        let at = start.minus(Span::from_seconds(3600 * back));
         Timestamp::from_seconds(at.seconds() / 3600 * 3600)
     };
     let mut rows = vec![serde_json::json!({
@@ -143,20 +157,38 @@ async fn a_record_that_lost_lines_is_found_by_its_counts() {
     }
     // What is in no head yet would be told to be in no log.
     log.publish();
-    let count = |back: i64, certificates: u64| {
+    rows.push(serde_json::json!({
+        "table": "issuers", "issuer_id": 2, "name": "Internal CA", "spki_sha256": internal.key_hash().to_string(),
+        "hierarchy": "internal",
+    }));
+    rows.push(serde_json::json!({
+        "table": "certificates", "cert_id": 0x50, "issuer_id": 2, "serial": "50", "state": "issued",
+        "signed_at": hour(4).plus(Span::from_seconds(60)).to_string(), "not_after": "2027-01-01T00:00:00Z",
+    }));
+    let counted = |source: &str, issuer: u64, back: i64, certificates: u64| {
         serde_json::json!({
-            "table": "counts", "source": "audit_log", "issuer_id": 1, "hour": hour(back).to_string(),
+            "table": "counts", "source": source, "issuer_id": issuer, "hour": hour(back).to_string(),
             "certificates": certificates,
         })
     };
+    let count = |back: i64, certificates: u64| counted("audit_log", 1, back, certificates);
     // The audit log has one line of the hour before, and lost one of four hours ago.
-    rows.extend([count(6, 0), count(5, 2), count(4, 1), count(3, 1), count(2, 0)]);
+    rows.extend([count(6, 0), count(5, 2), count(4, 1), count(3, 1), count(2, 0), counted("audit_log", 2, 4, 1)]);
+    // Another record, behind many rows of the first.
+    rows.extend((7..27).map(|back| count(back, 0)));
+    rows.push(counted("ra_log", 2, 4, 1));
+    rows.extend([(5, 2), (4, 2), (3, 1), (2, 0)].map(|(back, certificates)| counted("ra_log", 1, back, certificates)));
     feed(&bench, &rows).await;
     let daemon = Daemon::start(&bench).await;
     let differ = "SELECT count(*) FROM case_findings WHERE rule = 'counts.differ'";
     wait_for("the difference", || bench.count(differ) == 1).await;
     daemon.wait_for("ctwarden_reconcile_difference{issuer=\"Tests CA\",source=\"audit_log\"}", 1).await;
-    daemon.wait_for("ctwarden_reconcile_difference{issuer=\"Tests CA\",source=\"ct\"}", 0).await;
+    for (issuer, source) in
+        [("Tests CA", "ct"), ("Tests CA", "ra_log"), ("Internal CA", "ct"), ("Internal CA", "audit_log")]
+    {
+        daemon.wait_for(&format!("ctwarden_reconcile_difference{{issuer=\"{issuer}\",source=\"{source}\"}}"), 0).await;
+    }
+    assert_eq!(bench.count(differ), 1);
     let newest = metric(&daemon.metrics().await, "ctwarden_reconcile_hour_timestamp_seconds{source=\"audit_log\"}");
     assert_eq!(newest, hour(2).plus(HOUR).seconds_f64());
     // The line is found and fed.
@@ -164,5 +196,7 @@ async fn a_record_that_lost_lines_is_found_by_its_counts() {
     daemon.wait_for("ctwarden_reconcile_difference{issuer=\"Tests CA\",source=\"audit_log\"}", 0).await;
     let closed = "SELECT count(*) FROM cases WHERE about = 'counts' AND state = 'closed'";
     wait_for("the end of the case", || bench.count(closed) == 1).await;
+    let resolved = || bench.mails().into_values().any(|mail| mail.contains("earlier hours are compared no more"));
+    wait_for("a message that says of which hours", resolved).await;
     daemon.stop().await;
 }

@@ -145,6 +145,10 @@ async fn boulder_is_read_through_its_own_tables() {
     let revocation = old.revocation.expect("revoked");
     assert_eq!(revocation.revoked_at.map(|at| at.to_string()).as_deref(), Some("2026-11-20T10:00:00Z"));
     assert_eq!(revocation.reason, Some(4));
+    // Without its end nobody can tell whether it is missing on a CRL or gone from it by right.
+    let revoked = source.revocations(KEY, NOW).await.expect("an answer");
+    let ends: Vec<_> = revoked.iter().map(|standing| standing.not_after.map(|end| end.to_string())).collect();
+    assert_eq!(ends, [Some("2027-02-10T00:00:00Z".to_string())]);
 
     let (_, orphan) = record(&source, "03a3", &["x.eus"]).await;
     assert_eq!((orphan.order, &*orphan.state), (None, "issued"));

@@ -191,6 +191,42 @@ async fn revocations_and_crls_are_held_against_each_other_until_the_serial_is_li
     // An entry may not vanish before its certificate has expired.
     crls.serve("1.crl", Some(of(3, &[&listed[1..], &[(0x20, superseded), (0x30, superseded)]].concat())));
     wait_for("the entry that vanished", || found(&bench, "status.crl") == 2).await;
+    // It comes back; and one whose case was about its absence before vanishes, which is news all the same.
+    crls.serve("1.crl", Some(of(4, &[&listed[..], &[(0x30, superseded)]].concat())));
+    wait_for("the entry that came back", || state_of(&bench, 0x10) == "seen_on_crl").await;
+    wait_for("the other that vanished", || state_of(&bench, 0x20) == "revoked_in_db").await;
+    let told = "SELECT count(*) FROM case_findings JOIN cases USING (case_number)
+                WHERE rule = 'status.crl' AND hex(serial) = '20' AND finding LIKE '%on none of them any more%'";
+    assert_eq!(bench.count(told), 1);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_that_is_down_is_one_case_however_many_crls_it_has() {
+    let (ca, log, crls) = (TestCa::new("Tests CA"), log().await, Crls::start().await);
+    let urls = ["1.crl", "2.crl", "3.crl"].map(|name| format!("\"{}\"", crls.url(name)));
+    let bench = bench(&[&log], &ca, &format!("crls = [{}]", urls.join(", ")));
+    let cases = |state: &str| {
+        let sql = format!("SELECT count(*) FROM cases WHERE about = 'crl' AND state = '{state}'");
+        bench.count(&sql)
+    };
+    let daemon = Daemon::start(&bench).await;
+    daemon.wait_for("ctwarden_crls{issuer=\"Tests CA\",state=\"bad\"}", 3).await;
+    wait_for("the one case", || cases("new") == 1).await;
+    let failed = |metrics: &str| {
+        support::scene::metric(metrics, "ctwarden_rule_evaluations_total{result=\"fail\",rule=\"crl.available\"}")
+    };
+    let before = failed(&daemon.metrics().await);
+    daemon.wait("two more rounds", |metrics| failed(metrics) >= before + 6.0, "this").await;
+    assert_eq!(bench.mails().values().filter(|mail| mail.contains("crl.available")).count(), 1);
+    // Two are back: what is left is the fault of the third.
+    for name in ["1.crl", "2.crl"] {
+        crls.serve(name, Some(ca.crl(&crls.url(name), 1, now().minus(HOUR), &[])));
+    }
+    wait_for("the end of the one", || cases("closed") == 1).await;
+    wait_for("the case of the third", || cases("new") == 1).await;
+    let third = "SELECT count(*) FROM case_findings WHERE rule = 'crl.available' AND subject LIKE '%/3.crl'";
+    assert_eq!(bench.count(third), 1);
     daemon.stop().await;
 }
 
@@ -237,10 +273,14 @@ async fn a_crl_that_cannot_be_relied_on_is_its_own_case_and_never_a_certificates
     crls.serve("1.crl", None);
     let failing = "SELECT count(*) FROM crls WHERE good_at < failing_since";
     wait_for("an outage", || bench.count(failing) == 1).await;
+    // What was put on a newer one meanwhile is not known.
+    feed(&bench, &[certificate_row(0x21, "issued"), revocation_row(0x21, None, revoked, 4)]).await;
     another_round(&daemon).await;
     daemon.wait_for("ctwarden_crls{issuer=\"Tests CA\",state=\"good\"}", 1).await;
     assert_eq!((bench.count(about), of_certificates()), (1, 1));
     let mails = bench.mails();
     assert!(mails.values().any(|mail| mail.contains("a good CRL is served again")), "{:?}", mails.keys());
+    crls.serve("1.crl", Some(of(&ca, 10)));
+    wait_for("what the CRL lacks after all", || found(&bench, "status.crl") == 2).await;
     daemon.stop().await;
 }

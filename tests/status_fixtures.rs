@@ -210,6 +210,7 @@ fn compared(fixture: &Value) -> Vec<Judged> {
     let facts = Facts {
         key: &key,
         not_after: time(&fixture["not_after"]),
+        short_lived: false,
         record: Ok((!record.is_null()).then_some(row)),
         listed,
         case: None::<(Timestamp, RevocationClock)>,

@@ -131,18 +131,22 @@ impl Books {
         now: Timestamp,
     ) -> Result<Vec<Opened>, BooksError> {
         self.write(move |connection| {
-            let transaction = connection.transaction()?;
-            let mut opened = Vec::new();
-            for examination in &examinations {
-                if let Some(event) = commit_one(&transaction, examination, &recipients, now)? {
-                    opened.push(event);
-                }
-            }
-            transaction.commit()?;
-            Ok(opened)
+            commit_each(connection, &examinations, |transaction, one| commit_one(transaction, one, &recipients, now))
         })
         .await
     }
+}
+
+/// Writes all of these in one transaction; the cases that are news.
+pub(super) fn commit_each<T>(
+    connection: &mut Connection,
+    all: &[T],
+    commit_one: impl Fn(&Transaction<'_>, &T) -> rusqlite::Result<Option<Opened>>,
+) -> rusqlite::Result<Vec<Opened>> {
+    let transaction = connection.transaction()?;
+    let opened = all.iter().filter_map(|one| commit_one(&transaction, one).transpose()).collect::<Result<_, _>>()?;
+    transaction.commit()?;
+    Ok(opened)
 }
 
 /// The forms in which hits were seen, some of each kind: a log can make up any number of precertificates that differ in

@@ -2,9 +2,10 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::cases::{About, load, write_case, write_event};
+use super::cases::{About, load};
+use super::matters::tell_of;
 use super::{Books, BooksError};
-use crate::case::{self, Notice};
+use crate::case::Notice;
 use crate::clock::Timestamp;
 use crate::conduct::{Accused, Kind, Misconduct};
 use crate::ct::key::LogId;
@@ -124,32 +125,11 @@ fn add_to_case(
     let (accused, kind, tree_size) = about;
     let key = case_key(accused, kind);
     let known = load(transaction, About::Log, &key)?;
-    let Some(change) = case::fold(known.as_ref(), &[finding]) else { return Ok(None) };
     let whom = (About::Log, &key, accused.operator.as_str());
-    let (number, aware_at, subject_line) = write_case(transaction, whom, known.as_ref(), &change, now)?;
-    let notice = Notice {
-        case: case::case_name(number, aware_at),
-        event: change.event,
-        event_number: change.event_number,
-        event_at: now,
-        aware_at,
-        clock: change.clock,
-        due: None,
-        severity: change.severity,
-        new_findings: change.new_findings.len(),
-        resolved: None,
-        findings: change.all_findings,
-        certificate: None,
-        sightings: Vec::new(),
-        record: vec![
-            ("log".to_string(), format!("{}, operated by {}", accused.name, accused.operator)),
-            ("log id".to_string(), accused.log_id.to_string()),
-            ("tree size".to_string(), tree_size.to_string()),
-        ],
-        not_evaluable: Vec::new(),
-        opinions: Vec::new(),
-        subject_line,
-    };
-    write_event(transaction, number, &notice, recipients, now)?;
-    Ok(Some(notice))
+    let record = vec![
+        ("log".to_string(), format!("{}, operated by {}", accused.name, accused.operator)),
+        ("log id".to_string(), accused.log_id.to_string()),
+        ("tree size".to_string(), tree_size.to_string()),
+    ];
+    tell_of(transaction, whom, known, &[finding], record, (recipients, now))
 }

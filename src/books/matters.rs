@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::cases::{About, from_json, load, write_case, write_event};
 use super::{Books, BooksError};
-use crate::case::{self, EventKind, Notice};
+use crate::case::{self, CaseState, EventKind, Notice};
 use crate::clock::Timestamp;
 use crate::finding::{CaseKey, Finding, KeyHash, Serial};
 
@@ -91,8 +91,22 @@ fn charge(
         // It was right in between.
         case.findings.clear();
     }
-    let Some(change) = case::fold(known.as_ref(), wrong) else { return Ok(None) };
-    let (number, aware_at, subject_line) = write_case(transaction, (about, &key, shown), known.as_ref(), &change, now)?;
+    let record = vec![(about.word().to_string(), shown.to_string())];
+    tell_of(transaction, (about, &key, shown), known, wrong, record, (recipients, now))
+}
+
+/// Folds findings into a case about something that is no certificate, and writes the event and its messages; the notice
+/// when that is news. `whom`: what it is about, its key, and the name in the subject line; `known`: the case as it is.
+pub(super) fn tell_of(
+    transaction: &Transaction<'_>,
+    whom: (About, &CaseKey, &str),
+    known: Option<CaseState>,
+    findings: &[Finding],
+    record: Vec<(String, String)>,
+    (recipients, now): (&[(String, String)], Timestamp),
+) -> rusqlite::Result<Option<Notice>> {
+    let Some(change) = case::fold(known.as_ref(), findings) else { return Ok(None) };
+    let (number, aware_at, subject_line) = write_case(transaction, whom, known.as_ref(), &change, now)?;
     let notice = Notice {
         case: case::case_name(number, aware_at),
         event: change.event,
@@ -107,7 +121,7 @@ fn charge(
         findings: change.all_findings,
         certificate: None,
         sightings: Vec::new(),
-        record: vec![(about.word().to_string(), shown.to_string())],
+        record,
         not_evaluable: Vec::new(),
         opinions: Vec::new(),
         subject_line,
@@ -138,7 +152,7 @@ pub(super) fn resolve(
 /// The event that something of a case was put right, and the messages about it.
 pub(super) fn resolution(
     transaction: &Transaction<'_>,
-    case: &case::CaseState,
+    case: &CaseState,
     words: &str,
     recipients: &[(String, String)],
     now: Timestamp,

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::cases::{Told, ders, fold_and_tell, from_json, json};
+use super::cases::{Told, commit_each, ders, fold_and_tell, from_json, json};
 use super::{Books, BooksError, Opened};
 use crate::case::{CertificateFacts, EntryKind, Notice};
 use crate::clock::Timestamp;
@@ -157,13 +157,9 @@ impl Books {
         now: Timestamp,
     ) -> Result<Vec<Opened>, BooksError> {
         self.write(move |connection| {
-            let transaction = connection.transaction()?;
-            let mut opened = Vec::new();
-            for opinion in &opinions {
-                opened.extend(commit_one(&transaction, opinion, &recipients, now)?);
-            }
-            transaction.commit()?;
-            Ok(opened)
+            commit_each(connection, &opinions, |transaction, opinion| {
+                commit_one(transaction, opinion, &recipients, now)
+            })
         })
         .await
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::cases::{About, Told as ToldAbout, ders, fold_and_tell, load};
+use super::cases::{About, Told as ToldAbout, commit_each, ders, fold_and_tell, load};
 use super::matters::{resolve, set_state, state};
 use super::walks::{as_seen, serial_forms};
 use super::{Books, BooksError, Opened};
@@ -51,6 +51,8 @@ pub struct Followed {
     pub key: CaseKey,
     /// When the case was opened, and its clock.
     pub case: Option<(Timestamp, RevocationClock)>,
+    /// Whether the case is to be told as soon as it is on a CRL: it has a deadline, or is about its absence there.
+    pub is_awaited: bool,
     /// When and where it was seen on a CRL.
     pub listed: Option<Listing>,
     /// The end of its validity, if it was known when it was seen on a CRL.
@@ -64,7 +66,7 @@ pub struct Sight {
     pub key: CaseKey,
     /// The end of its validity, if it is known.
     pub not_after: Option<Timestamp>,
-    /// On a CRL, for the first time.
+    /// On a CRL, for the first time or when its case is to be told.
     pub listed: Option<Listing>,
     /// Whether the record says that it is revoked.
     pub revoked_in_db: bool,
@@ -184,17 +186,22 @@ impl Books {
             let bare = |serial: &Vec<u8>| crate::cert::crl::magnitude(serial).to_vec();
             let mut followed: HashMap<Vec<u8>, Followed> = HashMap::new();
             let mut statement = connection.prepare_cached(
-                "SELECT serial, opened_at, clock, due_at FROM cases
-                 WHERE about = 'certificate' AND issuer_key_hash = ?1 AND state <> 'closed'",
+                "SELECT serial, opened_at, due_at,
+                   state <> 'seen_on_crl' AND (due_at IS NOT NULL OR EXISTS
+                     (SELECT 1 FROM case_findings AS f WHERE f.case_number = c.case_number AND rule = 'status.crl')),
+                   EXISTS (SELECT 1 FROM case_findings AS f WHERE f.case_number = c.case_number
+                     AND (finding ->> '$.clock.Day' IN (3, 4) OR finding ->> '$.clock.FiveDays' = 16))
+                 FROM cases AS c WHERE about = 'certificate' AND issuer_key_hash = ?1 AND state <> 'closed'",
             )?;
             let mut rows = statement.query(params![issuer.0])?;
             while let Some(row) = rows.next()? {
                 let serial = bare(&row.get(0)?);
-                let (opened_at, due_at) = (row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(3)?);
-                let clock = clock_of(due_at.map(|due_at| Span::from_millis(due_at - opened_at)));
+                let (opened_at, due_at) = (row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(2)?);
+                let clock = clock_of(due_at.map(|due_at| Span::from_millis(due_at - opened_at)), row.get(4)?);
                 let key = CaseKey { issuer_key_hash: issuer, serial: Serial(serial.clone()) };
                 let case = Some((Timestamp::from_millis(opened_at), clock));
-                followed.insert(serial, Followed { key, case, listed: None, not_after: None });
+                let is_awaited = row.get(3)?;
+                followed.insert(serial, Followed { key, case, is_awaited, listed: None, not_after: None });
             }
             let mut statement = connection.prepare_cached(
                 "SELECT serial, url, revoked_at, reason, seen_at, not_after FROM listed
@@ -210,7 +217,7 @@ impl Books {
                     seen_at: Timestamp::from_millis(row.get(4)?),
                 };
                 let key = CaseKey { issuer_key_hash: issuer, serial: Serial(serial.clone()) };
-                let none = Followed { key, case: None, listed: None, not_after: None };
+                let none = Followed { key, case: None, is_awaited: false, listed: None, not_after: None };
                 let one = followed.entry(serial).or_insert(none);
                 one.listed = Some(listed);
                 one.not_after = row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis);
@@ -253,25 +260,30 @@ impl Books {
         now: Timestamp,
     ) -> Result<Vec<Opened>, BooksError> {
         self.write(move |connection| {
-            let transaction = connection.transaction()?;
-            let mut opened = Vec::new();
-            for sight in &sights {
-                opened.extend(commit_one(&transaction, sight, &recipients, now)?);
-            }
-            transaction.commit()?;
-            Ok(opened)
+            commit_each(connection, &sights, |transaction, sight| commit_one(transaction, sight, &recipients, now))
         })
         .await
     }
 }
 
-/// The clock of a case by its time; the books keep no item of BR 4.9.1.1.
-fn clock_of(span: Option<Span>) -> RevocationClock {
+/// The clock of a case by its time; of the items of BR 4.9.1.1 only whether one is about the key matters.
+fn clock_of(span: Option<Span>, is_about_key: bool) -> RevocationClock {
     match span {
         None => RevocationClock::None,
-        Some(span) if span <= DAY => RevocationClock::Day(5),
-        Some(_) => RevocationClock::FiveDays(12),
+        Some(span) if span <= DAY => RevocationClock::Day(if is_about_key { 4 } else { 5 }),
+        Some(_) => RevocationClock::FiveDays(if is_about_key { 16 } else { 12 }),
     }
+}
+
+/// What was on a CRL and is gone from it is told anew: its case has said before that it is there.
+fn reopen(transaction: &Transaction<'_>, key: &CaseKey) -> rusqlite::Result<()> {
+    let Some(case) = load(transaction, About::Certificate, key)? else { return Ok(()) };
+    if state(transaction, About::Certificate, key)? == "seen_on_crl" {
+        let sql = "DELETE FROM case_findings WHERE case_number = ?1 AND rule = 'status.crl'";
+        transaction.prepare_cached(sql)?.execute([case.number.0])?;
+        set_state(transaction, About::Certificate, key, "new")?;
+    }
+    Ok(())
 }
 
 fn crl_row(row: &Row<'_>) -> rusqlite::Result<CrlRow> {
@@ -312,11 +324,14 @@ fn commit_one(
         let url = crate::finding::escape(listed.url.as_bytes(), 200);
         let words = format!("the serial number is on the CRL {url}{at}, reason {}", listed.reason);
         resolve(transaction, (About::Certificate, &key), "seen_on_crl", &words, recipients, now)?;
-    } else if sight.revoked_in_db
-        && load(transaction, About::Certificate, &key)?.is_some()
-        && state(transaction, About::Certificate, &key)? == "new"
-    {
-        set_state(transaction, About::Certificate, &key, "revoked_in_db")?;
+    } else {
+        if sight.findings.iter().any(|finding| finding.rule == "status.crl") {
+            reopen(transaction, &key)?;
+        }
+        let is_known = load(transaction, About::Certificate, &key)?.is_some();
+        if sight.revoked_in_db && is_known && state(transaction, About::Certificate, &key)? == "new" {
+            set_state(transaction, About::Certificate, &key, "revoked_in_db")?;
+        }
     }
     let told = ToldAbout {
         key: &key,
@@ -325,4 +340,69 @@ fn commit_one(
         not_evaluable: Vec::new(),
     };
     fold_and_tell(transaction, told, &sight.findings, recipients, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::CaseNumber;
+    use crate::clock::date;
+    use crate::exam;
+
+    const AT: Timestamp = date(2026, 11, 22);
+
+    fn key() -> CaseKey {
+        CaseKey { issuer_key_hash: KeyHash([7; 32]), serial: Serial(vec![0x10]) }
+    }
+
+    fn sight(is_on: bool, findings: Vec<Finding>) -> Sight {
+        let listing = || Listing { url: "http://crl.example/1.crl".into(), revoked_at: None, reason: 4, seen_at: AT };
+        Sight {
+            key: key(),
+            not_after: None,
+            listed: is_on.then(listing),
+            revoked_in_db: false,
+            findings,
+            certificate: exam::certificate_facts("CA", &key(), None, &[]),
+            record: vec![],
+        }
+    }
+
+    fn finding(rule: &str, clock: RevocationClock) -> Finding {
+        let info = crate::status::RULES.iter().find(|info| info.id == rule).expect("a rule");
+        Finding { clock, ..info.finding("serial 10", "because") }
+    }
+
+    /// What is written, then: how much of it is news, the state of the case, what is awaited, and the clock.
+    async fn after(books: &Books, sight: Sight) -> (usize, String, bool, RevocationClock) {
+        let people = vec![("mail".to_string(), "you@example.net".to_string())];
+        let news = books.commit_sights(vec![sight], people, AT).await.expect("write").len();
+        let state = books.show_case(CaseNumber(1)).await.expect("read").map_or("none".into(), |case| case.line.state);
+        let mut followed = books.followed(key().issuer_key_hash, AT).await.expect("read");
+        let one = followed.remove(&key().serial.0).expect("it is looked for");
+        (news, state, one.is_awaited, one.case.map_or(RevocationClock::None, |(_, clock)| clock))
+    }
+
+    #[tokio::test]
+    async fn a_case_follows_the_serial_onto_the_crl_off_it_and_on_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let books = Books::open(&directory.path().join("books.sqlite")).expect("open");
+        let none = RevocationClock::None;
+        // It is listed before there is a case; the case of something else has no deadline.
+        assert_eq!(after(&books, sight(true, vec![])).await, (0, "none".into(), false, none));
+        let record = vec![finding("status.record", none)];
+        assert_eq!(after(&books, sight(false, record)).await, (1, "new".into(), false, none));
+        // One with a deadline is told that it is listed, and no more than once.
+        let key_item = RevocationClock::Day(3);
+        let urgent = vec![finding("status.reason", key_item)];
+        assert_eq!(after(&books, sight(false, urgent)).await, (1, "new".into(), true, RevocationClock::Day(4)));
+        let seen = || "seen_on_crl".to_string();
+        assert_eq!(after(&books, sight(true, vec![])).await, (0, seen(), false, RevocationClock::Day(4)));
+        for _ in 0..2 {
+            let gone = || sight(false, vec![finding("status.crl", none)]);
+            assert_eq!(after(&books, gone()).await, (1, "new".into(), true, RevocationClock::Day(4)));
+            assert_eq!(after(&books, gone()).await.0, 0, "once");
+            assert_eq!(after(&books, sight(true, vec![])).await, (0, seen(), false, RevocationClock::Day(4)));
+        }
+    }
 }

@@ -53,8 +53,6 @@ pub struct Told {
 /// One step of the walk, written in one transaction.
 #[derive(Clone, Debug, Default)]
 pub struct Step {
-    /// How far the record is walked now; `None`: as before.
-    pub position: Option<Timestamp>,
     /// Rows that cannot be judged yet, with the rule.
     pub waiting: Vec<(Signed, &'static str)>,
     /// Rows that need not be looked for any more, with the rule and what is said of it in their case.
@@ -204,9 +202,6 @@ impl Books {
                 if let Some(words) = words {
                     found(&transaction, key, rule, words, &recipients, now)?;
                 }
-            }
-            if let Some(position) = step.position {
-                set_position(&transaction, "record", position.millis())?;
             }
             transaction.commit()?;
             Ok(opened)

@@ -70,6 +70,9 @@ pub enum IssuanceCommand {
     },
 }
 
+/// The most refused lines of an audit log that are told at once; more are kept aside.
+const MOST_TOLD: usize = 1_000;
+
 fn parse_input(text: &str) -> Result<FileFormat, String> {
     match text {
         "rows" => Ok(FileFormat::Rows),
@@ -211,30 +214,35 @@ pub fn import_log(
 ) -> Result<Outcome, CliError> {
     let shown = escape(file.path.to_string_lossy().as_bytes(), 500);
     let record = Embedded::open(data_directory)?;
-    let (mut summary, mut refused, mut passed_over) = (ImportSummary::default(), Vec::new(), 0);
+    let (mut summary, mut refused, mut count, mut passed_over) = (ImportSummary::default(), Vec::new(), 0, 0);
     Follower::new(record, file, issuers).import(now, |step| {
         summary.rows += step.summary.rows;
         summary.inserted += step.summary.inserted;
         summary.updated += step.summary.updated;
         summary.unchanged += step.summary.unchanged;
-        refused.extend(step.refused);
+        count += step.refused.len();
+        refused.extend(step.refused.into_iter().take(MOST_TOLD - refused.len()));
         passed_over += step.passed_over;
     })?;
     if json {
         let mut told = of_file(&shown, summary.to_json());
         let one = |refusal: &Refusal| json!({"line": refusal.line, "reason": refusal.reason});
         told["errors"] = refused.iter().map(one).collect();
+        told["more"] = Value::from(count > refused.len());
         told["passed_over"] = Value::from(passed_over);
         writeln!(out, "{told}")?;
     } else {
         for Refusal { line, reason } in &refused {
             writeln!(out, "{shown}:{line}: {reason}")?;
         }
+        if count > refused.len() {
+            writeln!(out, "{shown}: and {} more; `ctwarden issuance refused` prints them", count - refused.len())?;
+        }
         text(&shown, &summary, out)?;
         let lines = plural(passed_over as usize);
-        writeln!(out, "  {passed_over} line{lines} hold nothing for the record, {} refused", refused.len())?;
+        writeln!(out, "  {passed_over} line{lines} hold nothing for the record, {count} refused")?;
     }
-    Ok(if refused.is_empty() { Outcome::Imported } else { Outcome::Refused })
+    Ok(if count == 0 { Outcome::Imported } else { Outcome::Refused })
 }
 
 /// Prints what followed files brought and was refused: as text a line each, with `json` an object each. With `forget`
@@ -245,7 +253,7 @@ pub fn import_log(
 pub fn refused(data_directory: &Path, forget: bool, json: bool, out: &mut dyn Write) -> Result<(), CliError> {
     let record = Embedded::open(data_directory)?;
     let mut count = 0_usize;
-    record.each_refused(|kept: Kept| {
+    let last = record.each_refused(|kept: Kept| {
         count += 1;
         let Kept { feed, line, reason, text, refused_at } = kept;
         match json {
@@ -266,7 +274,7 @@ pub fn refused(data_directory: &Path, forget: bool, json: bool, out: &mut dyn Wr
     }
     out.flush()?;
     if forget {
-        record.forget_refused()?;
+        record.forget_refused(last)?;
     }
     Ok(())
 }

@@ -12,7 +12,6 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::daemon;
 use crate::exam::{self, record_needs};
-use crate::finding::Needs;
 use crate::issuance::sql::{self, Dialect};
 use crate::issuance::{QuestionReport, SourceReport};
 
@@ -61,7 +60,7 @@ pub fn check(config: &Config, format: Format, now: Timestamp, out: &mut dyn Writ
 
 /// Every rule about the record with what it lacks.
 fn rules(report: &SourceReport) -> Vec<(&'static str, Vec<String>)> {
-    let of_record = exam::rules().into_iter().filter(|rule| rule.needs == Needs::Record);
+    let of_record = exam::rules().into_iter().filter(|rule| rule.needs.is_of_record());
     let lacking = |id: &str| {
         // Without these two nothing is found at all.
         let needs = [&["issuers", "certificates"][..], record_needs(id).unwrap_or_default()].concat();

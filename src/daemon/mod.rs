@@ -27,6 +27,7 @@ use crate::metrics::{Input, Metrics};
 use crate::pipeline::{self, Until, Walk};
 use crate::promise::KnownLogs;
 use crate::tail::Fetcher;
+use crate::watch::Watchlist;
 use crate::web::{self, Readiness};
 
 pub use error::DaemonError;
@@ -70,8 +71,7 @@ impl Daemon {
         metrics.declare_rules(&exam::rules());
         let cache = Arc::new(Cache::open(&config.data_directory.join("cache"), clock.clone()));
         let watchlist = Arc::new(watchlist(&config)?);
-        watchlist.issuers().iter().for_each(|issuer| metrics.declare_issuer(&issuer.name));
-        metrics.declare_issuer("other");
+        declare_issuers(&metrics, &watchlist);
         let (notifier, recipients) = notifier(&config)?;
         let (contact, addresses) = (&config.logs.contact, &config.logs.source_addresses);
         let fetcher = Fetcher::from_addresses(contact, clock.clone(), addresses).map_err(DaemonError::Http)?;
@@ -183,6 +183,11 @@ impl Daemon {
             stopped => stopped,
         }
     }
+}
+
+fn declare_issuers(metrics: &Metrics, watchlist: &Watchlist) {
+    watchlist.issuers().iter().for_each(|issuer| metrics.declare_issuer(&issuer.name));
+    metrics.declare_issuer("other");
 }
 
 /// The loops under way, and what they are made of.
@@ -326,6 +331,9 @@ impl Work {
         self.walk.learn_keys(keys);
         if let Some(walk) = renewed {
             self.walk = Arc::new(walk);
+            self.loops = JoinSet::new();
+            self.walk.metrics.forget_status();
+            declare_issuers(&self.walk.metrics, &self.walk.watchlist);
             self.start_loops();
             self.follows.renew(self.walk.clone());
         }
@@ -339,7 +347,6 @@ impl Work {
     fn renewed(&self, new: &Config) -> Result<Walk, DaemonError> {
         let watchlist = Arc::new(watchlist(new)?);
         let (notifier, recipients) = notifier(new)?;
-        watchlist.issuers().iter().for_each(|issuer| self.walk.metrics.declare_issuer(&issuer.name));
         let (status, crls) = (Arc::new(new.status.clone()), Arc::new(open::crls(new)));
         Ok(Walk { watchlist, notifier: Arc::new(notifier), recipients, status, crls, ..Walk::clone(&self.walk) })
     }

@@ -60,6 +60,8 @@ pub struct Step {
     pub waiting: u64,
     /// The file that was read before is gone, and nobody can tell whether all of it was read.
     pub lost_file: bool,
+    /// The file was cut short and is read from its beginning; what stood in it since the last step was not read.
+    pub truncated: bool,
     /// There is more to read at once.
     pub more: bool,
 }
@@ -286,6 +288,7 @@ impl Follower {
         if known.is_of(&metadata) {
             // Truncated, and perhaps written again: then what is there now was never read.
             let same = begins_as_before(&mut file, &known)?;
+            step.truncated = !same;
             let at = if same { known } else { Position::start(&metadata) };
             return Ok(Some(Chosen { file, at, finished: false }));
         }

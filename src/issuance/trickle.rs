@@ -70,14 +70,15 @@ pub struct Kept {
 }
 
 impl Embedded {
-    /// Gives `take` what followed files brought and was refused, oldest first.
+    /// Gives `take` what followed files brought and was refused, oldest first. Returns the place of the last of them.
     ///
     /// # Errors
     /// When SQLite cannot answer, or what `take` says.
-    pub fn each_refused<E: From<IssuanceError>>(&self, mut take: impl FnMut(Kept) -> Result<(), E>) -> Result<(), E> {
+    pub fn each_refused<E: From<IssuanceError>>(&self, mut take: impl FnMut(Kept) -> Result<(), E>) -> Result<i64, E> {
         let fault = |error| E::from(schema::error(self.path(), error));
         let connection = schema::connect(self.path())?;
-        let sql = "SELECT feed, line, reason, text, refused_at_ms FROM refused ORDER BY seq";
+        let sql = "SELECT feed, line, reason, text, refused_at_ms, seq FROM refused ORDER BY seq";
+        let mut last = 0;
         let mut query = connection.prepare(sql).map_err(fault)?;
         let mut rows = query.query([]).map_err(fault)?;
         while let Some(row) = rows.next().map_err(fault)? {
@@ -87,16 +88,17 @@ impl Embedded {
                 Ok(Kept { feed: row.get(0)?, line, reason: row.get(2)?, text: row.get(3)?, refused_at })
             };
             take(read().map_err(fault)?)?;
+            last = row.get(5).map_err(fault)?;
         }
-        Ok(())
+        Ok(last)
     }
 
-    /// Forgets what is kept aside; how much that was.
+    /// Forgets what is kept aside up to this place, and nothing that came since; how much that was.
     ///
     /// # Errors
     /// When SQLite cannot do it.
-    pub fn forget_refused(&self) -> Result<u64, IssuanceError> {
-        let forgotten = schema::connect(self.path())?.execute("DELETE FROM refused", []);
+    pub fn forget_refused(&self, last: i64) -> Result<u64, IssuanceError> {
+        let forgotten = schema::connect(self.path())?.execute("DELETE FROM refused WHERE seq <= ?1", [last]);
         forgotten.map(|count| count as u64).map_err(|error| schema::error(self.path(), error))
     }
 }

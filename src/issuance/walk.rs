@@ -24,6 +24,8 @@ pub enum Silence {
 pub struct ControlHistory {
     /// The observations that were asked for, in the order of time; at least the newest.
     pub rows: Vec<Control>,
+    /// Whether there are newer ones, which were too many to be read at once.
+    pub more: bool,
     /// If it is off by the newest observation: since when.
     pub off_since: Option<Timestamp>,
 }
@@ -59,8 +61,11 @@ impl IssuanceDb {
     /// [`Silence`].
     pub async fn revocations(&self, issuer: KeyHash, valid_at: Timestamp) -> Result<Vec<Standing>, Silence> {
         self.ask("revocations", Some(Part::Revocations), move |connection| {
+            // From the few revocations to their certificates; the other way would go through all certificates.
             let sql = format!(
-                "{STANDING} WHERE r.cert_id IS NOT NULL AND i.spki_sha256 = ?1 AND (c.not_after IS NULL OR c.not_after > ?2)"
+                "{COLUMNS} FROM revocations AS r CROSS JOIN certificates AS c USING (cert_id)
+                 CROSS JOIN issuers AS i USING (issuer_id)
+                 WHERE i.spki_sha256 = ?1 AND (c.not_after IS NULL OR c.not_after > ?2)"
             );
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map(params![issuer.to_string(), valid_at.seconds()], standing)?;
@@ -75,7 +80,10 @@ impl IssuanceDb {
     /// [`Silence`].
     pub async fn standings(&self, keys: Vec<CaseKey>) -> Result<Vec<Option<Standing>>, Silence> {
         self.ask("revocations", Some(Part::Keys(keys.clone())), move |connection| {
-            let sql = format!("{STANDING} WHERE i.spki_sha256 = ?1 AND c.serial = ?2");
+            let sql = format!(
+                "{COLUMNS} FROM issuers AS i JOIN certificates AS c USING (issuer_id)
+                 LEFT JOIN revocations AS r USING (cert_id) WHERE i.spki_sha256 = ?1 AND c.serial = ?2"
+            );
             let mut statement = connection.prepare_cached(&sql)?;
             let one = |key: &CaseKey| {
                 let given = params![key.issuer_key_hash.to_string(), key.serial.value_hex()];
@@ -93,7 +101,12 @@ impl IssuanceDb {
     /// [`Silence`].
     pub async fn controls(&self, after: Vec<(String, Timestamp)>) -> Result<Vec<ControlHistory>, Silence> {
         self.ask("controls", Some(Part::Controls), move |connection| {
-            let mut statement = connection.prepare_cached("SELECT DISTINCT name FROM controls ORDER BY name")?;
+            // From name to name by the key: there are few names with very many observations each.
+            let sql = "WITH RECURSIVE names (name) AS (SELECT min(name) FROM controls UNION ALL
+                         SELECT (SELECT min(c.name) FROM controls AS c WHERE c.name > names.name) FROM names
+                         WHERE names.name IS NOT NULL)
+                       SELECT name FROM names WHERE name IS NOT NULL";
+            let mut statement = connection.prepare_cached(sql)?;
             let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
             let known = |name: &str| after.iter().find(|(known, _)| known == name).map(|(_, at)| *at);
             names.iter().map(|name| history(connection, name, known(name))).collect()
@@ -249,9 +262,9 @@ impl Embedded {
     }
 }
 
-const STANDING: &str = "SELECT c.cert_id, i.spki_sha256, c.serial, c.not_after, r.cert_id IS NOT NULL, r.aware_at,
-        r.revoked_at, r.reason, r.crl_seen_at
-    FROM issuers AS i JOIN certificates AS c USING (issuer_id) LEFT JOIN revocations AS r USING (cert_id)";
+/// The columns of a [`Standing`].
+const COLUMNS: &str = "SELECT c.cert_id, i.spki_sha256, c.serial, c.not_after, r.cert_id IS NOT NULL, r.aware_at,
+        r.revoked_at, r.reason, r.crl_seen_at";
 
 fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
     let revocation = Revocation {
@@ -282,7 +295,7 @@ fn history(connection: &Connection, name: &str, after: Option<Timestamp>) -> rus
     };
     let newest = format!("{columns} WHERE name = ?1 ORDER BY observed_at DESC LIMIT 1");
     let newest = connection.prepare_cached(&newest)?.query_row([name], read)?;
-    let mut rows = Vec::new();
+    let (mut rows, newest_at) = (Vec::new(), newest.observed_at);
     if let Some(after) = after {
         let sql = format!("{columns} WHERE name = ?1 AND observed_at > ?2 ORDER BY observed_at LIMIT {MOST_ROWS}");
         let mut statement = connection.prepare_cached(&sql)?;
@@ -300,7 +313,8 @@ fn history(connection: &Connection, name: &str, after: Option<Timestamp>) -> rus
     if rows.is_empty() {
         rows.push(newest);
     }
-    Ok(ControlHistory { rows, off_since })
+    let more = rows.last().is_some_and(|last| last.observed_at < newest_at);
+    Ok(ControlHistory { rows, more, off_since })
 }
 
 fn key_hash(row: &Row<'_>, at: usize) -> rusqlite::Result<KeyHash> {

@@ -33,6 +33,8 @@ pub const FAILED: &str = "failed_now";
 const MOST_NAMES: usize = 200;
 /// Names of one certificate that are looked up side by side.
 const SIDE_BY_SIDE: usize = 8;
+/// After so many names of one certificate of which nothing came back, no more of them are looked up.
+const MOST_SILENT: usize = 8;
 /// The most CAA records of one domain that are looked at.
 const MOST_RECORDS: usize = 100;
 
@@ -70,6 +72,17 @@ enum Seen {
     Denies(String),
     /// An answer that cannot be relied upon.
     Fails(String),
+    /// None, while the resolver answers other questions: the fault of whoever serves the domain, and no outage of ours.
+    Silent(String),
+}
+
+/// What came back for one domain.
+enum Found {
+    /// Its CAA records; empty when it has none.
+    Records(String),
+    Wrong(String),
+    /// No answer, from a resolver that gives others.
+    Nothing,
 }
 
 impl CaaJudge {
@@ -121,19 +134,27 @@ impl CaaJudge {
             let (linter, code) = (NAME.to_string(), code.to_string());
             answer.findings.push(Foreign { linter, code, weight, field, text: shown(text.as_bytes()) });
         };
-        if let Some(left) = names.len().checked_sub(MOST_NAMES).filter(|left| *left > 0) {
-            let text = format!("{left} more names were not looked up");
-            finding("not_looked_up", Weight::Notice, "subjectAltName".to_string(), &text);
-        }
+        let (mut left, mut silent) = (names.len(), 0);
         let looks = names.into_iter().take(MOST_NAMES).map(|name| self.named(name));
         let mut looks = futures_util::stream::iter(looks).buffered(SIDE_BY_SIDE);
-        while let Some((name, seen)) = looks.next().await {
+        while silent < MOST_SILENT
+            && let Some((name, seen)) = looks.next().await
+        {
+            left -= 1;
             let field = format!("dNSName {}", shown(name.as_bytes()));
             match seen? {
                 Seen::Permits => {}
                 Seen::Denies(why) => finding(DENIED, Weight::Error, field, &why),
                 Seen::Fails(why) => finding(FAILED, Weight::Warning, field, &why),
+                Seen::Silent(why) => {
+                    silent += 1;
+                    finding(FAILED, Weight::Warning, field, &why);
+                }
             }
+        }
+        if left > 0 {
+            let text = format!("{left} more names were not looked up");
+            finding("not_looked_up", Weight::Notice, "subjectAltName".to_string(), &text);
         }
         Ok(answer)
     }
@@ -148,8 +169,12 @@ impl CaaJudge {
     async fn look(&self, name: &str) -> Result<Seen, JudgeError> {
         for domain in covering_domains(name) {
             let text = match self.records(domain).await? {
-                Ok(text) => text,
-                Err(why) => return Ok(Seen::Fails(format!("CAA of {domain}: {why}"))),
+                Found::Records(text) => text,
+                Found::Wrong(why) => return Ok(Seen::Fails(format!("CAA of {domain}: {why}"))),
+                Found::Nothing => {
+                    let limit = self.lookup.query_timeout.as_secs();
+                    return Ok(Seen::Silent(format!("CAA of {domain}: no answer within {limit} s")));
+                }
             };
             if text.is_empty() {
                 continue;
@@ -170,27 +195,33 @@ impl CaaJudge {
     }
 
     /// The CAA records that a domain has, through CNAME records, without owner; empty when there are none.
-    async fn records(&self, domain: &str) -> Result<Result<String, String>, JudgeError> {
+    async fn records(&self, domain: &str) -> Result<Found, JudgeError> {
         let Ok(mut owner) = Name::from_ascii(domain) else {
-            return Ok(Err("is no name that the DNS could hold".to_string()));
+            return Ok(Found::Wrong("is no name that the DNS could hold".to_string()));
         };
         owner.set_fqdn(true);
         let found = match self.resolver.lookup(owner, RecordType::CAA).await {
             Ok(found) => found,
-            Err(NetError::Dns(DnsError::NoRecordsFound(_))) => return Ok(Ok(String::new())),
+            Err(NetError::Dns(DnsError::NoRecordsFound(_))) => return Ok(Found::Records(String::new())),
             Err(NetError::Dns(DnsError::Nsec { proof: Proof::Secure | Proof::Insecure, .. })) => {
-                return Ok(Ok(String::new()));
+                return Ok(Found::Records(String::new()));
             }
-            Err(NetError::Dns(error)) => return Ok(Err(shown(error.to_string().as_bytes()))),
+            Err(NetError::Dns(error)) => return Ok(Found::Wrong(shown(error.to_string().as_bytes()))),
+            Err(NetError::Timeout) if self.resolver_answers().await => return Ok(Found::Nothing),
             Err(NetError::Timeout) => return Err(JudgeError::TimedOut(self.lookup.query_timeout.as_secs())),
             Err(error) => return Err(JudgeError::Unreachable(shown(error.to_string().as_bytes()))),
         };
         let caa: Vec<&Record> =
             found.answers().iter().filter(|record| record.record_type() == RecordType::CAA).collect();
         if self.lookup.dnssec && caa.iter().any(|record| !matches!(record.proof, Proof::Secure | Proof::Insecure)) {
-            return Ok(Err("DNSSEC validation failed".to_string()));
+            return Ok(Found::Wrong("DNSSEC validation failed".to_string()));
         }
-        Ok(Ok(caa.into_iter().take(MOST_RECORDS).filter_map(line).collect()))
+        Ok(Found::Records(caa.into_iter().take(MOST_RECORDS).filter_map(line).collect()))
+    }
+
+    /// Whether a resolver answers at all, were it with an error: it is asked for the name servers of the root.
+    async fn resolver_answers(&self) -> bool {
+        matches!(self.resolver.lookup(Name::root(), RecordType::NS).await, Ok(_) | Err(NetError::Dns(_)))
     }
 }
 

@@ -34,7 +34,7 @@ use crate::finding::{Finding, Issued, RevocationClock, RuleInfo, Severity, Verdi
 pub use key_list::KeyLists;
 pub use rules::RULES;
 use subject::Decoded;
-pub use subject::Subject;
+pub use subject::{Subject, is_short_lived};
 pub use suffix::SuffixList;
 pub use tld::TldTable;
 

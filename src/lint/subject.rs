@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::cert::key::Curve;
 use crate::cert::{Attribute, Certificate, CommonName, DnsName, GeneralName, Identifier, PublicKey};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, date};
 use crate::lint::Tables;
 use crate::lint::factors::RsaFacts;
 use crate::lint::idna;
@@ -16,6 +16,21 @@ use crate::lint::profile::Profile;
 pub const MAX_XN_LABELS: usize = 1_000;
 /// id-kp-OCSPSigning, 1.3.6.1.5.5.7.3.9.
 const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
+
+/// From here on short-lived meant 7 days and not 10 (BR 1.6.1).
+pub(super) const SHORT_LIVED_SINCE: Timestamp = date(2026, 3, 15);
+
+/// Whether a certificate issued at a moment is a Short-lived Subscriber Certificate, which need not be revoked (BR 4.9.1.1).
+/// BR 1.6.1: at most 10 days (864,000 seconds) when issued before 2026-03-15, 7 days (604,800 seconds) after.
+pub fn is_short_lived(cert: &Certificate, issued: Timestamp) -> bool {
+    let most = if issued < SHORT_LIVED_SINCE { 864_000 } else { 604_800 };
+    inclusive_seconds(cert).is_some_and(|seconds| seconds <= most)
+}
+
+fn inclusive_seconds(cert: &Certificate) -> Option<i64> {
+    let (start, end) = (cert.not_before()?.seconds(), cert.not_after()?.seconds());
+    Some(end.saturating_sub(start).saturating_add(1))
+}
 
 /// What a certificate holds, each part decoded when the first rule asks for it.
 pub struct Decoded<'a> {
@@ -83,8 +98,7 @@ impl<'a> Subject<'a> {
     }
     /// Length of the validity in seconds, both ends included (RFC 5280 4.1.2.5, BR 6.3.2).
     pub fn inclusive_seconds(&self) -> Option<i64> {
-        let (start, end) = (self.cert.not_before()?.seconds(), self.cert.not_after()?.seconds());
-        Some(end.saturating_sub(start).saturating_add(1))
+        inclusive_seconds(self.cert)
     }
     fn names_as_read(&self) -> &'a (Vec<GeneralName>, Vec<String>) {
         self.decoded.general_names.get_or_init(|| self.cert.read_names())

@@ -50,6 +50,13 @@ impl Metrics {
         self.status.awaited.with_label_values(&[issuer]);
         self.status.difference.with_label_values(&[issuer, LOGS]);
     }
+    /// Forgets what was said of issuers, controls and records: what is watched has changed, and a series of what is
+    /// watched no more would stay what it was for ever. The next rounds say it anew.
+    pub fn forget_status(&self) {
+        let status = &self.status;
+        [&status.crls, &status.awaited, &status.control_faults, &status.difference].iter().for_each(|g| g.reset());
+        [&status.crl_good, &status.crl_next, &status.control_observed].iter().for_each(|g| g.reset());
+    }
     /// How far the record was held against the logs, by time of signing.
     pub fn record_walked(&self, to: Timestamp) {
         self.status.walked.set(to.seconds_f64());

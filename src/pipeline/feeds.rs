@@ -105,6 +105,12 @@ fn report(walk: &Walk, feed: &str, step: &Step) {
     if step.refused.len() > TOLD {
         tracing::warn!(feed, more = step.refused.len() - TOLD, "more rows of the record were refused");
     }
+    if step.truncated {
+        tracing::warn!(
+            feed,
+            "the file was cut short; import what was written since the last look, or rotate by renaming"
+        );
+    }
     if step.lost_file {
         walk.metrics.feed_file_lost(feed);
         tracing::error!(feed, "the file that was read before is gone; import what was not read of it");

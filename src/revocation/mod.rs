@@ -1,5 +1,5 @@
-//! CRLs, fetched and found good. The last good one is kept in a file, so that an outage of its server costs nothing as long
-//! as it has not expired.
+//! CRLs, fetched and found good. The last good one is kept in a file: during an outage of its server, what is on it is
+//! still known to be revoked, and nothing is said of what is not on it.
 //!
 //! A CRL is in memory once, while it is fetched and checked, and never larger than `status.crl_limit_mib`: the buffer of
 //! a body that grows may be twice its size. After that its entries are read from the file, piece by piece.
@@ -57,11 +57,10 @@ pub struct CrlRead {
 }
 
 impl CrlRead {
-    /// Whether what the server gave can be relied on.
+    /// Whether the server gave one that can be relied on, or said that the kept one still holds.
     pub fn is_good(&self) -> bool {
-        self.error.is_none()
-            && self.hindrance.is_none()
-            && self.judged.iter().all(|(_, verdict)| *verdict == Verdict::Pass)
+        let passed = self.judged.iter().all(|(_, verdict)| *verdict == Verdict::Pass);
+        self.error.is_none() && self.hindrance.is_none() && self.good.is_some() && passed
     }
 }
 
@@ -100,7 +99,9 @@ impl CrlReader {
         let Some(answer) = answer else {
             // Still the one that is kept; only time can have made it a bad one.
             let (judged, good) = self.check_kept(asked).await;
-            return CrlRead { judged, error: None, hindrance: None, good };
+            let error =
+                judged.is_empty().then(|| "the server says that nothing has changed, and none is kept".to_string());
+            return CrlRead { judged, error, hindrance: None, good };
         };
         let etag = answer.etag().map(str::to_string);
         let (reader, of) = (self.clone(), asked.clone());

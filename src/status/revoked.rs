@@ -32,6 +32,8 @@ pub(super) static REASON: RuleInfo = RuleInfo {
     ..rule("status.reason", "a CRL states the reason that the record has", br("7.2.2"), Needs::RecordAndCrl)
 };
 
+const NO_END: &str = "the end of its validity is in no record and it was seen in no log";
+
 /// The CRLReasons of BR 7.2.2; 0 stands for an entry without one.
 const REASONS: [u8; 6] = [0, 1, 3, 4, 5, 9];
 
@@ -63,8 +65,10 @@ pub enum Listed {
 pub struct Facts<'a> {
     /// Issuer key and serial number.
     pub key: &'a CaseKey,
-    /// The end of its validity.
+    /// The end of its validity; `None`: not known.
     pub not_after: Option<Timestamp>,
+    /// Whether it is known to be a Short-lived Subscriber Certificate.
+    pub short_lived: bool,
     /// What the record says of its revocation; `Ok(None)`: it has the certificate and no revocation.
     pub record: Result<Option<Revocation>, String>,
     /// Whether it is on a CRL.
@@ -114,6 +118,9 @@ fn on_crl(facts: &Facts<'_>) -> Verdict {
         return Verdict::Pass;
     }
     let detail = match (recorded, seen_before) {
+        (None, None) => return Verdict::Pass,
+        // It may have expired long ago, and its entry be gone by right.
+        _ if facts.not_after.is_none() => return Verdict::NotEvaluable(NO_END.to_string()),
         // RFC 5280 3.3: "An entry MUST NOT be removed from the CRL until it appears on one regularly scheduled CRL issued
         // beyond the revoked certificate's validity period."
         (_, Some(seen_at)) => format!("it was on a CRL at {seen_at} and is on none of them any more"),
@@ -150,6 +157,10 @@ fn allowed(reason: Option<u64>) -> RevocationClock {
 }
 
 fn late(facts: &Facts<'_>) -> Verdict {
+    // BR 4.9.1.1: "With the exception of Short-lived Subscriber Certificates, the CA SHALL revoke a Certificate".
+    if facts.short_lived {
+        return Verdict::Pass;
+    }
     let recorded = match facts.recorded() {
         Ok(recorded) => recorded,
         Err(_) if facts.case.is_some() => None,
@@ -171,6 +182,9 @@ fn late(facts: &Facts<'_>) -> Verdict {
     let end = revoked.unwrap_or(facts.now);
     if end <= due || facts.not_after.is_some_and(|expired| expired <= due) || (revoked.is_none() && facts.expired()) {
         return Verdict::Pass;
+    }
+    if revoked.is_none() && facts.not_after.is_none() {
+        return Verdict::NotEvaluable(NO_END.to_string());
     }
     let what = match revoked {
         Some(at) => format!("it was revoked at {at}"),
@@ -227,6 +241,7 @@ mod tests {
         let mut facts = Facts {
             key: &key,
             not_after,
+            short_lived: false,
             record: Ok(record),
             listed,
             case: None,
@@ -254,6 +269,10 @@ mod tests {
         assert_eq!(failing(at(1), Listed::Off { seen_at: Some(NOW.minus(HOUR)) }, |_| ()), ["status.crl"]);
         assert_eq!(failing(None, Listed::Off { seen_at: Some(NOW.minus(HOUR)) }, |_| ()), ["status.crl"]);
         assert_eq!(failing(at(24), off(), |facts| facts.record = Err("no answer".into())), NONE);
+        // Whether it has expired is not known: then it may be gone by right.
+        assert_eq!(failing(at(24 * 400), off(), |facts| facts.not_after = None), NONE);
+        let seen = Listed::Off { seen_at: Some(NOW.minus(HOUR)) };
+        assert_eq!(failing(None, seen, |facts| facts.not_after = None), NONE);
     }
 
     #[test]
@@ -278,6 +297,8 @@ mod tests {
         let case = |facts: &mut Facts<'_>| facts.case = Some((NOW.minus(Span::from_days(2)), RevocationClock::Day(5)));
         assert_eq!(failing(None, off(), case), ["status.late"]);
         assert_eq!(failing(row(days(9), days(6), None), Listed::Unknown("x".into()), |_| ()), NONE);
+        assert_eq!(failing(row(days(900), None, None), off(), |facts| facts.not_after = None), NONE);
+        assert_eq!(failing(row(days(9), None, None), off(), |facts| facts.short_lived = true), NONE);
         // It expired before its time was over.
         assert_eq!(failing(row(days(9), None, None), off(), |facts| facts.not_after = days(5)), NONE);
     }

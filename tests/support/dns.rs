@@ -17,6 +17,8 @@ pub enum Known {
     Alias(String),
     /// An error.
     Broken,
+    /// No answer: what comes belongs to another question, and nobody takes it.
+    Silent,
 }
 
 /// The resolver; it ends with the process.
@@ -89,6 +91,7 @@ fn answer(question: &[u8], zone: &Mutex<HashMap<String, Known>>) -> Vec<u8> {
     for _ in 0..10 {
         let name = owner.to_ascii();
         match zone.get(name.trim_end_matches('.')) {
+            Some(Known::Silent) => answer.metadata.id = answer.metadata.id.wrapping_add(1),
             Some(Known::Broken) => answer.metadata.response_code = ResponseCode::ServFail,
             Some(Known::Caa(records)) if query.query_type() == RecordType::CAA => {
                 for text in records {

@@ -278,3 +278,33 @@ proptest! {
         prop_assert_eq!(place.texts("SELECT text FROM refused").len(), 0);
     }
 }
+
+#[test]
+fn only_what_was_printed_of_the_refused_is_forgotten() {
+    let mut place = Place::new();
+    place.append("one\ntwo\n");
+    assert_eq!(place.run().refused.len(), 2);
+    let mut printed = Vec::new();
+    let last = place.record.each_refused(|kept| {
+        printed.push(kept.text);
+        Ok::<(), IssuanceError>(())
+    });
+    let last = last.expect("an answer");
+    // The daemon refuses another one meanwhile.
+    place.append("three\n");
+    place.run();
+    assert_eq!((printed, place.record.forget_refused(last).expect("forgotten")), (vec!["one".into(), "two".into()], 2));
+    assert_eq!(place.texts("SELECT text FROM refused"), ["three"]);
+}
+
+#[test]
+fn a_file_that_was_cut_short_is_said_to_be() {
+    let mut place = Place::new();
+    place.append(&account("a"));
+    assert!(!place.follower.step(NOW).expect("a step").truncated);
+    std::fs::write(place.path("rows.ndjson"), "").expect("written");
+    assert!(place.follower.step(NOW).expect("a step").truncated);
+    place.append(&account("b"));
+    assert!(!place.follower.step(NOW).expect("a step").truncated, "once");
+    assert_eq!(place.accounts(), ["a", "b"]);
+}

@@ -70,10 +70,6 @@ impl Sql {
             Part::Revocations => {
                 let filter = Filter { limit: Some(MOST_ROWS), ..Filter::default() };
                 let revocations = self.rows(&mut held, "revocations", &filter).await?;
-                if revocations.len() as u64 == MOST_ROWS {
-                    let reason = format!("gives {MOST_ROWS} rows or more; leave out those of expired certificates");
-                    return Err(refused(settings, "revocations", reason));
-                }
                 let ids: Vec<String> = revocations.iter().map(|(_, values)| values[0].to_string()).collect();
                 rows = self.issuers(&mut held).await?;
                 for ids in ids.chunks(CHUNK) {
@@ -102,14 +98,19 @@ impl Sql {
         filled.map(Some).map_err(|error| failed(error.to_string()))
     }
 
-    /// The sound rows of a question; one that is not sound ends it.
+    /// The sound rows of a question; one that is not sound ends it, and so do so many that some may be missing.
     async fn rows(&self, held: &mut Held, table: &str, filter: &Filter) -> Result<Rows, SqlError> {
         let settings = self.settings();
         let Some(table) = tables::table(table).filter(|table| settings.feeds(table.name)) else {
             return Ok(Rows::new());
         };
         let mut rows = Rows::new();
-        for cells in held.link.rows(settings, table, filter).await? {
+        let given = held.link.rows(settings, table, filter).await?;
+        if filter.limit == Some(MOST_ROWS) && given.len() as u64 == MOST_ROWS {
+            let reason = format!("gives {MOST_ROWS} rows or more; leave out what has expired or is old");
+            return Err(refused(settings, table.name, reason));
+        }
+        for cells in given {
             let (values, wrong) = table.read(&cells.iter().map(Cell::raw).collect::<Vec<_>>());
             if let Some((column, reason)) = wrong.first() {
                 let keys: Vec<String> = values[..table.key].iter().map(Value::to_string).collect();

@@ -6,6 +6,7 @@ use crate::cert::extensions::{access_descriptions, distribution_points};
 use crate::cert::oid;
 use crate::clock::{Timestamp, date};
 use crate::finding::{Finding, Needs, RevocationClock, RuleInfo, Severity, br};
+use crate::lint::subject::{SHORT_LIVED_SINCE, is_short_lived};
 use crate::lint::{Rule, Scope, Subject, is_http, listed, warning};
 
 /// The row of the rule table.
@@ -22,13 +23,11 @@ pub static RULE: Rule = Rule {
     },
     scope: Scope::Subscriber,
     check,
-    dates: Some(|_, _| vec![REQUIRED, SHORTER]),
+    dates: Some(|_, _| vec![REQUIRED, SHORT_LIVED_SINCE]),
 };
 
 /// From here on OCSP was optional, and without it a CRL had to be named (SC063).
 const REQUIRED: Timestamp = date(2024, 3, 15);
-/// From here on short-lived meant 7 days and not 10 (BR 1.6.1).
-const SHORTER: Timestamp = date(2026, 3, 15);
 const FIELD: &str = "cRLDistributionPoints";
 /// id-ad-ocsp, 1.3.6.1.5.5.7.48.1.
 const OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1];
@@ -36,7 +35,7 @@ const OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1];
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let mut extensions = subject.cert.extension(oid::CRL_DISTRIBUTION_POINTS).peekable();
     if extensions.peek().is_none() {
-        let excused = subject.moment < REQUIRED || is_short_lived(subject) || names_ocsp(subject);
+        let excused = subject.moment < REQUIRED || is_short_lived(subject.cert, subject.moment) || names_ocsp(subject);
         let detail = "is absent from a certificate that is not short-lived and names no OCSP responder";
         return if excused { Vec::new() } else { vec![RULE.info.finding(FIELD, detail)] };
     }
@@ -70,12 +69,6 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
         found.push(warning(&RULE.info, "DistributionPoint", "there is more than one, which is not recommended"));
     }
     found
-}
-
-/// BR 1.6.1: at most 10 days (864,000 seconds) when issued before 2026-03-15, 7 days (604,800 seconds) after.
-fn is_short_lived(subject: &Subject<'_>) -> bool {
-    let most = if subject.moment < SHORTER { 864_000 } else { 604_800 };
-    subject.inclusive_seconds().is_some_and(|seconds| seconds <= most)
 }
 
 fn names_ocsp(subject: &Subject<'_>) -> bool {

@@ -106,13 +106,18 @@ async fn look(
 ) -> Result<(), BooksError> {
     let rows: &[Control] = history.map_or(&[], |history| &history.rows);
     let earlier = Expected { max_age: None, has_source: false, ..expected.clone() };
-    for (at, row) in rows.iter().enumerate().take(rows.len().saturating_sub(1)) {
+    // What is said of the newest waits until it is read.
+    let more = history.is_some_and(|history| history.more);
+    for (at, row) in rows.iter().enumerate().take(rows.len().saturating_sub(usize::from(!more))) {
         // Of a row of the same ones the last one counts.
         let alike =
             |other: &Control| (other.enabled, &other.version, &other.value) == (row.enabled, &row.version, &row.value);
-        if !alike(&rows[at + 1]) {
+        if !rows.get(at + 1).is_some_and(alike) {
             settle(walk, expected, findings(&judge(&earlier, Some(row), None, now))).await?;
         }
+    }
+    if more {
+        return Ok(());
     }
     let judged = judge(expected, rows.last(), source, now);
     count(walk, &judged);

@@ -32,12 +32,16 @@ pub(super) async fn reconcile(walk: &Walk, hours: &Hours, from: Timestamp, to: T
             return Ok(());
         }
     };
-    let sources: BTreeSet<String> = counts.iter().map(|count| count.source.clone()).take(MOST_SOURCES).collect();
-    for source in sources {
-        let counts: Vec<&Count> = counts.iter().filter(|count| count.source == source).collect();
+    let sources: BTreeSet<&String> = counts.iter().map(|count| &count.source).collect();
+    if let Some(first) = sources.iter().nth(MOST_SOURCES) {
+        let (most, first) = (MOST_SOURCES, crate::finding::escape(first.as_bytes(), 100));
+        tracing::error!(most, first, "the feed counts for more records than are compared; from this one on none is");
+    }
+    for source in sources.into_iter().take(MOST_SOURCES) {
+        let counts: Vec<&Count> = counts.iter().filter(|count| count.source == *source).collect();
         // What it has not counted yet it does not lack.
         let newest = counts.iter().map(|count| count.hour.plus(HOUR)).max().unwrap_or(from).min(end);
-        walk.metrics.reconciled_until(&source, newest);
+        walk.metrics.reconciled_until(source, newest);
         for (issuer, name) in issuers(walk) {
             let of_issuer = counts.iter().filter(|count| count.issuer_key_hash == issuer);
             let counted: BTreeMap<Timestamp, u64> = of_issuer.map(|count| (count.hour, count.certificates)).collect();
@@ -48,7 +52,7 @@ pub(super) async fn reconcile(walk: &Walk, hours: &Hours, from: Timestamp, to: T
             let mut difference = compare(&recorded, &counted, newest);
             // What the first hour has beyond the record may be of the hour before it.
             difference.hours.retain(|(hour, _)| *hour > hour_of(from));
-            settle(walk, issuer, &name, &source, &difference).await?;
+            settle(walk, issuer, (&name, source), &difference, (from, newest)).await?;
         }
     }
     Ok(())
@@ -57,9 +61,9 @@ pub(super) async fn reconcile(walk: &Walk, hours: &Hours, from: Timestamp, to: T
 async fn settle(
     walk: &Walk,
     issuer: KeyHash,
-    name: &str,
-    source: &str,
+    (name, source): (&str, &str),
     difference: &Difference,
+    (from, until): (Timestamp, Timestamp),
 ) -> Result<(), BooksError> {
     walk.metrics.reconciled(name, source, difference.total());
     let found = finding(name, source, difference);
@@ -74,7 +78,9 @@ async fn settle(
     );
     let matter = Matter::Counts { issuer, source: source.to_string() };
     let shown = format!("counts of {name}");
-    commit_matter(walk, matter, found.into_iter().collect(), (&shown, "the counts are the same again")).await
+    // What differed before that is not made good by it.
+    let well = format!("from {from} to {until} the counts are the same; earlier hours are compared no more");
+    commit_matter(walk, matter, found.into_iter().collect(), (&shown, &well)).await
 }
 
 fn issuers(walk: &Walk) -> Vec<(KeyHash, String)> {

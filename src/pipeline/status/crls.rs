@@ -1,18 +1,16 @@
 //! The CRLs of our issuers, held against the record of revocations and the cases.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::named::{Own, note_named};
 use super::{commit_matter, count, facts, record_lines, report, silent};
 use crate::books::{BooksError, CrlRow, Followed, Listing, Matter, Sight};
 use crate::cert::Certificate;
 use crate::cert::crl::magnitude;
-use crate::cert::extensions::distribution_points;
-use crate::cert::oid::CRL_DISTRIBUTION_POINTS;
 use crate::clock::{DAY, Timestamp};
-use crate::exam;
-use crate::finding::{CaseKey, Finding, KeyHash, RevocationClock, Serial};
+use crate::finding::{CaseKey, Finding, RevocationClock, Serial};
 use crate::issuance::Silence;
 use crate::pipeline::Walk;
 use crate::record::{Revocation, Standing};
@@ -26,8 +24,8 @@ use crate::watch::Issuer;
 const BATCH: usize = 1000;
 /// The most CRLs of one issuer that are read; large CAs have some hundred shards.
 const MOST_CRLS: usize = 4096;
-/// The longest URL of a CRL that is taken up, in bytes.
-const LONGEST_URL: usize = 1000;
+/// Stands for the URL in the case about all CRLs of an issuer.
+const ALL: &str = "all CRLs";
 
 /// What earlier rounds have found, for as long as the process lives: CRLs that need not be compared with the record
 /// again, entry for entry.
@@ -63,6 +61,7 @@ pub async fn compare_crls_due(walk: &Walk, reader: &CrlReader, compared: &mut Co
                 certificate,
                 looked_for: HashMap::new(),
                 read: HashMap::new(),
+                unread: Vec::new(),
                 recorded_until: Timestamp::EPOCH,
             };
             round.run(reader, compared).await?;
@@ -71,44 +70,6 @@ pub async fn compare_crls_due(walk: &Walk, reader: &CrlReader, compared: &mut Co
     }
     reader.forget_others(&urls);
     Ok(())
-}
-
-/// Puts down the CRLs that certificates name which were seen since the last time, and those of the configuration.
-async fn note_named(walk: &Walk) -> Result<(), BooksError> {
-    let mut position = walk.storage(walk.books.walk_position("crls").await)?.unwrap_or(0);
-    // Named until this is over, so that one that is taken out of the configuration is forgotten.
-    let until = walk.clock.now().plus(walk.status.every).plus(DAY);
-    let configured = walk.crls.iter().flat_map(|(issuer, urls)| urls.iter().map(|url| (*issuer, url.clone(), until)));
-    walk.storage(walk.books.note_crls(configured.collect(), position).await)?;
-    if !walk.status.named_crls {
-        return Ok(());
-    }
-    loop {
-        let hits = walk.storage(walk.books.hits_after(position, BATCH).await)?;
-        let Some((last, ..)) = hits.last() else { return Ok(()) };
-        position = *last;
-        let mut named: HashMap<(KeyHash, String), Timestamp> = HashMap::new();
-        for (_, issuer, form, der) in hits {
-            let Ok(certificate) = exam::parse(form, &der) else { continue };
-            let Some(until) = certificate.not_after() else { continue };
-            for url in points(&certificate) {
-                let known = named.entry((issuer, url)).or_insert(until);
-                *known = until.max(*known);
-            }
-        }
-        let named = named.into_iter().map(|((issuer, url), until)| (issuer, url, until)).collect();
-        walk.storage(walk.books.note_crls(named, position).await)?;
-    }
-}
-
-/// The http URLs of the CRLs that a certificate names.
-fn points(certificate: &Certificate) -> Vec<String> {
-    let values = certificate.extension(CRL_DISTRIBUTION_POINTS).filter_map(|e| distribution_points(&e.value));
-    let names = values.flatten().filter_map(|point| point.full_name).flatten();
-    // GeneralName: uniformResourceIdentifier [6].
-    let uris = names.filter(|name| name.tag == 6 && name.value.len() <= LONGEST_URL);
-    let texts = uris.filter_map(|name| String::from_utf8(name.value).ok());
-    texts.filter(|url| url.starts_with("http://") || url.starts_with("https://")).take(8).collect()
 }
 
 /// What is known of a certificate that is looked for.
@@ -138,8 +99,11 @@ struct Round<'a> {
     looked_for: HashMap<Vec<u8>, LookedFor>,
     /// Up to when the record was complete when it was read.
     recorded_until: Timestamp,
-    /// Every CRL that certificates name, and whether it can be relied on; by URL.
+    /// Every CRL that certificates name, and whether its server gave one in this round that can be relied on; by URL. One
+    /// that is kept from before does not tell what was put on a newer one since.
     read: HashMap<String, bool>,
+    /// The CRLs of which the server gave nothing in this round, and what is wrong with each.
+    unread: Vec<(String, Vec<Finding>)>,
 }
 
 impl Round<'_> {
@@ -150,11 +114,12 @@ impl Round<'_> {
             tracing::error!(issuer = self.issuer.name, named, "certificates name more CRLs than are read");
         }
         let recorded = self.gather(now).await?;
-        let (mut good_at, mut next_update) = (Vec::new(), Vec::new());
+        let (mut good_at, mut next_update, mut usable) = (Vec::new(), Vec::new(), 0);
         for row in rows {
             let url = row.url.clone();
-            let (row, good) = self.read_one(reader, row, now).await?;
-            self.read.insert(url.clone(), good.is_some());
+            let (row, good, is_current) = self.read_one(reader, row, now).await?;
+            self.read.insert(url.clone(), is_current);
+            usable += u64::from(good.is_some());
             good_at.push(row.good_at);
             next_update.push(row.next_update);
             if let Some(good) = good {
@@ -165,10 +130,10 @@ impl Round<'_> {
                 }
             }
         }
-        let good = self.read.values().filter(|good| **good).count() as u64;
+        self.settle_unread().await?;
         let first_good = good_at.iter().copied().min().flatten();
         let next = next_update.into_iter().flatten().min();
-        walk.metrics.crls(&self.issuer.name, (good, self.read.len() as u64 - good), first_good, next);
+        walk.metrics.crls(&self.issuer.name, (usable, self.read.len() as u64 - usable), first_good, next);
         if named > 0 {
             self.settle(&recorded, named > self.read.len() as u64).await?;
         }
@@ -218,7 +183,7 @@ impl Round<'_> {
     fn take(&mut self, standing: Standing) {
         let key = standing.key.clone();
         let none = || LookedFor {
-            followed: Followed { key, case: None, listed: None, not_after: None },
+            followed: Followed { key, case: None, is_awaited: false, listed: None, not_after: None },
             standing: None,
             found: None,
         };
@@ -226,26 +191,61 @@ impl Round<'_> {
         self.looked_for.entry(serial).or_insert_with(none).standing = Some(standing);
     }
 
-    /// Reads one CRL and brings its own case up to date; the CRL if it, or the one before it, can be relied on.
+    /// Reads one CRL and brings its own case up to date; the CRL if it, or the one before it, can be relied on, and whether
+    /// it is what the server gives now.
     async fn read_one(
-        &self,
+        &mut self,
         reader: &CrlReader,
         row: CrlRow,
         now: Timestamp,
-    ) -> Result<(CrlRow, Option<GoodCrl>), BooksError> {
+    ) -> Result<(CrlRow, Option<GoodCrl>, bool), BooksError> {
         let walk = self.walk;
         let read = reader.read(&row.url, self.certificate, row.before.as_ref(), now).await;
         let (row, wrong) = self.judge_read(&read, row, now);
-        let matter = Matter::Crl { issuer: row.issuer, url: row.url.clone() };
-        let shown = format!("CRL of {}", self.issuer.name);
+        let is_good = read.is_good();
         if let Some(hindrance) = &read.hindrance {
             tracing::error!(url = row.url, hindrance, "a CRL is not read");
         }
-        if !wrong.is_empty() || read.is_good() {
-            commit_matter(walk, matter, wrong, (&shown, "a good CRL is served again")).await?;
+        if read.error.is_some() {
+            self.unread.push((row.url.clone(), wrong));
+        } else if !wrong.is_empty() || is_good {
+            self.commit_one(&row.url, wrong).await?;
         }
         walk.storage(walk.books.commit_crl(row.clone()).await)?;
-        Ok((row, read.good))
+        Ok((row, read.good, is_good))
+    }
+
+    async fn commit_one(&self, url: &str, wrong: Vec<Finding>) -> Result<(), BooksError> {
+        let matter = Matter::Crl { issuer: self.issuer.key_hash, url: url.to_string() };
+        let shown = format!("CRL of {}", self.issuer.name);
+        commit_matter(self.walk, matter, wrong, (&shown, "a good CRL is served again")).await
+    }
+
+    /// Tells which CRLs cannot be fetched: each in its own case, or all of them in one. A repository or a network that is
+    /// down is one fault, however many parts the CRL has.
+    async fn settle_unread(&mut self) -> Result<(), BooksError> {
+        let unread = std::mem::take(&mut self.unread);
+        let (matter, shown) = (
+            Matter::Crl { issuer: self.issuer.key_hash, url: ALL.to_string() },
+            format!("CRLs of {}", self.issuer.name),
+        );
+        let mut of_all: Vec<Finding> = Vec::new();
+        if unread.len() > 1 && unread.len() == self.read.len() {
+            for finding in unread.into_iter().flat_map(|(_, wrong)| wrong) {
+                if !of_all.iter().any(|other| other.rule == finding.rule) {
+                    let detail = format!("{}: {}", finding.subject, finding.detail);
+                    of_all.push(Finding { subject: ALL.to_string(), detail, ..finding });
+                }
+            }
+            if of_all.is_empty() {
+                return Ok(());
+            }
+        } else {
+            for (url, wrong) in unread.into_iter().filter(|(_, wrong)| !wrong.is_empty()) {
+                self.commit_one(&url, wrong).await?;
+            }
+        }
+        commit_matter(self.walk, matter, of_all, (&shown, "not all of them are out of reach any more")).await
     }
 
     /// How the row of a CRL goes on, and what is wrong with the CRL.
@@ -366,7 +366,9 @@ impl Round<'_> {
         let looked_for = std::mem::take(&mut self.looked_for);
         for one in looked_for.into_values() {
             let sight = self.judge(&one, recorded, all_good, now).await?;
-            let revoked = one.standing.as_ref().and_then(|standing| standing.revocation?.revoked_at).is_some();
+            let valid = |standing: &&Standing| standing.not_after.is_none_or(|end| end > now);
+            let standing = one.standing.as_ref().filter(valid);
+            let revoked = standing.and_then(|standing| standing.revocation?.revoked_at).is_some();
             let has_clock = one.followed.case.is_some_and(|(_, clock)| clock != RevocationClock::None);
             awaited += u64::from(one.found.is_none() && (revoked || has_clock));
             sights.extend(sight);
@@ -401,8 +403,13 @@ impl Round<'_> {
         now: Timestamp,
     ) -> Result<Option<Sight>, BooksError> {
         let (walk, followed) = (self.walk, &one.followed);
-        let own = self.own_of(one, all_good).await?.unwrap_or_default();
         let standing = one.standing.as_ref();
+        // Read only where the record and the CRLs leave something open.
+        let dated = standing.is_some_and(|standing| standing.not_after.is_some());
+        let own = match dated && (all_good || one.found.is_some()) {
+            true => Own::default(),
+            false => Own::of(walk, &followed.key).await?,
+        };
         let not_after = standing.and_then(|standing| standing.not_after).or(followed.not_after).or(own.not_after);
         let seen_at = followed.listed.as_ref().map(|listed| listed.seen_at);
         let listed = match &one.found {
@@ -410,7 +417,7 @@ impl Round<'_> {
                 Listed::On { at: *at, reason: *reason, url: url.to_string(), seen_at: seen_at.unwrap_or(now) }
             }
             None if all_good || own.names_good(&self.read) => Listed::Off { seen_at },
-            None => Listed::Unknown("a CRL that it may be on cannot be relied on".to_string()),
+            None => Listed::Unknown("a CRL that it may be on could not be read, or cannot be relied on".to_string()),
         };
         let record = match (recorded, standing) {
             (_, Some(standing)) => Ok(standing.revocation),
@@ -419,14 +426,21 @@ impl Round<'_> {
         };
         let revoked_in_db = matches!(record, Ok(Some(Revocation { revoked_at: Some(_), .. })));
         let case = followed.case.filter(|(_, clock)| *clock != RevocationClock::None);
-        let is_known = seen_at.is_some();
+        let is_told = seen_at.is_some() && !followed.is_awaited;
         let (grace, recorded_until) = (walk.grace, self.recorded_until);
-        let facts_of = Facts { key: &followed.key, not_after, record, listed, case, grace, recorded_until, now };
-        let judged = judge(&facts_of);
+        let key = &followed.key;
+        let mut facts_of =
+            Facts { key, not_after, short_lived: false, record, listed, case, grace, recorded_until, now };
+        let mut judged = judge(&facts_of);
+        if findings(&judged).iter().any(|finding| finding.rule == "status.late") {
+            facts_of.short_lived = Own::of(walk, key).await?.is_short_lived;
+            judged = judge(&facts_of);
+        }
         count(walk, &judged);
         let findings = findings(&judged);
-        let newly = one.found.as_ref().filter(|_| !is_known);
-        if findings.is_empty() && newly.is_none() && !(revoked_in_db && followed.case.is_some()) {
+        let newly = one.found.as_ref().filter(|_| !is_told);
+        let is_on_its_way = revoked_in_db && followed.case.is_some() && one.found.is_none();
+        if findings.is_empty() && newly.is_none() && !is_on_its_way {
             return Ok(None);
         }
         let listed = newly.map(|(url, at, reason)| Listing {
@@ -439,35 +453,5 @@ impl Round<'_> {
         let record = if findings.is_empty() { Vec::new() } else { record_lines(walk, &followed.key).await };
         let key = followed.key.clone();
         Ok(Some(Sight { key, not_after, listed, revoked_in_db, findings, certificate, record }))
-    }
-
-    /// What the certificate itself says, where the record and the CRLs leave something open.
-    async fn own_of(&self, one: &LookedFor, all_good: bool) -> Result<Option<Own>, BooksError> {
-        let dated = one.standing.as_ref().is_some_and(|standing| standing.not_after.is_some());
-        if dated && (all_good || one.found.is_some()) {
-            return Ok(None);
-        }
-        let forms = self.walk.storage(self.walk.books.forms_of(one.followed.key.clone()).await)?;
-        let read = forms.and_then(|(_, ders)| {
-            let (_, form, der) = ders.into_iter().next()?;
-            let certificate = exam::parse(form, &der).ok()?;
-            Some(Own { not_after: certificate.not_after(), urls: points(&certificate).into_iter().collect() })
-        });
-        Ok(read)
-    }
-}
-
-/// What a certificate says of itself.
-#[derive(Default)]
-struct Own {
-    not_after: Option<Timestamp>,
-    /// The CRLs that it names.
-    urls: HashSet<String>,
-}
-
-impl Own {
-    /// Whether every CRL that it names can be relied on, and it names one.
-    fn names_good(&self, read: &HashMap<String, bool>) -> bool {
-        !self.urls.is_empty() && self.urls.iter().all(|url| read.get(url) == Some(&true))
     }
 }

@@ -4,6 +4,7 @@
 mod controls;
 mod counts;
 mod crls;
+mod named;
 mod record;
 
 use super::Walk;

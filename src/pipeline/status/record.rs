@@ -125,24 +125,31 @@ async fn walk_range(
     }
 }
 
-/// Whether certificates of this row are to be in the logs that we read, and whether we would know them there.
-fn is_watched(walk: &Walk, signed: &Signed) -> bool {
-    signed.hierarchy == "public" && walk.watchlist.by_key(&signed.key.issuer_key_hash).is_some()
-}
-
 async fn judge_rows(walk: &Walk, readings: &[Reading], rows: Vec<Signed>, hours: &mut Hours) -> Result<(), BooksError> {
     let now = walk.clock.now();
-    let rows: Vec<Signed> = rows.into_iter().filter(|signed| is_watched(walk, signed)).collect();
+    let ours = |signed: &Signed| walk.watchlist.by_key(&signed.key.issuer_key_hash).is_some();
+    let (rows, internal): (Vec<Signed>, Vec<Signed>) =
+        rows.into_iter().filter(ours).partition(|signed| signed.hierarchy == "public");
+    // What is not meant for the logs is not looked for there; it is counted all the same.
+    for signed in internal {
+        let tally = tally(hours, &signed);
+        tally.recorded += 1;
+        tally.logged += 1;
+    }
     let keys: Vec<CaseKey> = rows.iter().map(|signed| signed.key.clone()).collect();
     let seen = walk.storage(walk.books.seen_in_logs(keys).await)?;
     let mut step = Step::default();
     for (signed, seen) in rows.into_iter().zip(seen) {
-        let tally = hours.entry(signed.key.issuer_key_hash).or_default().entry(hour_of(signed.signed_at)).or_default();
+        let tally = tally(hours, &signed);
         tally.recorded += 1;
         let is_missing = judge_row(walk, readings, &mut step, signed, seen, now).await?;
         tally.logged += u64::from(!is_missing);
     }
     commit(walk, step).await
+}
+
+fn tally<'h>(hours: &'h mut Hours, signed: &Signed) -> &'h mut Tally {
+    hours.entry(signed.key.issuer_key_hash).or_default().entry(hour_of(signed.signed_at)).or_default()
 }
 
 /// Judges one row and adds to the step what follows; whether it is missing in the logs.
