@@ -1,8 +1,10 @@
 //! The whole monitor, as it is installed, reads logs that another process serves on this machine: entries per second
 //! of its CPU time (user and system, start and end included), entries per second where answers take 100 ms, and peak
 //! memory. `cargo bench --bench whole_process`; a number after `--` is a row, to measure it alone. With CTWARDEN_PROGRAM
-//! another build of the monitor is measured on the same bytes.
+//! another build of the monitor is measured on the same bytes. Other open monitors read the same logs in the same run
+//! where they are installed; `alone` after `--` leaves them out.
 
+mod others;
 mod served;
 mod synthetic;
 
@@ -10,6 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use others::Other;
 use serde_json::Value;
 use served::{Kind, Spec};
 
@@ -29,6 +32,8 @@ const WANTED_HTTPS: (f64, f64) = (80_000.0, 170_000.0);
 const WANTED_FAR: f64 = 10_000.0;
 /// Megabytes at most: one log, and sixty.
 const MOST_MEGABYTES: (f64, f64) = (60.0, 150.0);
+/// A monitor that takes longer is stopped, and the bench fails.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// What is to be reached.
 enum Wanted {
@@ -98,8 +103,39 @@ fn peak_megabytes(child: &Child) -> Option<f64> {
     Some(line.trim().strip_suffix(" kB")?.parse::<f64>().ok()? / 1024.0)
 }
 
-/// One run of the monitor: CPU seconds, seconds, peak MB.
-fn run(list: &Value, ca: &str, entries: u64) -> (f64, f64, f64) {
+/// What a program needed from its start to its end.
+struct Measured {
+    cpu_seconds: f64,
+    seconds: f64,
+    peak_megabytes: f64,
+    /// It ended by itself without an error, or was stopped because it was done.
+    ended_well: bool,
+}
+
+/// Starts a program and waits until it ends, or until it is `done`, which stops it.
+fn measure(command: &mut Command, done: impl Fn() -> bool) -> Measured {
+    let (before, start) = (children_seconds(), Instant::now());
+    let mut child = command.spawn().expect("start the program");
+    let mut peak = 0.0;
+    let (seconds, ended_well) = loop {
+        peak = peak_megabytes(&child).unwrap_or(peak);
+        let seconds = start.elapsed().as_secs_f64();
+        if let Some(status) = child.try_wait().expect("wait") {
+            break (seconds, status.success());
+        }
+        let done = done();
+        if done || start.elapsed() > LONGEST {
+            child.kill().expect("stop the program");
+            child.wait().expect("wait");
+            break (seconds, done);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    Measured { cpu_seconds: children_seconds() - before, seconds, peak_megabytes: peak, ended_well }
+}
+
+/// One run of the monitor.
+fn run(list: &Value, ca: &str, entries: u64) -> Measured {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);
     let issuers: String = (synthetic::watchlist().issuers().iter())
@@ -116,31 +152,52 @@ fn run(list: &Value, ca: &str, entries: u64) -> (f64, f64, f64) {
         std::fs::write(path(name), text).expect("write a file");
     }
     let log = std::fs::File::create(path("said")).expect("a file");
-    let (before, start) = (children_seconds(), Instant::now());
     let program = std::env::var_os("CTWARDEN_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_ctwarden").into());
-    let mut child = Command::new(program)
-        .args(["run", "--until-caught-up"])
-        .env("CTWARDEN_CONFIG", path("ctwarden.toml"))
-        .env("SSL_CERT_FILE", path("ca.pem"))
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .expect("start the monitor");
-    let mut peak = 0.0;
-    let status = loop {
-        peak = peak_megabytes(&child).unwrap_or(peak);
-        match child.try_wait().expect("wait") {
-            Some(status) => break status,
-            None => std::thread::sleep(Duration::from_millis(20)),
-        }
-    };
-    let seconds = start.elapsed().as_secs_f64();
+    let mut command = Command::new(program);
+    command.args(["run", "--until-caught-up"]).env("CTWARDEN_CONFIG", path("ctwarden.toml"));
+    command.env("SSL_CERT_FILE", path("ca.pem")).stdout(Stdio::null()).stderr(log);
+    let measured = measure(&mut command, || false);
     let said = std::fs::read_to_string(path("said")).unwrap_or_default();
-    assert!(status.success(), "the monitor failed: {said}");
+    assert!(measured.ended_well, "the monitor failed: {said}");
     let books = rusqlite::Connection::open(path("data/books.sqlite")).expect("the books");
     let verified: u64 = books.query_row("SELECT sum(verified_size) FROM logs", [], |row| row.get(0)).expect("logs");
     assert_eq!(verified, entries, "not all was verified: {said}");
-    (children_seconds() - before, seconds, peak)
+    measured
+}
+
+/// The log of a row on which other monitors are measured too: one log, over HTTP, at once.
+fn beside_others(row: &Row) -> Option<&Spec> {
+    let [spec] = row.logs.as_slice() else { return None };
+    Some(spec).filter(|spec| !spec.secure && spec.delay.is_zero())
+}
+
+/// Measures the other monitors on the log of a row; a line of the table for each, `ours` being our entries per CPU second.
+fn beside(row: &str, log: &Value, spec: &Spec, runs: u32, ours: f64) -> (Vec<String>, f64) {
+    let (mut lines, mut best) = (Vec::new(), 0.0_f64);
+    for other in Other::ALL {
+        let name = match other.name() {
+            Ok(name) if other.reads(spec.kind) => name,
+            Ok(name) => {
+                lines.push(format!("| {row} | {name} | does not read tiles | | | |"));
+                continue;
+            }
+            Err(missing) => {
+                lines.push(format!("| {row} | {missing} | | | | |"));
+                continue;
+            }
+        };
+        let measured = (0..runs).map(|_| other.run(log, spec.entries));
+        let least = measured.min_by(|a, b| a.cpu_seconds.total_cmp(&b.cpu_seconds)).expect("runs");
+        let per_cpu = spec.entries as f64 / least.cpu_seconds;
+        best = best.max(per_cpu);
+        lines.push(format!(
+            "| {row} | {name} | {:.2} | {per_cpu:.0} | {:.0} | {:.1} |",
+            least.cpu_seconds,
+            least.peak_megabytes,
+            ours / per_cpu
+        ));
+    }
+    (lines, best)
 }
 
 fn main() {
@@ -165,16 +222,18 @@ fn main() {
     let entries_of = |row: &Row| row.logs.iter().map(|log| log.entries).sum::<u64>();
     println!("| row | entries | CPU s | s | entries per CPU second | per second | wanted | peak MB | at most | |");
     println!("|---|---|---|---|---|---|---|---|---|---|");
-    let (mut first, mut all_met) = (0, true);
+    let (mut first, mut all_met, mut others) = (0, true, Vec::new());
     for (number, row) in rows.iter().enumerate() {
-        let list = served::log_list(&told["logs"].as_array().expect("logs")[first..first + row.logs.len()]);
+        let logs = &told["logs"].as_array().expect("logs")[first..first + row.logs.len()];
         first += row.logs.len();
         if !only.is_empty() && !only.contains(&(number + 1)) {
             continue;
         }
         let entries = entries_of(row);
+        let list = served::log_list(logs);
         let runs = (0..row.runs).map(|_| run(&list, told["ca"].as_str().expect("PEM"), entries));
-        let (cpu, seconds, peak) = runs.min_by(|a, b| a.0.total_cmp(&b.0)).expect("runs");
+        let least = runs.min_by(|a, b| a.cpu_seconds.total_cmp(&b.cpu_seconds)).expect("runs");
+        let Measured { cpu_seconds: cpu, seconds, peak_megabytes: peak, .. } = least;
         let (per_cpu, per_second) = (entries as f64 / cpu, entries as f64 / seconds);
         let (wanted, reached) = match row.wanted {
             Wanted::PerCpu(wanted) => (format!("{wanted:.0} per CPU s"), per_cpu >= wanted),
@@ -190,6 +249,26 @@ fn main() {
             row.most_megabytes,
             if met { "met" } else { "missed" },
         );
+        if let Some(spec) = beside_others(row).filter(|_| !has("alone")) {
+            let (lines, best) = beside(row.name, &logs[0], spec, row.runs, per_cpu);
+            others.extend(lines);
+            if best > 0.0 {
+                let met = per_cpu / best >= TIMES;
+                all_met &= met;
+                let verdict = if met { "met" } else { "missed" };
+                others.push(format!(
+                    "| {} | **the best of them** | | {best:.0} | | {:.1}, wanted {TIMES:.0}: {verdict} |",
+                    row.name,
+                    per_cpu / best
+                ));
+            }
+        }
+    }
+    if !others.is_empty() {
+        println!(
+            "\n| row | other monitor | CPU s | entries per CPU second | peak MB | ours is so many times as fast |"
+        );
+        println!("|---|---|---|---|---|---|\n{}", others.join("\n"));
     }
     println!("\n{}", if all_met { "All targets are met." } else { "A target is MISSED." });
     drop(server.stdin.take());

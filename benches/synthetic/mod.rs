@@ -166,7 +166,10 @@ fn entry(numbers: &mut Numbers, authorities: &[Authority], number: usize) -> Ent
     let chain = authority.chain.clone();
     if numbers.below(100) < 61 {
         let signed_part = tbs(&authority.name, &subject, &key, &serial, &extensions);
-        extensions.push(extension(b"\x2b\x06\x01\x04\x01\xd6\x79\x02\x04\x03", b"\x05\x00"));
+        // RFC 6962 3.1: "a special critical poison extension (OID 1.3.6.1.4.1.11129.2.4.3, whose extnValue OCTET STRING
+        // contains ASN.1 NULL data (0x05 0x00))".
+        let poison = b"\x06\x0a\x2b\x06\x01\x04\x01\xd6\x79\x02\x04\x03\x01\x01\xff\x04\x02\x05\x00";
+        extensions.push(der(0x30, &[poison]));
         let poisoned = tbs(&authority.name, &subject, &key, &serial, &extensions);
         let pre_certificate = signed(&poisoned, numbers);
         return Entry { timestamp, precert: Some(authority.key_hash), signed_part, pre_certificate, chain };

@@ -365,8 +365,12 @@ impl Fetcher {
         if let Some(held) = held {
             held.grow_to(expected).await;
         }
-        let mut body = if held.is_some() { self.buffers.take(expected) } else { Buffer::default() };
-        body.reserve_exact(expected.min(4 << 20));
+        // What is told to come has been held against the cap, and room was taken for it: a buffer that grows in steps
+        // would be larger than the body, and not be kept.
+        let mut body = match held {
+            Some(_) => self.buffers.take(expected),
+            None => Buffer::of(expected.min(4 << 20)),
+        };
         while let Some(chunk) = response.chunk().await.map_err(|e| network(e, ending))? {
             if body.len() + chunk.len() > caps.wire_bytes {
                 return Err(too_large());
