@@ -11,7 +11,7 @@ use serde_json::Value;
 use support::daemon::{Daemon, said_so_far};
 use support::issuer::{TestCa, leaf};
 use support::monitor::{Bench, printed, said};
-use support::scene::{now, still};
+use support::scene::{now, still, wait_for};
 
 const TOKEN: &str = "feed-0123456789abcdef0123456789abcdef";
 
@@ -83,11 +83,11 @@ async fn a_followed_file_loses_and_doubles_nothing_when_the_daemon_is_killed() {
     file.write_all(account(written).as_bytes()).expect("written");
     let daemon = Daemon::start(&bench).await;
     let waiting = format!("ctwarden_issuance_feed_waiting_rows{{feed=\"{}\"}}", bench.path("rows.ndjson").display());
-    while count(&bench, "SELECT count(*) FROM accounts") <= written as i64
-        || count(&bench, "SELECT count(*) FROM applicants") < written as i64
-    {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    wait_for("all lines", || {
+        count(&bench, "SELECT count(*) FROM accounts") > written as i64
+            && count(&bench, "SELECT count(*) FROM applicants") >= written as i64
+    })
+    .await;
     daemon.wait_for(&waiting, 0).await;
     assert_eq!(count(&bench, "SELECT count(*) FROM waiting"), 0);
     assert_eq!(count(&bench, "SELECT count(*) FROM refused"), 0);

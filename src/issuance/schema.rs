@@ -92,6 +92,7 @@ CREATE TABLE account_caa_checks (account_id TEXT NOT NULL, name TEXT NOT NULL, c
 /// authorizations and certificates of orders that it tells in lines of their own.
 const UNVERSIONED: &str = "
 CREATE INDEX IF NOT EXISTS certificates_by_time ON certificates (signed_at, cert_id);
+CREATE INDEX IF NOT EXISTS account_caa_checks_by_time ON account_caa_checks (checked_at);
 CREATE TABLE IF NOT EXISTS names_without_check (account_id TEXT NOT NULL, name TEXT NOT NULL, cert_id INTEGER NOT NULL,
     signed_at INTEGER NOT NULL, PRIMARY KEY (account_id, name, cert_id)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS order_authorizations (order_id TEXT NOT NULL, name TEXT NOT NULL, dcv_id INTEGER NOT NULL,

@@ -230,6 +230,26 @@ impl Place {
     }
 }
 
+#[test]
+fn checks_are_remembered_for_as_long_as_an_order_may_live() {
+    let place = Place::new();
+    let of = |day: &str, name: &str| {
+        let said = format!(
+            "Checked CAA records for {name}, [Present: false, Account ID: 7, Challenge: dns-01, Valid for issuance: true]"
+        );
+        line(&format!("{day}T10:00:00+00:00"), "boulder-va", &said)
+    };
+    let lines: Vec<String> =
+        [of("2025-12-10", "old.eus"), of("2025-12-12", "young.eus")].into_iter().chain(place.lines()).collect();
+    place.record_of(&lines);
+    let record = rusqlite::Connection::open(place.directory.path().join("data/issuance.sqlite")).expect("the record");
+    let known = |name: &str| -> i64 {
+        let sql = "SELECT count(*) FROM account_caa_checks WHERE name = ?1";
+        record.query_row(sql, [name], |row| row.get(0)).expect("a count")
+    };
+    assert_eq!((known("old.eus"), known("young.eus"), known("a.eus")), (0, 1, 1));
+}
+
 fn check(record: &IssuanceRecord) {
     let order = record.order.as_ref().expect("an order");
     assert_eq!((&*order.order_id, &*order.applicant_id, &*order.channel, &*order.vtype), ("51", "7", "acme", "DV"));

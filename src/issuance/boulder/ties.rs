@@ -10,6 +10,8 @@ use crate::clock::{DAY, Span, Timestamp};
 
 /// How long after the check of the primary perspective the remote ones may answer.
 const REMOTE: Span = Span::from_seconds(120);
+/// How long a check waits for the request that rests on it: longer than an order lives.
+const REMEMBERED: Span = Span::from_days(30);
 
 /// Before the rows are taken: notes the checks, and names in each row of an authorisation the newest check of the name
 /// for the account that was made before the signature.
@@ -134,6 +136,9 @@ pub(in crate::issuance) fn after(
             connection.prepare_cached(sql)?.execute(params![cert_id, sha256, at.seconds()])?;
         }
     }
+    // Measured by the newest line: an old log is read like a new one.
+    let sql = "DELETE FROM account_caa_checks WHERE checked_at < (SELECT max(checked_at) FROM account_caa_checks) - ?1";
+    connection.prepare_cached(sql)?.execute([REMEMBERED.millis()])?;
     // Whoever has no check a day after the request has none.
     let sql = "DELETE FROM names_without_check WHERE signed_at < ?1";
     connection.prepare_cached(sql)?.execute([now.minus(DAY).millis()])?;
