@@ -14,7 +14,6 @@ use crate::audit::{AuditError, Job};
 use crate::clock::{Span, Timestamp};
 use crate::evidence::sieve::{self, Bond, Check, Gaps, Reliance, Reused};
 use crate::finding::RuleInfo;
-use crate::lint::SuffixList;
 pub(super) use rows::Foreign;
 use rows::{ConfirmationRow, NameRow, Table};
 
@@ -128,7 +127,7 @@ impl<'a> Bench<'a> {
             && let Some(confirmation) = confirmation
         {
             let check = check.map(|at| table.check_row(at));
-            if let Some(gaps) = self.sift(row, &table.row(confirmation), check.as_ref()) {
+            if let Some(gaps) = self.sift(row, table, &table.row(confirmation), check.as_ref()) {
                 if gaps != Gaps::NONE {
                     if !counted.contains_key(&gaps) {
                         self.learn(gaps, row, table, foreign);
@@ -143,15 +142,11 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Whether a domain is a public suffix.
-    fn is_suffix(&self, domain: &str) -> bool {
-        SuffixList::Embedded.is_suffix(domain.as_bytes())
-    }
-
     /// What is missing of a name when nothing is wrong with it.
     fn sift(
         &self,
         row: &NameRow<'_>,
+        table: &Table,
         confirmation: &ConfirmationRow<'_>,
         check: Option<&rows::CheckRow<'_>>,
     ) -> Option<Gaps> {
@@ -182,7 +177,7 @@ impl<'a> Bench<'a> {
             signed,
             reuse,
             bond,
-            suffix: confirmation.adn != row.name && self.is_suffix(confirmation.adn),
+            suffix: confirmation.adn != row.name && table.is_suffix(confirmation.adn),
             ev: row.order != NONE && self.ev[facts.orders[row.order as usize].vtype as usize],
             location: Some(confirmation.location),
             evidence_ref: Some(confirmation.reference),

@@ -19,18 +19,34 @@ pub enum Place {
     Every,
 }
 
-/// A small memory of which last two labels are a suffix themselves, for names come in bunches.
+/// A small memory of what is true of names, which come in bunches.
 #[derive(Debug)]
-pub struct Keys {
-    known: Vec<(u64, bool)>,
-}
+pub(super) struct Memory(Vec<(u64, bool)>);
 
 const SLOTS: usize = 4096;
 
-impl Default for Keys {
-    fn default() -> Keys {
-        Keys { known: vec![(0, false); SLOTS] }
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory(vec![(0, false); SLOTS])
     }
+}
+
+impl Memory {
+    /// What `find` says of the name, or said before.
+    pub(super) fn is(&mut self, name: &str, find: impl FnOnce() -> bool) -> bool {
+        let hash = fnv(name) | 1;
+        let slot = &mut self.0[(hash >> 20) as usize % SLOTS];
+        if slot.0 != hash {
+            *slot = (hash, find());
+        }
+        slot.1
+    }
+}
+
+/// The parts of names, with a memory of which last two labels are a suffix themselves.
+#[derive(Debug, Default)]
+pub struct Keys {
+    suffixes: Memory,
 }
 
 impl Keys {
@@ -65,14 +81,11 @@ impl Keys {
 
     /// Whether names below these two labels are registered by different people.
     fn is_suffix(&mut self, two: &str) -> bool {
-        let hash = fnv(two) | 1;
-        let slot = &mut self.known[(hash >> 20) as usize % SLOTS];
-        if slot.0 != hash {
+        self.suffixes.is(two, || {
             let probe = format!("b.a.{two}");
             let suffix = SuffixList::Embedded.suffix(&DnsName::new(&probe));
-            *slot = (hash, suffix.is_some_and(|suffix| suffix.labels().count() >= 2));
-        }
-        slot.1
+            suffix.is_some_and(|suffix| suffix.labels().count() >= 2)
+        })
     }
 }
 

@@ -12,8 +12,8 @@ const LOCAL_PARTS: [&str; 5] = ["admin", "administrator", "webmaster", "hostmast
 const AUTHORIZED_PORTS: [u16; 4] = [80, 443, 25, 22];
 
 /// What a method prescribes.
-#[derive(Clone, Copy)]
-enum Place {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
     /// A mailbox at the Authorization Domain Name, with one of the five local parts.
     Mailbox,
     /// The Authorization Domain Name itself or with one label before it that begins with an underscore.
@@ -67,7 +67,7 @@ static PLACES: [(&str, Place); 17] = [
 ];
 
 /// The place that a method prescribes; RFC 8555 8.4 leaves dns-01 no choice of label.
-fn place(method: &str) -> Option<Place> {
+pub(super) fn place(method: &str) -> Option<Place> {
     if method.trim().eq_ignore_ascii_case("dns-01") {
         return Some(Place::Prefix("_acme-challenge"));
     }
@@ -80,29 +80,53 @@ pub fn is_prescribed(method: &str) -> bool {
     place(method).is_some()
 }
 
+/// Whether a location is certainly right: written as the method prescribes it, to the letter. `adn` is in lower case.
+pub(super) fn is_plain(place: Place, adn: &str, location: &str) -> bool {
+    if adn.starts_with("*.") || adn.ends_with('.') || adn.contains([':', '@', '/']) {
+        return false;
+    }
+    match place {
+        Place::Prefix(labels) => {
+            location.strip_prefix(labels).and_then(|rest| rest.strip_prefix('.')).is_some_and(|rest| rest == adn)
+        }
+        Place::Underscore => {
+            let label = location.strip_suffix(adn).and_then(|rest| rest.strip_suffix('.'));
+            let is_one = |label: &str| label.len() > 1 && label.starts_with('_') && !label.contains(['.', ' ']);
+            location == adn || label.is_some_and(is_one)
+        }
+        Place::Http(directory) => {
+            let host = location.strip_prefix("http://").and_then(|rest| rest.strip_prefix(adn));
+            let token = host.and_then(|path| path.strip_prefix(directory));
+            token.is_some_and(|token| {
+                !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            })
+        }
+        _ => false,
+    }
+}
+
 /// What is wrong with `location` for a validation of `adn` by `method`; `None` when nothing is.
 pub fn wrong(method: &str, adn: &str, location: &str) -> Option<String> {
     let adn = adn.strip_prefix("*.").unwrap_or(adn).to_ascii_lowercase();
     let given = location.trim();
     let name = given.trim_end_matches('.').to_ascii_lowercase();
-    let expect = |good: bool, what: String| (!good).then_some(what);
     match place(method)? {
         Place::Mailbox => {
             let mailbox = given.strip_prefix("mailto:").unwrap_or(given).split_once('@');
             let good = mailbox.is_some_and(|(local, domain)| {
                 LOCAL_PARTS.iter().any(|part| part.eq_ignore_ascii_case(local)) && same_domain(domain, &adn)
             });
-            expect(good, format!("it is one of {} at {adn}", LOCAL_PARTS.join(", ")))
+            (!good).then(|| format!("it is one of {} at {adn}", LOCAL_PARTS.join(", ")))
         }
         Place::Underscore => {
             let label = name.strip_suffix(&format!(".{adn}")).filter(|label| !label.contains('.'));
             let good = name == adn || label.is_some_and(|label| label.starts_with('_') && label.len() > 1);
-            expect(good, format!("it is {adn} or a label that begins with an underscore before it"))
+            (!good).then(|| format!("it is {adn} or a label that begins with an underscore before it"))
         }
-        Place::Climb => expect(covers(&name, &adn), format!("it is {adn} or an ancestor of it")),
+        Place::Climb => (!covers(&name, &adn)).then(|| format!("it is {adn} or an ancestor of it")),
         Place::Prefix(labels) => {
             let wanted = format!("{labels}.{adn}");
-            expect(name == wanted, format!("it is {wanted}"))
+            (name != wanted).then(|| format!("it is {wanted}"))
         }
         Place::Account => {
             let label = name.strip_suffix(&format!("._acme-challenge.{adn}"));
@@ -110,34 +134,34 @@ pub fn wrong(method: &str, adn: &str, location: &str) -> Option<String> {
             let good = label
                 .and_then(|label| label.strip_prefix('_'))
                 .is_some_and(|account| account.len() == 10 && account.bytes().all(base32));
-            expect(good, format!("it is _ and ten characters of base32 before _acme-challenge.{adn}"))
+            (!good).then(|| format!("it is _ and ten characters of base32 before _acme-challenge.{adn}"))
         }
         Place::Reverse(labels) => {
             let Some(zone) = adn.parse().ok().map(reverse_name) else {
                 return Some(format!("{adn} is no address"));
             };
             let wanted = format!("{labels}.{zone}");
-            expect(name == wanted, format!("it is {wanted}"))
+            (name != wanted).then(|| format!("it is {wanted}"))
         }
-        Place::LookedUp => expect(is_host(&name), "it is the domain name that the reverse look-up gave".to_string()),
+        Place::LookedUp => (!is_host(&name)).then(|| "it is the domain name that the reverse look-up gave".to_string()),
         Place::Directory(directory) => {
             let good = url(given).is_some_and(|url| {
                 let in_directory = url.path.strip_prefix(directory).is_some_and(|file| !file.is_empty());
                 url.is_at(&adn) && in_directory && AUTHORIZED_PORTS.contains(&url.port)
             });
-            expect(good, format!("it is a file in {directory} of {adn}, by http or https at an Authorized Port"))
+            (!good).then(|| format!("it is a file in {directory} of {adn}, by http or https at an Authorized Port"))
         }
         Place::Http(directory) => {
             let good = url(given).is_some_and(|url| {
                 let in_directory = url.path.strip_prefix(directory).is_some_and(|file| !file.is_empty());
                 url.is_at(&adn) && in_directory && url.scheme == "http" && url.port == 80
             });
-            expect(good, format!("it is http://{adn}{directory} and a token, at port 80"))
+            (!good).then(|| format!("it is http://{adn}{directory} and a token, at port 80"))
         }
         Place::Tls => {
             let read = if given.contains("://") { url(given) } else { url(&format!("https://{given}")) };
             let good = read.is_some_and(|url| url.is_at(&adn) && url.port == 443);
-            expect(good, format!("it is port 443 of {adn}"))
+            (!good).then(|| format!("it is port 443 of {adn}"))
         }
     }
 }
@@ -236,6 +260,27 @@ mod tests {
         for (method, adn, location) in good {
             assert_eq!(wrong(method, adn, location), None, "{method} {location}");
         }
+    }
+
+    #[test]
+    fn what_is_plain_is_right() {
+        let tails = ["", ".", "/", "..", "/.well-known/acme-challenge/", "/.well-known/acme-challenge/t", "?x", ":80"];
+        let heads =
+            ["", "_", "_a.", "a._a.", "_acme-challenge.", "_validation-persist.", "x", "http://", "https://", " "];
+        let domains = ["a.eus", "a.eus.", "*.a.eus", "192.0.2.1", "2001:db8::1", "x@a.eus"];
+        let mut plain = 0;
+        for method in ["dns-01", "3.2.2.4.7", "http-01", "3.2.2.5.6", "dns-persist-01", "tls-alpn-01", "3.2.2.4.18"] {
+            let place = place(method).expect("a place");
+            for (adn, other) in domains.iter().flat_map(|adn| domains.map(|other| (*adn, other))) {
+                for location in heads.iter().flat_map(|head| tails.map(|tail| format!("{head}{other}{tail}"))) {
+                    if is_plain(place, adn, &location) {
+                        plain += 1;
+                        assert_eq!(wrong(method, adn, &location), None, "{method} {adn} {location}");
+                    }
+                }
+            }
+        }
+        assert!(plain > 5, "{plain}");
     }
 
     #[test]

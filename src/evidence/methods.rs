@@ -96,6 +96,14 @@ impl Method {
     pub(super) fn is_for_addresses(&self) -> bool {
         self.section.starts_with("3.2.2.5.")
     }
+    /// See [`is_for_onions`].
+    pub(super) fn is_for_onions(&self) -> bool {
+        self.section == "B.2.b"
+    }
+    /// See [`needs_base_domain`].
+    pub(super) fn needs_base_domain(&self, completed: Timestamp) -> bool {
+        completed >= SC101 && self.section == "3.2.2.4.12"
+    }
     /// Whether no perspective looks at an onion service that was validated by it.
     pub(super) fn is_over_tor(&self) -> bool {
         matches!(self.section, "3.2.2.4.18" | "3.2.2.4.19" | "3.2.2.4.20")
@@ -205,7 +213,7 @@ pub fn may_follow_cname(method: &str, wildcard: bool, completed: Timestamp) -> b
 
 /// Whether `method` validates, since ballot SC101, the Base Domain Name and nothing below it: the registrar knows no other.
 pub fn needs_base_domain(method: &str, completed: Timestamp) -> bool {
-    completed >= SC101 && section(method) == Some("3.2.2.4.12")
+    row(method).is_some_and(|row| row.needs_base_domain(completed))
 }
 
 /// Whether `method` validates an address by the domain name that a reverse look-up of it gives.
@@ -230,7 +238,7 @@ pub fn proves_onion(method: &str, completed: Timestamp) -> bool {
 
 /// Whether `method` is for onion services alone.
 pub fn is_for_onions(method: &str) -> bool {
-    section(method) == Some("B.2.b")
+    row(method).is_some_and(Method::is_for_onions)
 }
 
 /// Whether the Random Value or Request Token of `method` lives for 30 days.
@@ -258,7 +266,8 @@ pub fn has_label(method: &str, label: &str) -> bool {
 
 /// Whether a name is an onion service (RFC 7686).
 pub fn is_onion(name: &str) -> bool {
-    name.to_ascii_lowercase().ends_with(".onion")
+    let end = name.len().checked_sub(".onion".len()).and_then(|start| name.as_bytes().get(start..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case(b".onion"))
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use crate::clock::{HOUR, Span, Timestamp};
 use crate::evidence::caa::{Answer, evaluate, read};
 use crate::evidence::dated::Dated;
-use crate::evidence::location;
-use crate::evidence::methods::{Method, Standing, is_for_onions, is_onion, needs_base_domain, row, section};
+use crate::evidence::location::{self, Place};
+use crate::evidence::methods::{Method, Standing, is_onion, row, section};
 use crate::evidence::perspectives::{self, Flaw};
 use crate::evidence::policy::{Policy, lists};
 use crate::evidence::reuse_limits::{ev_domain_limit, limit_of};
@@ -102,7 +102,7 @@ impl Outcome {
 pub struct Grade {
     text: String,
     method: Option<&'static Method>,
-    prescribed: bool,
+    place: Option<Place>,
     /// When the CP/CPS lists the method; `None`: nothing is known of that.
     listed: Option<Vec<Dated>>,
     /// When the method was flawed.
@@ -130,7 +130,7 @@ impl Grade {
         Grade {
             text: method.to_string(),
             method: row(method),
-            prescribed: location::is_prescribed(method),
+            place: location::place(method),
             listed: (!policy.methods.is_empty()).then(|| policy.methods.iter().filter(same).cloned().collect()),
             flawed: flawed.map(|flaw| (flaw.from, flaw.until)).collect(),
             by_system: lists(&policy.systems, performed_by),
@@ -225,8 +225,8 @@ impl Reliance<'_> {
             && grade.listed.as_ref().is_none_or(|listed| listed.iter().any(|dated| dated.holds(signed)))
             && (self.name.strip_prefix("*.").unwrap_or(self.name) == self.adn || !self.suffix)
             && !is_onion(self.name)
-            && !is_for_onions(method.section)
-            && !needs_base_domain(method.section, completed)
+            && !method.is_for_onions()
+            && !method.needs_base_domain(completed)
             && (!self.ev || ev_domain_limit("EV", signed).is_none_or(|limit| signed <= limit.ends(completed)))
             && !grade
                 .flawed
@@ -270,9 +270,10 @@ impl Reliance<'_> {
     }
 
     fn place(&self) -> Option<Gaps> {
+        let Some(prescribed) = self.grade.place else { return Some(Gaps::NONE) };
         match self.location.map(str::trim).filter(|place| !place.is_empty()) {
-            _ if !self.grade.prescribed => Some(Gaps::NONE),
             None => Some(NO_LOCATION),
+            Some(place) if location::is_plain(prescribed, self.adn, place) => Some(Gaps::NONE),
             Some(place) if location::wrong(&self.grade.text, self.adn, place).is_some() => None,
             Some(_) => Some(Gaps::NONE),
         }

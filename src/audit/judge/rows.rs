@@ -1,5 +1,6 @@
 //! The rows of a part as they lie in the spool, and where each stands.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use super::Bench;
@@ -9,6 +10,7 @@ use crate::audit::key;
 use crate::audit::spool::{Fields, Spool};
 use crate::clock::{Span, Timestamp};
 use crate::evidence::reuse_limits::longest_reuse;
+use crate::lint::SuffixList;
 use crate::record::{CaaCheck, DcvConfirmation, covering_domains};
 
 /// The newest confirmations of a domain that are looked at, as in the examination of one certificate.
@@ -159,6 +161,7 @@ pub(super) struct Table {
     by_caa: Vec<(i64, u32)>,
     /// Confirmations by applicant and domain, the newest first; made when first asked for.
     by_domain: Option<Vec<ByDomain>>,
+    suffixes: RefCell<key::Memory>,
 }
 
 impl Table {
@@ -171,6 +174,7 @@ impl Table {
             by_dcv: Vec::new(),
             by_caa: Vec::new(),
             by_domain: None,
+            suffixes: RefCell::default(),
         };
         for spool in &loaded.confirmations {
             spool.each_block(part, &mut |block| {
@@ -202,6 +206,11 @@ impl Table {
         }
         table.by_caa.sort_unstable();
         Ok(table)
+    }
+
+    /// Whether a domain is a public suffix.
+    pub(super) fn is_suffix(&self, domain: &str) -> bool {
+        self.suffixes.borrow_mut().is(domain, || SuffixList::Embedded.is_suffix(domain.as_bytes()))
     }
 
     pub(super) fn confirmation(&self, id: i64) -> Option<u32> {
