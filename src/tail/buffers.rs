@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(kept(&buffers), STEP);
         drop(buffers.take(LARGEST_KEPT + 1));
         assert_eq!(kept(&buffers), 0, "the largest is not kept");
-        let many: Vec<Buffer> = (0..2 * MOST_KEPT >> 20).map(|_| buffers.take(1 << 20)).collect();
+        let many: Vec<Buffer> = (0..(2 * MOST_KEPT) >> 20).map(|_| buffers.take(1 << 20)).collect();
         drop(many);
         assert_eq!(kept(&buffers), MOST_KEPT);
     }
