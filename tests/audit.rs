@@ -1,6 +1,8 @@
 //! The audit of everything, on corpora with defects planted at known places: it finds exactly these, from every form of
 //! input, in little memory, in shares, after a kill; and what it says of a name the examination of the certificate says.
 
+#[path = "support/audit_terms.rs"]
+mod audit_terms;
 #[path = "support/corpus/mod.rs"]
 mod corpus;
 
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use audit_terms::policy;
 use corpus::{Form, LARGE, NOW, Planted, Shape};
 use ctwarden::audit::{self, AuditError, FindingsFormat, Found, Job, Question, Report, Share, Source};
 use ctwarden::clock::Timestamp;
@@ -21,20 +24,6 @@ use ctwarden::record::{Lookup, Presented};
 use serde_json::Value;
 
 const SMALL: Shape = Shape { seed: 1, certificates: 400, defects_per_mille: 150, large: 0, one_domain: false };
-
-fn policy() -> Policy {
-    Policy {
-        issuer_domains: vec!["ca.example".into()],
-        channels: ["acme", "api", "web"].map(Into::into).to_vec(),
-        flawed: vec![FlawedMethod {
-            method: "dns-persist-01".into(),
-            from: Timestamp::EPOCH,
-            until: None,
-            reason: "bug 1".into(),
-        }],
-        ..Policy::default()
-    }
-}
 
 fn question() -> Question {
     Question { unexpired_at: Timestamp::from_seconds(NOW), since: None, rules: vec![] }

@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "support/audit_terms.rs"]
+mod audit_terms;
 #[path = "support/corpus/mod.rs"]
 mod corpus;
 #[path = "support/database.rs"]
@@ -14,10 +16,11 @@ use std::process::Output;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use audit_terms::policy;
 use corpus::{Form, NOW, Planted, Shape};
 use ctwarden::audit::{self, FindingsFormat, Found, Job, Question, Report, Share, Source, Stage};
 use ctwarden::clock::{Clock, Stopwatch, Timestamp};
-use ctwarden::evidence::{FlawedMethod, Policy};
+use ctwarden::evidence::Policy;
 use ctwarden::issuance::sql::Dialect;
 use ctwarden::issuance::{Embedded, Exported, IssuanceDb, IssuanceError, Sql, export, exported, feed_tables};
 use database::{PASSWORD, Server};
@@ -29,33 +32,24 @@ use support::monitor::{Bench, printed, said};
 const SHAPE: Shape = Shape { seed: 21, certificates: 900, defects_per_mille: 150, large: 20, one_domain: false };
 const OUTPUT: [&str; 4] = ["findings.csv", "groups.csv", "summary.md", "incident.csv"];
 
-fn policy() -> Policy {
-    Policy {
-        issuer_domains: vec!["ca.example".into()],
-        channels: ["acme", "api", "web"].map(Into::into).to_vec(),
-        flawed: vec![FlawedMethod {
-            method: "dns-persist-01".into(),
-            from: Timestamp::EPOCH,
-            until: None,
-            reason: "bug 1".into(),
-        }],
-        ..Policy::default()
-    }
-}
-
-/// Audits in this process.
-fn judged(source: Source, unexpired_at: Timestamp, out: &Path) -> Report {
-    let question = Question { unexpired_at, since: None, rules: vec![] };
-    let job = Job {
-        question: &question,
-        policy: &policy(),
+fn job<'a>(question: &'a Question, policy: &'a Policy, out: &'a Path) -> Job<'a> {
+    Job {
+        question,
+        policy,
         out,
         share: Share::ALL,
         memory: 1 << 30,
         threads: 2,
         with_caa: true,
         progress: &|_, _, _| {},
-    };
+    }
+}
+
+/// Audits in this process.
+fn judged(source: Source, unexpired_at: Timestamp, out: &Path) -> Report {
+    let question = Question { unexpired_at, since: None, rules: vec![] };
+    let terms = policy();
+    let job = job(&question, &terms, out);
     audit::judge(&source, &job, false).expect("judged");
     audit::finish(out, FindingsFormat::Csv, None).expect("finished")
 }
@@ -191,16 +185,8 @@ async fn it_is_judged_as_its_export(dialect: Dialect) {
 /// Why a directory cannot be audited.
 fn judge_only(from: &Path, out: &Path) -> String {
     let question = Question { unexpired_at: Timestamp::EPOCH, since: None, rules: vec![] };
-    let job = Job {
-        question: &question,
-        policy: &policy(),
-        out,
-        share: Share::ALL,
-        memory: 1 << 30,
-        threads: 2,
-        with_caa: true,
-        progress: &|_, _, _| {},
-    };
+    let terms = policy();
+    let job = job(&question, &terms, out);
     audit::judge(&Source::Directory(from.to_path_buf()), &job, false).expect_err("refused").to_string()
 }
 

@@ -218,6 +218,7 @@ async fn a_crl_above_the_limit_is_our_own_alarm_and_nobodys_finding() {
     crls.serve("1.crl", Some(ca.crl(1, 30_000)));
     for _ in 0..2 {
         compare_crls_due(&walk, &reader, &mut compared).await.expect("the books");
+        // The grace for a CRL that is not good, one second, goes by: even then no case is opened.
         tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     }
     let read = reader.read(&crls.url("1.crl"), &issuer, None, now()).await;

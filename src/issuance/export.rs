@@ -263,6 +263,7 @@ async fn copy(
     }
     let rows = streamed?;
     if count > 0 {
+        // What stays behind is written over by the next copy; the rows are what is told.
         let _ = std::fs::remove_file(&new);
         return Err(IssuanceError::Unsound { table: table.name, rows: unsound, count });
     }

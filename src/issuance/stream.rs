@@ -156,6 +156,7 @@ async fn of_embedded(
             // Nobody takes the rows any more when they were refused.
             chunk.len() < CHUNK || sender.blocking_send(std::mem::take(&mut chunk)).is_ok()
         });
+        // As above: without a taker there is nobody to tell.
         let _ = sender.blocking_send(chunk);
         (read, connection)
     });
