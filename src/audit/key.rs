@@ -21,25 +21,27 @@ pub enum Place {
 
 /// A small memory of what is true of names, which come in bunches.
 #[derive(Debug)]
-pub(super) struct Memory(Vec<(u64, bool)>);
+pub(super) struct Memory(Vec<(String, bool)>);
 
 const SLOTS: usize = 4096;
 
 impl Default for Memory {
     fn default() -> Memory {
-        Memory(vec![(0, false); SLOTS])
+        Memory(vec![(String::new(), false); SLOTS])
     }
 }
 
 impl Memory {
     /// What `find` says of the name, or said before.
     pub(super) fn is(&mut self, name: &str, find: impl FnOnce() -> bool) -> bool {
-        let hash = fnv(name) | 1;
-        let slot = &mut self.0[(hash >> 20) as usize % SLOTS];
-        if slot.0 != hash {
-            *slot = (hash, find());
+        let (known, answer) = &mut self.0[(fnv(name) >> 20) as usize % SLOTS];
+        // By the name itself: whoever chooses names can make two of one hash.
+        if known != name {
+            known.clear();
+            known.push_str(name);
+            *answer = find();
         }
-        slot.1
+        *answer
     }
 }
 
