@@ -102,7 +102,8 @@ pub(super) struct ById<T> {
 
 impl<T> ById<T> {
     pub(super) fn new(mut rows: Vec<T>, id: fn(&T) -> i64) -> ById<T> {
-        rows.sort_unstable_by_key(id);
+        // Each thread read its rows in order: runs, which this sort merges.
+        rows.sort_by_key(id);
         rows.dedup_by_key(|row| id(row));
         rows.shrink_to_fit();
         let span = rows.first().zip(rows.last()).and_then(|(first, last)| id(last).checked_sub(id(first)));

@@ -1,8 +1,9 @@
 //! Findings by what they have in common: 96,002 certificates can be one subscriber and one cause.
 
-use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::path::Path;
 
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{AuditError, Found, write_whole};
@@ -29,12 +30,22 @@ pub struct Group {
     pub still_valid: u64,
 }
 
-type Key = (String, String, String, String);
+/// A group, with the certificate and the name that were counted last.
+struct Counted {
+    group: Group,
+    certificate: i64,
+    name: String,
+}
+
+fn key(group: &Group) -> [&str; 4] {
+    [&group.rule, &group.subscriber, &group.registrable_domain, &group.method]
+}
 
 /// Groups that are being counted.
 #[derive(Default)]
 pub(super) struct Groups {
-    groups: BTreeMap<Key, (Group, i64, String)>,
+    groups: HashTable<Counted>,
+    hasher: DefaultHashBuilder,
     rules: Vec<String>,
     /// The rules that each certificate breaks, a bit each, and whether it is still valid.
     certificates: HashMap<i64, (u64, bool)>,
@@ -46,10 +57,16 @@ impl Groups {
     /// Counts a finding; those of a group come in the order of certificate and name.
     pub(super) fn add(&mut self, found: &Found) {
         self.findings += 1;
-        let key =
-            (found.rule.clone(), found.subscriber.clone(), found.registrable_domain.clone(), found.method.clone());
-        let new = || (Group::default(), i64::MIN, String::new());
-        let (group, certificate, name) = self.groups.entry(key).or_insert_with(new);
+        let of = [&*found.rule, &*found.subscriber, &*found.registrable_domain, &*found.method];
+        let new = || {
+            let [rule, subscriber, registrable_domain, method] = of.map(str::to_string);
+            let group = Group { rule, subscriber, registrable_domain, method, ..Group::default() };
+            Counted { group, certificate: i64::MIN, name: String::new() }
+        };
+        let hash = |counted: &Counted| self.hasher.hash_one(key(&counted.group));
+        let same = |counted: &Counted| key(&counted.group) == of;
+        let entry = self.groups.entry(self.hasher.hash_one(of), same, hash).or_insert_with(new);
+        let Counted { group, certificate, name } = entry.into_mut();
         let other = *certificate != found.cert_id;
         if other || *name != found.name {
             group.names += 1;
@@ -71,11 +88,7 @@ impl Groups {
 
     /// All groups, the largest first.
     pub(super) fn largest(&self) -> Vec<Group> {
-        let whole = |(key, (group, ..)): (&Key, &(Group, i64, String))| {
-            let (rule, subscriber, registrable_domain, method) = key.clone();
-            Group { rule, subscriber, registrable_domain, method, ..group.clone() }
-        };
-        let mut groups: Vec<Group> = self.groups.iter().map(whole).collect();
+        let mut groups: Vec<Group> = self.groups.iter().map(|counted| counted.group.clone()).collect();
         groups.sort_by(|a, b| b.certificates.cmp(&a.certificates).then_with(|| a.cmp(b)));
         groups
     }

@@ -105,9 +105,11 @@ fn scan<T: Send>(
     let work = || -> Result<Vec<(i64, T)>, AuditError> {
         let mut found = Vec::new();
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-            corpus.read(piece, columns, &mut |_, values| {
-                let id = whole(values[0]);
-                found.extend(ids.contains(&id).then(|| (id, take(values))));
+            corpus.pick(piece, columns, &|given| ids.contains(&whole(given)), &mut |block| {
+                found.extend((0..block.rows()).map(|row| {
+                    let values: Vec<Given<'_>> = (0..columns.len()).map(|column| block.given(column, row)).collect();
+                    (whole(values[0]), take(&values))
+                }));
                 Ok(())
             })?;
         }

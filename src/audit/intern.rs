@@ -7,54 +7,91 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 /// The number of no text.
 pub const NONE: u32 = u32::MAX;
 
-/// Texts in the order in which they came.
+/// Texts one behind the other.
 #[derive(Debug, Default)]
-pub struct Interner {
+pub struct Texts {
     bytes: Vec<u8>,
     ends: Vec<u64>,
-    table: HashTable<u32>,
+}
+
+impl Texts {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+    /// Adds one at the end.
+    pub fn push(&mut self, text: &str) {
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(self.bytes.len() as u64);
+    }
+    /// The text of a number.
+    pub fn get(&self, number: u32) -> &str {
+        std::str::from_utf8(self.slice(number)).unwrap_or_default()
+    }
+    fn slice(&self, number: u32) -> &[u8] {
+        let at = number as usize;
+        let start = if at == 0 { 0 } else { self.ends[at - 1] as usize };
+        &self.bytes[start..self.ends[at] as usize]
+    }
+}
+
+/// Texts by number, each once, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Interner {
+    texts: Texts,
+    /// Half of each text's hash, and its number: a table that grows need not look at the texts again.
+    table: HashTable<(u32, u32)>,
     hasher: DefaultHashBuilder,
+}
+
+/// The table takes its place from the low bits of a hash and tells the texts of a place apart by the high ones.
+fn spread(half: u32) -> u64 {
+    u64::from(half).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl Interner {
     /// How many texts there are.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.texts.len()
     }
     /// How much memory they take.
     pub fn bytes(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * 8 + self.table.capacity() * 5
+        self.texts.bytes.capacity() + self.texts.ends.capacity() * 8 + self.table.capacity() * 9
     }
     /// The text of a number.
     pub fn get(&self, number: u32) -> &str {
-        std::str::from_utf8(slice(&self.bytes, &self.ends, number)).unwrap_or_default()
+        self.texts.get(number)
+    }
+    fn half(&self, text: &str) -> u32 {
+        (self.hasher.hash_one(text.as_bytes()) >> 32) as u32
     }
     /// The number of a text that is there.
     pub fn find(&self, text: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one(text.as_bytes());
-        let same = |number: &u32| slice(&self.bytes, &self.ends, *number) == text.as_bytes();
-        self.table.find(hash, same).copied()
+        let half = self.half(text);
+        let same = |(other, number): &(u32, u32)| {
+            *other == half && self.texts.slice(*number) == text.as_bytes()
+        };
+        self.table.find(spread(half), same).map(|(_, number)| *number)
+    }
+    /// As [`Interner::find`]; quick when it is the one after `last`, as in tables that are in one order.
+    pub fn find_after(&self, last: u32, text: &str) -> Option<u32> {
+        let next = last.wrapping_add(1);
+        let is_next = (next as usize) < self.len() && self.texts.slice(next) == text.as_bytes();
+        if is_next { Some(next) } else { self.find(text) }
     }
     /// The number of a text, which is added when it is new.
     pub fn add(&mut self, text: &str) -> (u32, bool) {
-        let Interner { bytes, ends, table, hasher } = self;
-        let hash = hasher.hash_one(text.as_bytes());
-        let same = |number: &u32| slice(bytes, ends, *number) == text.as_bytes();
-        if let Some(number) = table.find(hash, same) {
+        let half = self.half(text);
+        let Interner { texts, table, .. } = self;
+        let same = |(other, number): &(u32, u32)| *other == half && texts.slice(*number) == text.as_bytes();
+        if let Some((_, number)) = table.find(spread(half), same) {
             return (*number, false);
         }
-        let number = ends.len() as u32;
-        bytes.extend_from_slice(text.as_bytes());
-        ends.push(bytes.len() as u64);
-        table.insert_unique(hash, number, |other| hasher.hash_one(slice(bytes, ends, *other)));
+        let number = texts.len() as u32;
+        texts.push(text);
+        table.insert_unique(spread(half), (half, number), |(half, _)| spread(*half));
         (number, true)
     }
-}
-
-fn slice<'b>(bytes: &'b [u8], ends: &[u64], number: u32) -> &'b [u8] {
-    let at = number as usize;
-    let start = if at == 0 { 0 } else { ends[at - 1] as usize };
-    &bytes[start..ends[at] as usize]
 }
 
 #[cfg(test)]
@@ -68,6 +105,8 @@ mod tests {
         assert_eq!(numbers, (0..2_000).collect::<Vec<u32>>());
         assert_eq!(texts.add("order 7"), (7, false));
         assert_eq!((texts.find("order 1999"), texts.find("order"), texts.get(42)), (Some(1999), None, "order 42"));
+        assert_eq!((texts.find_after(41, "order 42"), texts.find_after(41, "order 7")), (Some(42), Some(7)));
+        assert_eq!((texts.find_after(NONE, "order 0"), texts.find_after(1999, "order")), (Some(0), None));
         assert_eq!((texts.add("").0, texts.get(2000), texts.find("")), (2000, "", Some(2000)));
     }
 }

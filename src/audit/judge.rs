@@ -83,15 +83,25 @@ impl<'a> Bench<'a> {
         let rounds = self.job.rounds(self.facts().bytes(), sizes.sum());
         for round in 0..rounds {
             let mut table = Table::load(self, part, round, rounds)?;
-            let mut counted = BTreeMap::new();
+            let (mut counted, mut doubtful) = (BTreeMap::new(), Vec::new());
             for spool in &self.loaded.names {
                 spool.each_block(part, &mut |block| {
                     for row in rows::names(block).filter(|row| self.round_of(row, rounds) == round && asked(row)) {
-                        self.name(&row, &mut table, foreign, &mut counted, &mut outcome);
+                        if !self.passes(&row, &table, foreign, &mut counted, &mut outcome) {
+                            doubtful.push((row.with(""), row.name.to_string()));
+                        }
                     }
                 })?;
             }
             self.count(counted, &mut outcome);
+            let with_order = doubtful.iter().filter(|(row, _)| row.order != NONE);
+            table.gather(with_order.map(|(row, name)| (self.facts().orders[row.order as usize].applicant, &**name)));
+            for (row, name) in doubtful {
+                let row = row.with(&name);
+                for (rule, verdict) in self.verdicts(&row, &table, foreign) {
+                    self.note(rule, verdict, &row, &table, foreign, &mut outcome);
+                }
+            }
         }
         Ok(outcome)
     }
@@ -100,14 +110,15 @@ impl<'a> Bench<'a> {
         if row.order == NONE { 0 } else { self.facts().orders[row.order as usize].applicant % rounds }
     }
 
-    fn name(
+    /// Whether nothing is wrong with a name, or it is astray and waits; what is missing of it is counted.
+    fn passes(
         &self,
         row: &NameRow<'_>,
-        table: &mut Table,
+        table: &Table,
         foreign: Option<&Foreign>,
         counted: &mut BTreeMap<Gaps, u64>,
         outcome: &mut Outcome,
-    ) {
+    ) -> bool {
         let confirmation = table.confirmation(row.dcv);
         let check = if self.job.with_caa { table.check(row.caa) } else { None };
         let astray = row.dcv != 0 && confirmation.is_none() || self.job.with_caa && row.caa != 0 && check.is_none();
@@ -119,27 +130,19 @@ impl<'a> Bench<'a> {
                 dcv: row.dcv,
                 caa: row.caa,
             });
-            return;
+            return true;
         }
         outcome.names += 1;
-        if !astray
-            && self.sieve
-            && let Some(confirmation) = confirmation
-        {
-            let check = check.map(|at| table.check_row(at));
-            if let Some(gaps) = self.sift(row, table, &table.row(confirmation), check.as_ref()) {
-                if gaps != Gaps::NONE {
-                    if !counted.contains_key(&gaps) {
-                        self.learn(gaps, row, table, foreign);
-                    }
-                    *counted.entry(gaps).or_default() += 1;
-                }
-                return;
+        let Some(confirmation) = confirmation.filter(|_| self.sieve && !astray) else { return false };
+        let check = check.map(|at| table.check_row(at));
+        let Some(gaps) = self.sift(row, table, &table.row(confirmation), check.as_ref()) else { return false };
+        if gaps != Gaps::NONE {
+            if !counted.contains_key(&gaps) {
+                self.learn(gaps, row, table, foreign);
             }
+            *counted.entry(gaps).or_default() += 1;
         }
-        for (rule, verdict) in self.verdicts(row, table, foreign) {
-            self.note(rule, verdict, row, table, foreign, outcome);
-        }
+        true
     }
 
     /// What is missing of a name when nothing is wrong with it.

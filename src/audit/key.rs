@@ -4,7 +4,6 @@
 //! of several labels (`co.uk`) it is the last three. So the key never splits what one registrable domain holds, and
 //! domains that are shorter than that belong to every part.
 
-use crate::cert::name::DnsName;
 use crate::lint::suffix::SuffixList;
 
 /// Into how many parts every corpus is divided.
@@ -23,7 +22,7 @@ pub enum Place {
 #[derive(Debug)]
 pub(super) struct Memory(Vec<(String, bool)>);
 
-const SLOTS: usize = 4096;
+const SLOTS: usize = 1 << 14;
 
 impl Default for Memory {
     fn default() -> Memory {
@@ -32,9 +31,9 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// What `find` says of the name, or said before.
-    pub(super) fn is(&mut self, name: &str, find: impl FnOnce() -> bool) -> bool {
-        let (known, answer) = &mut self.0[(fnv(name) >> 20) as usize % SLOTS];
+    /// What `find` says of the name of this hash, or said before.
+    pub(super) fn is(&mut self, name: &str, hash: u64, find: impl FnOnce() -> bool) -> bool {
+        let (known, answer) = &mut self.0[(hash >> 20) as usize % SLOTS];
         // By the name itself: whoever chooses names can make two of one hash.
         if known != name {
             known.clear();
@@ -62,42 +61,42 @@ impl Keys {
     pub fn of_domain(&mut self, domain: &str) -> Place {
         match self.key(domain) {
             (_, false) => Place::Every,
-            (key, true) => Place::Part(part(key)),
+            (hash, true) => Place::Part(part(hash)),
         }
     }
 
-    /// The labels that decide, and whether there are as many as decide.
-    fn key<'n>(&mut self, name: &'n str) -> (&'n str, bool) {
+    /// The hash of the labels that decide, and whether there are as many as decide.
+    fn key(&mut self, name: &str) -> (u64, bool) {
         if name.contains(':') {
-            return (name, true);
+            return (fnv(name), true);
         }
         let mut dots = memchr::memrchr_iter(b'.', name.as_bytes());
-        let (Some(_), second) = (dots.next(), dots.next()) else { return (name, name.contains('.')) };
-        let Some(second) = second else { return (name, !self.is_suffix(name)) };
-        let two = &name[second + 1..];
-        if !self.is_suffix(two) {
-            return (two, true);
+        let (Some(_), second) = (dots.next(), dots.next()) else { return (fnv(name), name.contains('.')) };
+        let two = second.map_or(name, |second| &name[second + 1..]);
+        let hash = fnv(two);
+        let splits = self.suffixes.is(two, hash, || SuffixList::Embedded.splits(two.as_bytes()));
+        match (splits, second) {
+            (false, _) => (hash, true),
+            // A suffix itself.
+            (true, None) => (hash, false),
+            (true, Some(_)) => (dots.next().map_or_else(|| fnv(name), |third| fnv(&name[third + 1..])), true),
         }
-        (dots.next().map_or(name, |third| &name[third + 1..]), true)
-    }
-
-    /// Whether names below these two labels are registered by different people.
-    fn is_suffix(&mut self, two: &str) -> bool {
-        self.suffixes.is(two, || {
-            let probe = format!("b.a.{two}");
-            let suffix = SuffixList::Embedded.suffix(&DnsName::new(&probe));
-            suffix.is_some_and(|suffix| suffix.labels().count() >= 2)
-        })
     }
 }
 
-fn part(key: &str) -> u32 {
-    (fnv(key) >> 32) as u32 % PARTS
+fn part(hash: u64) -> u32 {
+    (hash >> 32) as u32 % PARTS
 }
 
 /// FNV-1a of 64 bits, stirred at the end: stable for ever, and nothing rests on its strength.
 pub(super) fn fnv(text: &str) -> u64 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    fnv_of(text.as_bytes())
+}
+
+/// As [`fnv`].
+pub(super) fn fnv_of(text: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = text.iter().fold(0xcbf2_9ce4_8422_2325_u64, step);
     (hash ^ hash >> 31).wrapping_mul(0x7fb5_d329_728e_a185)
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::audit::facts::{AccountRow, Applicant, ById, Certificate, Facts, Issuer, NO_MOMENT, OrderRow, Reuse};
-use crate::audit::intern::{Interner, NONE};
+use crate::audit::intern::{Interner, NONE, Texts};
 use crate::audit::key::Place;
 use crate::audit::source::{Corpus, Piece};
 use crate::audit::spool::{Spool, Writer, put_number, put_small, put_text};
@@ -84,25 +84,24 @@ pub(super) fn load(corpus: &Corpus, job: &Job<'_>, wanted: &[bool], keep: Keep<'
     let mut facts = reading.small()?;
     refusals.result()?;
 
-    let mut tables = vec!["orders", "dcv_reuse", "dcv_confirmations", "revocations"];
-    tables.extend(job.with_caa.then_some("caa_checks"));
-    let mut hands = reading.share(&tables, &shared, &facts)?;
+    let (mut hands, ()) = reading.share(&["orders", "dcv_reuse", "revocations"], &shared, &facts, || ())?;
     refusals.result()?;
-    let mut reuses = Vec::new();
-    for hand in &mut hands {
-        for (order_id, row) in hand.orders.drain(..) {
-            if facts.order_ids.add(&order_id).1 {
-                facts.orders.push(row);
-            }
-        }
-        reuses.append(&mut hand.reuses);
-        facts.revoked.extend(hand.revoked.drain(..));
-    }
+    let orders: Vec<_> = hands.iter_mut().map(|hand| std::mem::take(&mut hand.orders)).collect();
+    let mut reuses: Vec<Reuse> = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.reuses)).collect();
+    facts.revoked.extend(hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.revoked)));
+    drop(hands);
+
+    let mut tables = vec!["dcv_confirmations"];
+    tables.extend(job.with_caa.then_some("caa_checks"));
+    let (mut hands, numbered) = reading.share(&tables, &shared, &facts, || numbered(orders))?;
+    refusals.result()?;
+    (facts.order_ids, facts.orders) = numbered;
+    reuses.extend(hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.reuses)));
     facts.reuses = ById::new(reuses, |reuse| reuse.id);
     job.fits(facts.bytes())?;
     let (confirmations, checks) = finish(hands)?;
 
-    let mut hands = reading.share(&["certificates", "approvals"], &shared, &facts)?;
+    let (mut hands, ()) = reading.share(&["certificates", "approvals"], &shared, &facts, || ())?;
     refusals.result()?;
     let certificates = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.certificates)).collect();
     facts.unasked = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.unasked)).collect();
@@ -115,7 +114,7 @@ pub(super) fn load(corpus: &Corpus, job: &Job<'_>, wanted: &[bool], keep: Keep<'
     drop(hands);
     job.fits(facts.bytes())?;
 
-    let hands = reading.share(&["san_authorisations"], &shared, &facts)?;
+    let (hands, ()) = reading.share(&["san_authorisations"], &shared, &facts, || ())?;
     refusals.result()?;
     let names: Result<Vec<Spool>, AuditError> =
         hands.into_iter().filter_map(|hand| hand.names).map(Writer::finish).collect();
@@ -129,6 +128,20 @@ pub(super) fn load(corpus: &Corpus, job: &Job<'_>, wanted: &[bool], keep: Keep<'
 fn total(corpus: &Corpus, job: &Job<'_>) -> u64 {
     let with_caa = |piece: &Piece| job.with_caa || piece.table != "caa_checks";
     corpus.pieces(&crate::audit::source::TABLES).iter().filter(|piece| with_caa(piece)).map(|piece| piece.rows).sum()
+}
+
+/// All orders, each once, by number.
+fn numbered(read: Vec<(Texts, Vec<OrderRow>)>) -> (Interner, Vec<OrderRow>) {
+    let mut ids = Interner::default();
+    let mut orders = Vec::with_capacity(read.iter().map(|(_, rows)| rows.len()).sum());
+    for (texts, rows) in read {
+        for (number, row) in rows.into_iter().enumerate() {
+            if ids.add(texts.get(number as u32)).1 {
+                orders.push(row);
+            }
+        }
+    }
+    (ids, orders)
 }
 
 fn finish(hands: Vec<Hand<'_>>) -> Result<(Vec<Spool>, Vec<Spool>), AuditError> {
@@ -163,19 +176,20 @@ impl Reading<'_> {
         &self,
         piece: &Piece,
         columns: &[&'static str],
-        each: &mut dyn FnMut(&mut Row<'_, '_>) -> Result<(), AuditError>,
+        each: &mut dyn FnMut(&mut Row<'_>) -> Result<(), AuditError>,
     ) -> Result<(), AuditError> {
         let known = feed::columns(piece.table).unwrap_or_default();
         let chosen: Vec<FeedColumn> =
             columns.iter().filter_map(|name| known.iter().find(|column| column.name == *name).copied()).collect();
         let mut since = 0;
-        self.corpus.read(piece, columns, &mut |number, values| {
-            since += 1;
-            if since == TICK {
-                since = 0;
-                self.tick(TICK);
+        self.corpus.read(piece, columns, &mut |block| {
+            since += block.rows() as u64;
+            if since >= TICK {
+                self.tick(std::mem::take(&mut since));
             }
-            each(&mut Row { piece, columns: &chosen, number, values, refusals: self.refusals, sound: true })
+            (0..block.rows()).try_for_each(|at| {
+                each(&mut Row { piece, columns: &chosen, block, at, refusals: self.refusals, sound: true })
+            })
         })?;
         self.tick(since);
         Ok(())
@@ -256,13 +270,14 @@ impl Reading<'_> {
         Ok(facts)
     }
 
-    /// Reads the pieces of these tables side by side.
-    fn share<'s>(
+    /// Reads the pieces of these tables side by side; the first thread does something else before.
+    fn share<'s, T: Send>(
         &self,
         tables: &[&str],
         shared: &'s Mutex<Shared>,
         facts: &Facts,
-    ) -> Result<Vec<Hand<'s>>, AuditError> {
+        before: impl FnOnce() -> T + Send,
+    ) -> Result<(Vec<Hand<'s>>, T), AuditError> {
         let pieces = self.corpus.pieces(tables);
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let work = |thread: usize| -> Result<Hand<'s>, AuditError> {
@@ -278,8 +293,12 @@ impl Reading<'_> {
         };
         let work = &work;
         std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..self.job.threads).map(|thread| scope.spawn(move || work(thread))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or(Err(AuditError::Stopped))).collect()
+            let first = scope.spawn(move || (before(), work(0)));
+            let others: Vec<_> = (1..self.job.threads).map(|thread| scope.spawn(move || work(thread))).collect();
+            let (done, hand) = first.join().map_err(|_| AuditError::Stopped)?;
+            let others = others.into_iter().map(|thread| thread.join().unwrap_or(Err(AuditError::Stopped)));
+            let hands: Result<Vec<Hand<'s>>, AuditError> = std::iter::once(hand).chain(others).collect();
+            Ok((hands?, done))
         })
     }
 
@@ -328,9 +347,9 @@ impl Reading<'_> {
         }
     }
 
-    fn certificate(&self, row: &mut Row<'_, '_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
+    fn certificate(&self, row: &mut Row<'_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
         let (id, issuer_id) = (row.whole(0).unwrap_or_default(), row.whole(1).unwrap_or_default());
-        let order = row.text(2).and_then(|order| facts.order_ids.find(&order)).unwrap_or(NONE);
+        let order = row.text(2).map_or(NONE, |order| hand.order(&order, facts));
         let (signed, not_after) = (row.moment(3), row.moment(4));
         let Some(issuer) = facts.issuers.iter().position(|issuer| issuer.id == issuer_id) else {
             row.refuse(1, "names no row of issuers");
@@ -349,14 +368,13 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn confirmation(&self, row: &mut Row<'_, '_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
+    fn confirmation(&self, row: &mut Row<'_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
         let id = row.whole(0).unwrap_or_default();
-        let (method, completed, by) = (row.must(3), row.moment(4), row.must(5));
+        let (method, completed, by) = (hand.must(row, 3), row.moment(4), hand.must(row, 5));
         let (dcv, reused) = (row.whole(12).unwrap_or(0), row.whole(16).unwrap_or(0));
-        if dcv != 0 || reused != 0 || hand.is_reuse(&method) {
-            let (rule, by) = (hand.word(&method), hand.word(&by));
+        if dcv != 0 || reused != 0 || hand.is_reuse(method) {
             if row.sound {
-                hand.reuses.push(Reuse { id: -id, dcv, reuse: reused, decided: completed, rule, by });
+                hand.reuses.push(Reuse { id: -id, dcv, reuse: reused, decided: completed, rule: method, by });
             }
             return Ok(());
         }
@@ -370,11 +388,11 @@ impl Reading<'_> {
             return Ok(());
         };
         let remote = [row.whole(7), row.whole(8), row.whole(9)];
-        let (resolver, dnssec, token) = (row.text(6), row.text(10), row.moment(11));
+        let (resolver, dnssec, token) = (hand.word(row, 6), hand.word(row, 10), row.moment(11));
         let (location, recorded) = (row.text(13), row.moment(14));
         // References are looked at only by their class.
         let reference = if self.job.policy.bulk_evidence.is_empty() { None } else { row.text(15) };
-        let number = hand.number(&method, &by, resolver.as_deref(), dnssec.as_deref(), remote);
+        let number = hand.means(([method, by, resolver, dnssec], remote));
         let Some(writer) = hand.confirmations.as_mut().filter(|_| row.sound) else { return Ok(()) };
         writer.put(place, |out| {
             put_number(out, id);
@@ -389,17 +407,17 @@ impl Reading<'_> {
         })
     }
 
-    fn check(&self, row: &mut Row<'_, '_>, hand: &mut Hand<'_>) -> Result<(), AuditError> {
+    fn check(&self, row: &mut Row<'_>, hand: &mut Hand<'_>) -> Result<(), AuditError> {
         let name = row.must(1);
         let place = Place::Part(hand.keys.of_name(&name));
         if !self.wants(place) {
             return Ok(());
         }
-        let (id, checked, result) = (row.whole(0).unwrap_or_default(), row.moment(2), row.must(3));
-        let (rrset, ttl, dnssec) = (row.text(4), row.whole(5), row.text(6));
-        let (resolver, by) = (row.must(7), row.must(8));
+        let (id, checked, result) = (row.whole(0).unwrap_or_default(), row.moment(2), hand.must(row, 3));
+        let (rrset, ttl, dnssec) = (row.text(4), row.whole(5), hand.word(row, 6));
+        let (resolver, by) = (hand.must(row, 7), hand.must(row, 8));
         let remote = [row.whole(9), row.whole(10), row.whole(11)];
-        let number = hand.number(&result, &by, Some(&resolver), dnssec.as_deref(), remote);
+        let number = hand.means(([result, by, resolver, dnssec], remote));
         let Some(writer) = hand.checks.as_mut().filter(|_| row.sound) else { return Ok(()) };
         writer.put(place, |out| {
             put_number(out, id);
@@ -412,7 +430,7 @@ impl Reading<'_> {
         })
     }
 
-    fn name(&self, row: &mut Row<'_, '_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
+    fn name(&self, row: &mut Row<'_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
         let Some(place) = row.whole(0).and_then(|id| facts.certificates.place(id)) else {
             let unasked = row.whole(0).is_some_and(|id| facts.unasked.binary_search(&id).is_ok());
             if !unasked {
@@ -454,28 +472,26 @@ impl Reading<'_> {
     }
 }
 
-fn order(row: &mut Row<'_, '_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
+fn order(row: &mut Row<'_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
     let id = row.must(0);
     let Some(applicant) = hand.applicant(&row.must(1), facts) else {
         row.refuse(1, "names no row of applicants");
         return Ok(());
     };
-    let (channel, vtype, hierarchy) = (row.must(2), row.must(3), row.must(4));
+    let (channel, vtype, hierarchy) = (hand.must(row, 2), hand.must(row, 3), hand.must(row, 4));
     let identity = row.text(5).and_then(|identity| facts.identity_ids.find(&identity)).unwrap_or(NONE);
     let created = row.moment(6);
-    let (channel, vtype, hierarchy) = (hand.word(&channel), hand.word(&vtype), hand.word(&hierarchy));
     if row.sound {
-        hand.orders.push((id.into_owned(), OrderRow { applicant, channel, vtype, hierarchy, identity, created }));
+        hand.orders.0.push(&id);
+        hand.orders.1.push(OrderRow { applicant, channel, vtype, hierarchy, identity, created });
     }
     Ok(())
 }
 
-fn reuse(row: &mut Row<'_, '_>, hand: &mut Hand<'_>) -> Result<(), AuditError> {
+fn reuse(row: &mut Row<'_>, hand: &mut Hand<'_>) -> Result<(), AuditError> {
     let id = row.reuse_id(0);
     let (dcv, reuse, decided) = (row.whole(1).unwrap_or(0), row.reuse_id(5), row.moment(3));
-    let (rule, by) = (row.must(2), row.text(4));
-    let rule = hand.word(&rule);
-    let by = by.map_or(NONE, |by| hand.word(&by));
+    let (rule, by) = (hand.must(row, 2), hand.word(row, 4));
     if row.sound {
         hand.reuses.push(Reuse { id, dcv, reuse, decided, rule, by });
     }

@@ -6,6 +6,11 @@ mod text_rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray, StringArray};
+use arrow_buffer::{NullBuffer, ScalarBuffer};
 
 use crate::audit::AuditError;
 use crate::clock::Timestamp;
@@ -13,8 +18,86 @@ use crate::finding::escape;
 use crate::issuance::feed::{self, Given};
 use crate::issuance::{self, Embedded, Exported, Readers};
 
-/// What is called with the number of a row (from 1) and its values in the order of the columns asked for.
-pub(super) type Each<'e> = &'e mut dyn FnMut(u64, &[Given<'_>]) -> Result<(), AuditError>;
+/// What is called with the rows, block by block, with their values in the order of the columns asked for.
+pub(super) type Each<'e> = &'e mut dyn FnMut(&Block<'_>) -> Result<(), AuditError>;
+
+/// Rows of a table that come together.
+pub(super) enum Block<'v> {
+    /// One row, by its number from 1 or its line.
+    Row { number: u64, values: &'v [Given<'v>] },
+    /// Many rows, column by column, from this number on.
+    Columns { first: u64, rows: usize, cells: &'v [Cells] },
+}
+
+/// The values of one column.
+pub(super) enum Cells {
+    /// The file does not have it.
+    Absent,
+    /// Whole numbers.
+    Whole(ScalarBuffer<i64>, Option<NullBuffer>),
+    /// `true` and `false`.
+    Flags(BooleanArray),
+    /// Text.
+    Text(StringArray),
+    /// Text, of which a few stand for many rows: the number of each row's, and the texts.
+    Few { keys: PrimitiveArray<Int32Type>, dictionary: ArrayRef, texts: StringArray },
+    /// A type that no column of the feed has.
+    Other(&'static str),
+}
+
+impl Cells {
+    fn given(&self, row: usize) -> Given<'_> {
+        match self {
+            Cells::Whole(numbers, nulls) if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) => {
+                Given::Number(numbers[row])
+            }
+            Cells::Text(texts) if texts.is_valid(row) => Given::text(texts.value(row)),
+            Cells::Flags(flags) if flags.is_valid(row) => Given::Flag(flags.value(row)),
+            Cells::Few { keys, texts, .. } => match keys.is_valid(row).then(|| keys.value(row) as usize) {
+                Some(key) if texts.is_valid(key) => Given::text(texts.value(key)),
+                _ => Given::Null,
+            },
+            Cells::Other(what) => Given::Other(what),
+            _ => Given::Null,
+        }
+    }
+}
+
+impl<'v> Block<'v> {
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Block::Row { .. } => 1,
+            Block::Columns { rows, .. } => *rows,
+        }
+    }
+    /// The number of a row, for people.
+    pub(super) fn number(&self, row: usize) -> u64 {
+        match self {
+            Block::Row { number, .. } => *number,
+            Block::Columns { first, .. } => first + row as u64,
+        }
+    }
+    /// A value.
+    pub(super) fn given(&self, column: usize, row: usize) -> Given<'v> {
+        match self {
+            Block::Row { values, .. } => values.get(column).copied().unwrap_or(Given::Null),
+            Block::Columns { cells, .. } => cells.get(column).map_or(Given::Null, |cells| cells.given(row)),
+        }
+    }
+    /// The number of a row's text among the few of its column, and those, when the column numbers them.
+    pub(super) fn few(&self, column: usize, row: usize) -> Option<(usize, &'v ArrayRef)> {
+        match self {
+            Block::Columns { cells, .. } => match cells.get(column)? {
+                Cells::Few { keys, dictionary, .. } if keys.is_valid(row) => {
+                    Some((keys.value(row) as usize, dictionary))
+                }
+                _ => None,
+            },
+            Block::Row { .. } => None,
+        }
+    }
+}
 
 /// Where a corpus is read from.
 #[derive(Clone, Debug)]
@@ -42,7 +125,9 @@ pub(super) struct Piece {
     pub(super) table: &'static str,
     pub(super) path: PathBuf,
     format: Format,
-    /// The row group of a Parquet file.
+    /// A Parquet file.
+    opened: Option<Arc<parquet_rows::Opened>>,
+    /// Its row group.
     group: usize,
     /// How many rows it has, or an estimate by its length.
     pub(super) rows: u64,
@@ -94,7 +179,15 @@ impl Corpus {
                 for (table, rows) in readers.fed().map_err(AuditError::Issuance)? {
                     let Some(table) = TABLES.into_iter().find(|known| *known == table) else { continue };
                     let path = database.path().to_path_buf();
-                    let piece = Piece { table, path, format: Format::Database, group: 0, rows, filed: true };
+                    let piece = Piece {
+                        table,
+                        path,
+                        format: Format::Database,
+                        opened: None,
+                        group: 0,
+                        rows,
+                        filed: true,
+                    };
                     corpus.pieces.entry(table).or_default().push(piece);
                 }
                 corpus.readers = Some(readers);
@@ -145,14 +238,18 @@ impl Corpus {
                 None => text_rows::tables(&path)?,
             };
             for table in tables.into_iter().filter(|table| TABLES.contains(table)) {
-                let piece = |group, rows, filed| Piece { table, path: path.clone(), format, group, rows, filed };
                 let pieces = self.pieces.entry(table).or_default();
+                let piece = Piece { table, path: path.clone(), format, opened: None, group: 0, rows: 0, filed: false };
                 match format {
                     Format::Parquet => {
-                        let (groups, filed) = parquet_rows::groups(&path)?;
-                        pieces.extend(groups.into_iter().enumerate().map(|(group, rows)| piece(group, rows, filed)));
+                        let opened = Arc::new(parquet_rows::Opened::read(table, &path)?);
+                        let of = |(group, rows): (usize, &u64)| {
+                            let (opened, filed) = (Some(opened.clone()), opened.filed);
+                            Piece { opened, group, rows: *rows, filed, ..piece.clone() }
+                        };
+                        pieces.extend(opened.groups.iter().enumerate().map(of));
                     }
-                    _ => pieces.push(piece(0, length(&path)? / 100 + 1, false)),
+                    _ => pieces.push(Piece { rows: length(&path)? / 100 + 1, ..piece }),
                 }
             }
         }
@@ -164,22 +261,52 @@ impl Corpus {
     /// # Errors
     /// When it cannot be read, or what `each` says.
     pub(super) fn read(&self, piece: &Piece, columns: &[&'static str], each: Each<'_>) -> Result<(), AuditError> {
-        match (piece.format, &self.readers) {
-            (Format::Parquet, _) => parquet_rows::read(piece.table, &piece.path, piece.group, columns, each),
-            (Format::Csv, _) => text_rows::csv(piece.table, &piece.path, columns, each),
-            (Format::Ndjson, _) => text_rows::ndjson(piece.table, &piece.path, false, columns, each),
-            (Format::Mixed, _) => text_rows::ndjson(piece.table, &piece.path, true, columns, each),
-            (Format::Database, Some(readers)) => {
+        let row = &mut |number: u64, values: &[Given<'_>]| each(&Block::Row { number, values });
+        match (piece.format, &self.readers, &piece.opened) {
+            (Format::Parquet, _, Some(opened)) => {
+                parquet_rows::read(&piece.path, opened, piece.group, None, columns, each)
+            }
+            (Format::Csv, ..) => text_rows::csv(piece.table, &piece.path, columns, row),
+            (Format::Ndjson, ..) => text_rows::ndjson(piece.table, &piece.path, false, columns, row),
+            (Format::Mixed, ..) => text_rows::ndjson(piece.table, &piece.path, true, columns, row),
+            (Format::Database, Some(readers), _) => {
                 let mut error = None;
-                let stream = readers.bulk(piece.table, columns, &mut |number, row| {
-                    error = each(number, row).err();
+                let stream = readers.bulk(piece.table, columns, &mut |number, values| {
+                    error = row(number, values).err();
                     error.is_none()
                 });
                 stream.map_err(AuditError::Issuance)?;
                 error.map_or(Ok(()), Err)
             }
-            (Format::Database, None) => Ok(()),
+            (Format::Parquet | Format::Database, ..) => Ok(()),
         }
+    }
+
+    /// Reads of a piece only the rows whose first column is one of these numbers.
+    ///
+    /// # Errors
+    /// As [`Corpus::read`].
+    pub(super) fn pick(
+        &self,
+        piece: &Piece,
+        columns: &[&'static str],
+        is: &dyn Fn(Given<'_>) -> bool,
+        each: Each<'_>,
+    ) -> Result<(), AuditError> {
+        let mut picked = Vec::new();
+        if let Some(opened) = &piece.opened {
+            // The other columns of most rows need not be decoded.
+            self.read(piece, &columns[..1], &mut |block| {
+                let rows = (0..block.rows()).filter(|row| is(block.given(0, *row)));
+                picked.extend(rows.map(|row| block.number(row) - 1));
+                Ok(())
+            })?;
+            return match picked.is_empty() {
+                true => Ok(()),
+                false => parquet_rows::read(&piece.path, opened, piece.group, Some(&picked), columns, each),
+            };
+        }
+        self.read(piece, columns, &mut |block| if is(block.given(0, 0)) { each(block) } else { Ok(()) })
     }
 }
 

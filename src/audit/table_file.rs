@@ -4,36 +4,73 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::builder::StringBuilder;
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::Compression;
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::parser::parse_message_type;
 
 use crate::audit::{AuditError, Found, file_fault};
 
 /// Findings of one row group.
 const GROUP: usize = 100_000;
+/// Findings that are handed to the writer at once.
+const BATCH: usize = 8_192;
 
-const SCHEMA: &str = "message findings {
-    required int64 cert_id; required binary name (UTF8); required binary rule (UTF8); required binary severity (UTF8);
-    required binary citation (UTF8); required binary clock (UTF8); required binary detail (UTF8);
-    required binary order_id (UTF8); required binary account_id (UTF8); required binary subscriber (UTF8);
-    required binary subscriber_name (UTF8); required binary registrable_domain (UTF8); required binary method (UTF8);
-    optional int64 dcv_id; required int64 signed_at; optional int64 not_after; required boolean still_valid;
-    required binary issuer (UTF8); required binary evidence (UTF8);
-}";
+/// What a column holds, and where it is in a finding.
+enum Column {
+    Text(fn(&Found) -> &str),
+    Number(fn(&Found) -> i64),
+    Maybe(fn(&Found) -> Option<i64>),
+    Flag(fn(&Found) -> bool),
+}
+use Column::{Flag, Maybe, Number, Text};
+
+/// The columns in their order.
+const COLUMNS: [(&str, Column); 19] = [
+    ("cert_id", Number(|found| found.cert_id)),
+    ("name", Text(|found| &found.name)),
+    ("rule", Text(|found| &found.rule)),
+    ("severity", Text(|found| &found.severity)),
+    ("citation", Text(|found| &found.citation)),
+    ("clock", Text(|found| &found.clock)),
+    ("detail", Text(|found| &found.detail)),
+    ("order_id", Text(|found| &found.order_id)),
+    ("account_id", Text(|found| &found.account_id)),
+    ("subscriber", Text(|found| &found.subscriber)),
+    ("subscriber_name", Text(|found| &found.subscriber_name)),
+    ("registrable_domain", Text(|found| &found.registrable_domain)),
+    ("method", Text(|found| &found.method)),
+    ("dcv_id", Maybe(|found| found.dcv_id)),
+    ("signed_at", Number(|found| found.signed_at)),
+    ("not_after", Maybe(|found| found.not_after)),
+    ("still_valid", Flag(|found| found.still_valid)),
+    ("issuer", Text(|found| &found.issuer)),
+    ("evidence", Text(|found| &found.evidence)),
+];
 
 /// A table that is being written.
 pub(super) enum TableFile {
-    Parquet { writer: Box<SerializedFileWriter<File>>, rows: Vec<Found> },
+    Parquet { writer: Box<ArrowWriter<File>>, rows: Vec<Found> },
     Csv(Box<csv::Writer<File>>),
 }
 
 fn fault(path: &Path) -> impl Fn(ParquetError) -> AuditError {
     let path = path.to_path_buf();
     move |error| AuditError::File { path: path.clone(), source: std::io::Error::other(error) }
+}
+
+fn schema() -> SchemaRef {
+    let field = |(name, column): &(&str, Column)| match column {
+        Text(_) => Field::new(*name, DataType::Utf8, false),
+        Number(_) => Field::new(*name, DataType::Int64, false),
+        Maybe(_) => Field::new(*name, DataType::Int64, true),
+        Flag(_) => Field::new(*name, DataType::Boolean, false),
+    };
+    Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<Field>>()))
 }
 
 impl TableFile {
@@ -46,9 +83,11 @@ impl TableFile {
         if !parquet {
             return Ok(TableFile::Csv(Box::new(csv::Writer::from_writer(file))));
         }
-        let schema = parse_message_type(SCHEMA).map_err(fault(path))?;
-        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-        let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties)).map_err(fault(path))?;
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY);
+        let properties = properties.set_max_row_group_row_count(Some(GROUP)).build();
+        // The types say all that the reader of a table needs.
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(file, schema(), options).map_err(fault(path))?;
         Ok(TableFile::Parquet { writer: Box::new(writer), rows: Vec::new() })
     }
 
@@ -58,7 +97,7 @@ impl TableFile {
             TableFile::Csv(csv) => csv.serialize(found).map_err(|error| file_fault(path)(std::io::Error::other(error))),
             TableFile::Parquet { writer, rows } => {
                 rows.push(found);
-                if rows.len() == GROUP { group(writer, rows).map_err(fault(path)) } else { Ok(()) }
+                if rows.len() == BATCH { batch(writer, rows).map_err(fault(path)) } else { Ok(()) }
             }
         }
     }
@@ -68,64 +107,29 @@ impl TableFile {
         match self {
             TableFile::Csv(mut csv) => csv.flush().map_err(file_fault(path)),
             TableFile::Parquet { mut writer, mut rows } => {
-                let last = if rows.is_empty() { Ok(()) } else { group(&mut writer, &mut rows) };
-                last.and_then(|()| writer.close().map(drop)).map_err(fault(path))
+                batch(&mut writer, &mut rows).and_then(|()| writer.close().map(drop)).map_err(fault(path))
             }
         }
     }
 }
 
-/// Writes a row group, column by column in the order of the schema.
-fn group(writer: &mut SerializedFileWriter<File>, rows: &mut Vec<Found>) -> Result<(), ParquetError> {
-    let mut group = writer.next_row_group()?;
-    let mut at = 0;
-    while let Some(mut column) = group.next_column()? {
-        let texts = |of: fn(&Found) -> &str| rows.iter().map(|row| ByteArray::from(of(row))).collect::<Vec<_>>();
-        let maybe = |of: fn(&Found) -> Option<i64>| -> (Vec<i64>, Vec<i16>) {
-            (rows.iter().filter_map(of).collect(), rows.iter().map(|row| i16::from(of(row).is_some())).collect())
-        };
-        let mut number = |values: &[i64], levels: Option<&[i16]>| {
-            column.typed::<Int64Type>().write_batch(values, levels, None).map(drop)
-        };
-        match at {
-            0 => number(&rows.iter().map(|row| row.cert_id).collect::<Vec<_>>(), None)?,
-            14 => number(&rows.iter().map(|row| row.signed_at).collect::<Vec<_>>(), None)?,
-            13 => {
-                let (values, levels) = maybe(|row| row.dcv_id);
-                number(&values, Some(&levels))?;
+/// Hands findings to the writer, column by column in the order of the schema.
+fn batch(writer: &mut ArrowWriter<File>, rows: &mut Vec<Found>) -> Result<(), ParquetError> {
+    let array = |(_, column): &(&str, Column)| -> ArrayRef {
+        match column {
+            Text(of) => {
+                let bytes = rows.iter().map(|row| of(row).len()).sum();
+                let mut texts = StringBuilder::with_capacity(rows.len(), bytes);
+                rows.iter().for_each(|row| texts.append_value(of(row)));
+                Arc::new(texts.finish())
             }
-            15 => {
-                let (values, levels) = maybe(|row| row.not_after);
-                number(&values, Some(&levels))?;
-            }
-            16 => {
-                let flags: Vec<bool> = rows.iter().map(|row| row.still_valid).collect();
-                column.typed::<BoolType>().write_batch(&flags, None, None)?;
-            }
-            at => {
-                let values = texts(match at {
-                    1 => |row| &row.name,
-                    2 => |row| &row.rule,
-                    3 => |row| &row.severity,
-                    4 => |row| &row.citation,
-                    5 => |row| &row.clock,
-                    6 => |row| &row.detail,
-                    7 => |row| &row.order_id,
-                    8 => |row| &row.account_id,
-                    9 => |row| &row.subscriber,
-                    10 => |row| &row.subscriber_name,
-                    11 => |row| &row.registrable_domain,
-                    12 => |row| &row.method,
-                    17 => |row| &row.issuer,
-                    _ => |row| &row.evidence,
-                });
-                column.typed::<ByteArrayType>().write_batch(&values, None, None)?;
-            }
+            Number(of) => Arc::new(rows.iter().map(|row| Some(of(row))).collect::<Int64Array>()),
+            Maybe(of) => Arc::new(rows.iter().map(of).collect::<Int64Array>()),
+            Flag(of) => Arc::new(rows.iter().map(|row| Some(of(row))).collect::<BooleanArray>()),
         }
-        column.close()?;
-        at += 1;
-    }
-    group.close()?;
+    };
+    let columns = COLUMNS.iter().map(array).collect();
+    writer.write(&RecordBatch::try_new(schema(), columns)?)?;
     rows.clear();
     Ok(())
 }

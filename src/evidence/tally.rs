@@ -42,9 +42,9 @@ impl Tally {
     /// One verdict per rule of [`RULES`], in that order: what is broken counts before what is missing.
     pub(super) fn verdicts(mut self) -> Vec<(&'static RuleInfo, Verdict)> {
         let verdict = |rule: &RuleInfo| {
-            let (mine, rest) = std::mem::take(&mut self.findings).into_iter().partition(|f| f.rule == rule.id);
-            self.findings = rest;
-            let gaps: Vec<&str> = self.gaps.iter().filter(|(id, _)| *id == rule.id).map(|(_, why)| &**why).collect();
+            let mine: Vec<Finding> = self.findings.extract_if(.., |finding| finding.rule == rule.id).collect();
+            let of_rule = self.gaps.range((rule.id, String::new())..).take_while(|(id, _)| *id == rule.id);
+            let gaps: Vec<&str> = of_rule.map(|(_, why)| &**why).collect();
             match Verdict::from_findings(mine) {
                 Verdict::Pass if !gaps.is_empty() => {
                     let more = gaps.len().saturating_sub(REASON_LIMIT);

@@ -172,6 +172,13 @@ impl SuffixList {
         self.suffix_octets(&lower).is_some_and(|octets| octets == lower.len())
     }
 
+    /// Whether what stands directly below a domain, given in lower case, is registered by different people: whether it,
+    /// or something below it, is a registry-controlled suffix of several labels.
+    pub fn splits(&self, domain: &[u8]) -> bool {
+        let probe = [b"b.a.", domain].concat();
+        self.suffix_octets(&probe).is_some_and(|octets| probe[probe.len() - octets..].contains(&b'.'))
+    }
+
     /// The Base Domain Name of BR 1.6.1: the suffix and one label more, in lower case; `None` for a suffix itself or
     /// an unknown TLD.
     pub fn base_domain(&self, name: &DnsName) -> Option<DnsName> {
@@ -229,6 +236,8 @@ mod tests {
                 assert_eq!(text(list.suffix(&name)).as_deref(), suffix, "{list:?} {name}");
                 assert_eq!(text(list.base_domain(&name)).as_deref(), base, "{name}");
             }
+            let split: Vec<bool> = ["co.uk", "foo.ck", "example.com", "github.io", "a.b"].map(|d| list.splits(d.as_bytes())).into();
+            assert_eq!(split, [true, true, false, false, false]);
             assert!(list.is_suffix(b"co.uk") && list.is_suffix(b"CO.uk") && !list.is_suffix(b"example.co.uk"));
         }
         assert_eq!(file.as_of(), date(2026, 12, 1));

@@ -153,11 +153,11 @@ impl Bench<'_> {
         }
     }
 
-    /// What the rules say of one name, those that are asked about.
+    /// What the rules say of one name, those that are asked about; other confirmations are those that the table gathered.
     pub(super) fn verdicts(
         &self,
         row: &NameRow<'_>,
-        table: &mut Table,
+        table: &Table,
         foreign: Option<&Foreign>,
     ) -> Vec<(&'static RuleInfo, Verdict)> {
         let facts = self.facts();
@@ -242,7 +242,7 @@ impl Bench<'_> {
     }
 
     /// Learns why rules cannot be judged where these causes meet, from the first name of that kind.
-    pub(super) fn learn(&self, gaps: Gaps, row: &NameRow<'_>, table: &mut Table, foreign: Option<&Foreign>) {
+    pub(super) fn learn(&self, gaps: Gaps, row: &NameRow<'_>, table: &Table, foreign: Option<&Foreign>) {
         let known = self.reasons.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&gaps);
         if known {
             return;

@@ -1,6 +1,7 @@
 //! The rows of a part as they lie in the spool, and where each stands.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::Bench;
@@ -28,6 +29,14 @@ pub(super) struct NameRow<'b> {
     pub(super) origin: i64,
     pub(super) caa: i64,
     pub(super) name: &'b str,
+}
+
+impl NameRow<'_> {
+    /// The same with a name that is kept elsewhere.
+    pub(super) fn with<'n>(&self, name: &'n str) -> NameRow<'n> {
+        let NameRow { certificate, signed, order, dcv, reuse, origin, caa, .. } = *self;
+        NameRow { certificate, signed, order, dcv, reuse, origin, caa, name }
+    }
 }
 
 /// The names of a block.
@@ -149,8 +158,8 @@ impl CheckRow<'_> {
     }
 }
 
-/// Applicant, hash of the domain, seconds before the end of time at which it was completed, number, and place.
-type ByDomain = (u32, u64, i64, i64, u32);
+/// When it was completed, its number, and its place.
+type Other = (i64, i64, u32);
 
 /// The confirmations and checks of a part, found by their number.
 pub(super) struct Table {
@@ -159,8 +168,11 @@ pub(super) struct Table {
     /// Number and place, by number.
     by_dcv: Vec<(i64, u32)>,
     by_caa: Vec<(i64, u32)>,
-    /// Confirmations by applicant and domain, the newest first; made when first asked for.
-    by_domain: Option<Vec<ByDomain>>,
+    /// Where the row asked for last stands in these.
+    last_dcv: Cell<usize>,
+    last_caa: Cell<usize>,
+    /// Confirmations by applicant and hash of the domain, the newest first: of those that [`Table::gather`] was given.
+    by_domain: HashMap<(u32, u64), Vec<Other>>,
     suffixes: RefCell<key::Memory>,
 }
 
@@ -173,7 +185,9 @@ impl Table {
             checks: Vec::new(),
             by_dcv: Vec::new(),
             by_caa: Vec::new(),
-            by_domain: None,
+            last_dcv: Cell::default(),
+            last_caa: Cell::default(),
+            by_domain: HashMap::new(),
             suffixes: RefCell::default(),
         };
         for spool in &loaded.confirmations {
@@ -189,7 +203,8 @@ impl Table {
                 }
             })?;
         }
-        table.by_dcv.sort_unstable();
+        // Runs of what each thread read in order, which this sort merges.
+        table.by_dcv.sort();
         let asked = if rounds > 1 { Some(asked(bench, part, round, rounds)?) } else { None };
         for spool in &loaded.checks {
             spool.each_block(part, &mut |block| {
@@ -204,20 +219,20 @@ impl Table {
                 }
             })?;
         }
-        table.by_caa.sort_unstable();
+        table.by_caa.sort();
         Ok(table)
     }
 
     /// Whether a domain is a public suffix.
     pub(super) fn is_suffix(&self, domain: &str) -> bool {
-        self.suffixes.borrow_mut().is(domain, || SuffixList::Embedded.is_suffix(domain.as_bytes()))
+        self.suffixes.borrow_mut().is(domain, key::fnv(domain), || SuffixList::Embedded.is_suffix(domain.as_bytes()))
     }
 
     pub(super) fn confirmation(&self, id: i64) -> Option<u32> {
-        self.by_dcv.binary_search_by_key(&id, |(id, _)| *id).ok().map(|at| self.by_dcv[at].1)
+        find(&self.by_dcv, &self.last_dcv, id)
     }
     pub(super) fn check(&self, id: i64) -> Option<u32> {
-        self.by_caa.binary_search_by_key(&id, |(id, _)| *id).ok().map(|at| self.by_caa[at].1)
+        find(&self.by_caa, &self.last_caa, id)
     }
     pub(super) fn row(&self, at: u32) -> ConfirmationRow<'_> {
         confirmation(&mut Fields(&self.confirmations[at as usize..])).unwrap_or(NO_CONFIRMATION)
@@ -226,40 +241,79 @@ impl Table {
         check(&mut Fields(&self.checks[at as usize..])).unwrap_or(NO_CHECK)
     }
 
-    /// The newest confirmations of an applicant that were completed by the time of signing, for each domain that covers
-    /// the name; those that are too old for any name are counted and not given.
-    pub(super) fn others(&mut self, applicant: u32, row: &NameRow<'_>, facts: &Facts) -> (Vec<DcvConfirmation>, usize) {
-        if self.by_domain.is_none() {
-            let of = |(id, at): &(i64, u32)| {
-                let row = self.row(*at);
-                (row.applicant, key::fnv(row.adn), i64::MAX - row.completed.max(0), *id, *at)
-            };
-            let mut all: Vec<ByDomain> = self.by_dcv.iter().map(of).collect();
-            all.sort_unstable();
-            self.by_domain = Some(all);
+    /// Finds the confirmations of these applicants for the domains that cover these names.
+    pub(super) fn gather<'n>(&mut self, asked: impl Iterator<Item = (u32, &'n str)>) {
+        self.by_domain.clear();
+        for (applicant, name) in asked {
+            for domain in covering(name) {
+                self.by_domain.entry((applicant, key::fnv(&domain))).or_default();
+            }
         }
-        let all = self.by_domain.as_deref().unwrap_or_default();
-        let mut domains: Vec<String> = covering_domains(row.name).into_iter().map(str::to_ascii_lowercase).collect();
-        domains.sort();
+        let mut found = std::mem::take(&mut self.by_domain);
+        for (id, at) in if found.is_empty() { &[][..] } else { &self.by_dcv } {
+            let Some((applicant, completed, adn)) = self.domain(*at) else { continue };
+            if let Some(others) = found.get_mut(&(applicant, key::fnv_of(adn))) {
+                others.push((completed, *id, *at));
+            }
+        }
+        found.values_mut().for_each(|others| others.sort_unstable_by_key(|(completed, id, _)| Reverse((*completed, -id))));
+        self.by_domain = found;
+    }
+
+    /// The newest confirmations of an applicant that were completed by the time of signing, for each domain that covers
+    /// the name, of those that were gathered; those that are too old for any name are counted and not given.
+    pub(super) fn others(&self, applicant: u32, row: &NameRow<'_>, facts: &Facts) -> (Vec<DcvConfirmation>, usize) {
         let signed = Timestamp::from_seconds(row.signed);
         let limit = longest_reuse(signed);
         let (mut found, mut aged) = (Vec::new(), 0);
-        for domain in domains {
-            let hash = key::fnv(&domain);
-            let start = all.partition_point(|other| (other.0, other.1) < (applicant, hash));
-            let same = all[start..].iter().take_while(|other| (other.0, other.1) == (applicant, hash));
+        for domain in covering(row.name) {
+            let others = self.by_domain.get(&(applicant, key::fnv(&domain))).map_or(&[][..], |others| others);
             // Another domain may have the same hash.
-            let same = same.map(|other| self.row(other.4)).filter(|other| other.adn == domain);
-            for other in same.filter(|other| other.completed <= row.signed).take(PER_DOMAIN_LIMIT) {
-                match limit.ends(Timestamp::from_seconds(other.completed)) < signed {
+            let same = |(.., at): &&Other| self.domain(*at).is_some_and(|(_, _, adn)| adn == domain.as_bytes());
+            let known = others.iter().filter(|(completed, ..)| *completed <= row.signed).filter(same);
+            for (completed, _, at) in known.take(PER_DOMAIN_LIMIT) {
+                match limit.ends(Timestamp::from_seconds(*completed)) < signed {
                     true => aged += 1,
-                    false => found.push(other.record(facts)),
+                    false => found.push(self.row(*at).record(facts)),
                 }
             }
         }
         (found, aged)
     }
+
+    /// The applicant, the moment of completion and the domain of a confirmation.
+    fn domain(&self, at: u32) -> Option<(u32, i64, &[u8])> {
+        let mut fields = Fields(&self.confirmations[at as usize..]);
+        fields.number()?;
+        let applicant = fields.small()?;
+        fields.small()?;
+        let completed = fields.number()?;
+        fields.number()?;
+        fields.number()?;
+        Some((applicant, completed, fields.text()?))
+    }
 }
+
+/// The domains whose validation can cover a name, in their order.
+fn covering(name: &str) -> Vec<String> {
+    let mut domains: Vec<String> = covering_domains(name).into_iter().map(str::to_ascii_lowercase).collect();
+    domains.sort();
+    domains
+}
+
+/// The place of a number. Names come nearly in the order of what they rest on: it is mostly near the last one.
+fn find(all: &[(i64, u32)], last: &Cell<usize>, id: i64) -> Option<u32> {
+    let near = all.get(last.get()..).unwrap_or_default().iter().take(NEAR).position(|(other, _)| *other == id);
+    let at = match near {
+        Some(steps) => last.get() + steps,
+        None => all.binary_search_by_key(&id, |(id, _)| *id).ok()?,
+    };
+    last.set(at);
+    Some(all[at].1)
+}
+
+/// How many rows count as near.
+const NEAR: usize = 4;
 
 const NO_CONFIRMATION: ConfirmationRow<'static> = ConfirmationRow {
     id: 0,

@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use arrow_array::{Array, ArrayRef};
 use hashbrown::HashMap;
 
 use crate::audit::AuditError;
 use crate::audit::facts::{Certificate, Facts, Means, NO_MOMENT, OrderRow, Reuse};
-use crate::audit::intern::Interner;
+use crate::audit::intern::{Interner, NONE, Texts};
 use crate::audit::key::Keys;
-use crate::audit::source::Piece;
-use crate::audit::spool::{Writer, put_number, put_text};
+use crate::audit::source::{Block, Piece};
+use crate::audit::spool::Writer;
 use crate::issuance::feed::{FeedColumn, Given, means_reuse};
 use crate::record::Approval;
 
@@ -40,23 +41,27 @@ impl Refusals {
 }
 
 /// One row, whose values are read by column; a complaint makes it a row that is left out.
-pub(super) struct Row<'r, 'v> {
+pub(super) struct Row<'r> {
     pub(super) piece: &'r Piece,
     pub(super) columns: &'r [FeedColumn],
-    pub(super) number: u64,
-    pub(super) values: &'r [Given<'v>],
+    pub(super) block: &'r Block<'r>,
+    /// Which one of the block.
+    pub(super) at: usize,
     pub(super) refusals: &'r Refusals,
     pub(super) sound: bool,
 }
 
-impl<'v> Row<'_, 'v> {
+impl<'r> Row<'r> {
+    fn given(&self, column: usize) -> Given<'r> {
+        self.block.given(column, self.at)
+    }
     pub(super) fn refuse(&mut self, column: usize, reason: &str) {
         self.sound = false;
         let name = self.columns[column].name;
-        self.refusals.add(|| format!("{}: column {name}: {reason}", self.piece.place(self.number)));
+        self.refusals.add(|| format!("{}: column {name}: {reason}", self.piece.place(self.block.number(self.at))));
     }
     pub(super) fn whole(&mut self, column: usize) -> Option<i64> {
-        match self.columns[column].whole(self.values[column]) {
+        match self.columns[column].whole(self.given(column)) {
             Ok(value) => value,
             Err(reason) => {
                 self.refuse(column, &reason);
@@ -66,7 +71,7 @@ impl<'v> Row<'_, 'v> {
     }
     /// A number of a reuse; one that was fed as a confirmation has its number negated in the embedded database.
     pub(super) fn reuse_id(&mut self, column: usize) -> i64 {
-        match self.values[column] {
+        match self.given(column) {
             Given::Number(number) if number < 0 && self.piece.filed => number,
             _ => self.whole(column).unwrap_or(0),
         }
@@ -74,8 +79,8 @@ impl<'v> Row<'_, 'v> {
     pub(super) fn moment(&mut self, column: usize) -> i64 {
         self.whole(column).unwrap_or(NO_MOMENT)
     }
-    pub(super) fn text(&mut self, column: usize) -> Option<Cow<'v, str>> {
-        match self.columns[column].text(self.values[column]) {
+    pub(super) fn text(&mut self, column: usize) -> Option<Cow<'r, str>> {
+        match self.columns[column].text(self.given(column)) {
             Ok(value) => value,
             Err(reason) => {
                 self.refuse(column, &reason);
@@ -83,7 +88,7 @@ impl<'v> Row<'_, 'v> {
             }
         }
     }
-    pub(super) fn must(&mut self, column: usize) -> Cow<'v, str> {
+    pub(super) fn must(&mut self, column: usize) -> Cow<'r, str> {
         self.text(column).unwrap_or_default()
     }
 }
@@ -106,18 +111,48 @@ impl Shared {
     }
 }
 
+/// The numbers of the few texts of a column, as far as they were asked for.
+#[derive(Default)]
+struct Few {
+    of: Option<ArrayRef>,
+    numbers: Vec<u32>,
+}
+
+/// Not asked for yet.
+const UNKNOWN: u32 = NONE - 1;
+
+impl Few {
+    /// The place of the number of a text among these.
+    fn place(&mut self, key: usize, texts: &ArrayRef) -> Option<&mut u32> {
+        if !self.of.as_ref().is_some_and(|of| std::sync::Arc::ptr_eq(of, texts)) {
+            self.numbers.clear();
+            self.numbers.resize(texts.len(), UNKNOWN);
+            self.of = Some(texts.clone());
+        }
+        self.numbers.get_mut(key)
+    }
+}
+
+/// What many rows share, by the numbers of its words: what, by whom, resolver, DNSSEC, and the counts of perspectives.
+pub(super) type Sharing = ([u32; 4], [Option<i64>; 3]);
+
+/// The most columns of a table.
+const WIDEST: usize = 24;
+
 /// What one thread has read, and its memory of numbers.
 pub(super) struct Hand<'s> {
     pub(super) shared: &'s Mutex<Shared>,
-    pub(super) words: HashMap<String, u32>,
-    /// Whether a method means that an earlier validation was reused.
-    pub(super) methods: HashMap<String, bool>,
-    pub(super) means: HashMap<Vec<u8>, u32>,
-    pub(super) key: Vec<u8>,
+    words: HashMap<String, u32>,
+    few: [Few; WIDEST],
+    /// Whether each word, as a method, means that an earlier validation was reused.
+    methods: Vec<Option<bool>>,
+    means: HashMap<Sharing, u32>,
     /// The applicant of the row before, and its number: rows of one order come together.
     last_applicant: (String, Option<u32>),
     pub(super) keys: Keys,
-    pub(super) orders: Vec<(String, OrderRow)>,
+    pub(super) orders: (Texts, Vec<OrderRow>),
+    /// The order of the certificate before.
+    last_order: u32,
     pub(super) certificates: Vec<Certificate>,
     pub(super) reuses: Vec<Reuse>,
     pub(super) revoked: Vec<i64>,
@@ -134,12 +169,13 @@ impl<'s> Hand<'s> {
         Hand {
             shared,
             words: HashMap::new(),
-            methods: HashMap::new(),
+            few: Default::default(),
+            methods: Vec::new(),
             means: HashMap::new(),
-            key: Vec::new(),
             last_applicant: (String::new(), None),
             keys: Keys::default(),
-            orders: Vec::new(),
+            orders: Default::default(),
+            last_order: NONE,
             certificates: Vec::new(),
             reuses: Vec::new(),
             revoked: Vec::new(),
@@ -152,7 +188,32 @@ impl<'s> Hand<'s> {
         }
     }
 
-    pub(super) fn word(&mut self, text: &str) -> u32 {
+    /// The number of the word in a column; [`NONE`] where there is none, or a complaint.
+    pub(super) fn word(&mut self, row: &mut Row<'_>, column: usize) -> u32 {
+        let few = row.block.few(column, row.at);
+        if let Some((key, texts)) = few
+            && let Some(number) = self.few[column].place(key, texts)
+            && *number != UNKNOWN
+        {
+            return *number;
+        }
+        let Some(text) = row.text(column) else { return NONE };
+        let number = self.number(&text);
+        if let Some(place) = few.and_then(|(key, texts)| self.few[column].place(key, texts)) {
+            *place = number;
+        }
+        number
+    }
+
+    /// As [`Hand::word`], of a column whose absence is as good as an empty text.
+    pub(super) fn must(&mut self, row: &mut Row<'_>, column: usize) -> u32 {
+        match self.word(row, column) {
+            NONE => self.number(""),
+            number => number,
+        }
+    }
+
+    fn number(&mut self, text: &str) -> u32 {
         if let Some(number) = self.words.get(text) {
             return *number;
         }
@@ -172,43 +233,43 @@ impl<'s> Hand<'s> {
         *number
     }
 
-    pub(super) fn is_reuse(&mut self, method: &str) -> bool {
-        if let Some(reuse) = self.methods.get(method) {
-            return *reuse;
+    /// The number of an order; [`NONE`] where there is none.
+    pub(super) fn order(&mut self, order_id: &str, facts: &Facts) -> u32 {
+        let found = facts.order_ids.find_after(self.last_order, order_id).unwrap_or(NONE);
+        self.last_order = found;
+        found
+    }
+
+    /// Whether the method of this number means that an earlier validation was reused.
+    pub(super) fn is_reuse(&mut self, method: u32) -> bool {
+        let place = method as usize;
+        if self.methods.len() <= place {
+            self.methods.resize(place + 1, None);
         }
-        let reuse = means_reuse(method);
-        self.methods.insert(method.to_string(), reuse);
-        reuse
+        *self.methods[place].get_or_insert_with(|| {
+            means_reuse(self.shared.lock().unwrap_or_else(PoisonError::into_inner).words.get(method))
+        })
     }
 
     /// The number of what many rows share.
-    pub(super) fn number(
-        &mut self,
-        what: &str,
-        by: &str,
-        resolver: Option<&str>,
-        dnssec: Option<&str>,
-        remote: [Option<i64>; 3],
-    ) -> u32 {
-        self.key.clear();
-        for text in [Some(what), Some(by), resolver, dnssec] {
-            self.key.push(u8::from(text.is_some()));
-            put_text(&mut self.key, text.unwrap_or_default());
-        }
-        remote.iter().for_each(|count| put_number(&mut self.key, count.unwrap_or(-1)));
-        if let Some(number) = self.means.get(&self.key) {
+    pub(super) fn means(&mut self, sharing: Sharing) -> u32 {
+        if let Some(number) = self.means.get(&sharing) {
             return *number;
         }
+        let ([what, by, resolver, dnssec], remote) = sharing;
         let [ok, total, regions] = remote.map(|count| count.map(i64::unsigned_abs));
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = |number: u32| (number != NONE).then(|| shared.words.get(number).to_string());
         let means = Means {
-            what: what.to_string(),
-            performed_by: by.to_string(),
-            resolver: resolver.map(str::to_string),
-            dnssec: dnssec.map(str::to_string),
+            what: text(what).unwrap_or_default(),
+            performed_by: text(by).unwrap_or_default(),
+            resolver: text(resolver),
+            dnssec: text(dnssec),
             remote: ok.zip(total).map(|(ok, total)| (ok, total, regions)),
         };
-        let number = self.shared.lock().unwrap_or_else(PoisonError::into_inner).number(means);
-        self.means.insert(self.key.clone(), number);
+        let number = shared.number(means);
+        drop(shared);
+        self.means.insert(sharing, number);
         number
     }
 }

@@ -25,7 +25,7 @@ pub(in crate::audit) fn strays(
     let reading =
         Reading { corpus, job, wanted: &[], keep: &keep, refusals: &refusals, done: AtomicU64::new(0), total: 0 };
     let (mut confirmations, mut checks) = (Vec::new(), Vec::new());
-    let remote = |row: &mut Row<'_, '_>, [ok, total, regions]: [usize; 3]| {
+    let remote = |row: &mut Row<'_>, [ok, total, regions]: [usize; 3]| {
         let mut count = |column| row.whole(column).map(i64::unsigned_abs);
         let (ok, total, regions) = (count(ok), count(total), count(regions));
         ok.zip(total).map(|(corroborating, total)| Perspectives { corroborating, total, regions })

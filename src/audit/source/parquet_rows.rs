@@ -1,222 +1,197 @@
-//! Rows of a Parquet file, a row group at a time, only the columns that are asked for.
+//! Rows of a Parquet file, a row group at a time, column by column, only the columns that are asked for.
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
-use parquet::basic::{ConvertedType, LogicalType, TimeUnit};
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
+};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
-use parquet::schema::types::ColumnDescriptor;
 
-use super::Each;
+use super::{Block, Cells, Each};
 use crate::audit::AuditError;
 use crate::finding::escape;
 use crate::issuance::FILED;
-use crate::issuance::feed::{self, Given};
+use crate::issuance::feed;
 
-/// The most columns that are asked for at once.
-const WIDEST: usize = 24;
 /// Rows that are decoded at once.
-const BATCH: usize = 4096;
+const BATCH: usize = 8192;
+
+/// Columns in which few texts stand for many rows, by their name: read by number, each text once.
+const FEW: [&str; 10] = [
+    "method",
+    "performed_by",
+    "resolver",
+    "dnssec",
+    "channel",
+    "vtype",
+    "hierarchy",
+    "rule",
+    "decided_by",
+    "result",
+];
 
 fn fault(path: &Path) -> impl Fn(ParquetError) -> AuditError {
     let path = path.to_path_buf();
     move |error| AuditError::Unreadable { path: path.clone(), reason: escape(error.to_string().as_bytes(), 300) }
 }
 
-fn open(path: &Path) -> Result<SerializedFileReader<File>, AuditError> {
-    let file = File::open(path).map_err(|source| AuditError::File { path: path.to_path_buf(), source })?;
-    SerializedFileReader::new(file).map_err(fault(path))
+fn open(path: &Path) -> Result<File, AuditError> {
+    File::open(path).map_err(|source| AuditError::File { path: path.to_path_buf(), source })
 }
 
-/// How many rows each row group has, and whether the file is an export of the embedded database, which has filed them.
-pub(super) fn groups(path: &Path) -> Result<(Vec<u64>, bool), AuditError> {
-    let reader = open(path)?;
-    let notes = reader.metadata().file_metadata().key_value_metadata();
-    let filed = notes.is_some_and(|notes| notes.iter().any(|note| note.key == FILED));
-    Ok((reader.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64).collect(), filed))
+/// What the end of a file says of it.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    metadata: ArrowReaderMetadata,
+    /// Whether it is an export of the embedded database, which has filed its rows.
+    pub(super) filed: bool,
+    /// How many rows each row group has.
+    pub(super) groups: Vec<u64>,
 }
 
-/// The values of one column for a batch of rows.
-enum Column {
-    /// The file does not have it.
-    Absent,
-    Whole {
-        reader: ColumnReaderImpl<Int64Type>,
-        cells: Cells<i64>,
-        seconds: Unit,
-    },
-    Small {
-        reader: ColumnReaderImpl<Int32Type>,
-        cells: Cells<i32>,
-        seconds: Unit,
-    },
-    Flag {
-        reader: ColumnReaderImpl<BoolType>,
-        cells: Cells<bool>,
-    },
-    Text {
-        reader: ColumnReaderImpl<ByteArrayType>,
-        cells: Cells<ByteArray>,
-    },
-    /// A type that no column of the feed has.
-    Other(&'static str),
-}
-
-/// What a number counts.
-#[derive(Clone, Copy)]
-enum Unit {
-    One,
-    /// So many of it are a second.
-    Parts(i64),
-    Days,
-}
-
-impl Unit {
-    fn of(column: &ColumnDescriptor) -> Unit {
-        match (column.logical_type_ref(), column.converted_type()) {
-            (Some(LogicalType::Timestamp(time)), _) => match time.unit {
-                TimeUnit::MILLIS => Unit::Parts(1_000),
-                TimeUnit::MICROS => Unit::Parts(1_000_000),
-                TimeUnit::NANOS => Unit::Parts(1_000_000_000),
-            },
-            (_, ConvertedType::TIMESTAMP_MILLIS) => Unit::Parts(1_000),
-            (_, ConvertedType::TIMESTAMP_MICROS) => Unit::Parts(1_000_000),
-            (Some(LogicalType::Date), _) | (_, ConvertedType::DATE) => Unit::Days,
-            _ => Unit::One,
-        }
-    }
-    fn count(self, number: i64) -> i64 {
-        match self {
-            Unit::One => number,
-            Unit::Parts(parts) => number.div_euclid(parts),
-            Unit::Days => number.saturating_mul(86_400),
-        }
-    }
-}
-
-/// Values that are there, one behind the other, and which rows have one.
-struct Cells<T> {
-    values: Vec<T>,
-    levels: Vec<i16>,
-    deepest: i16,
-    next: usize,
-}
-
-impl<T: Clone> Cells<T> {
-    fn new(deepest: i16) -> Cells<T> {
-        Cells { values: Vec::new(), levels: Vec::new(), deepest, next: 0 }
-    }
-
-    fn fill<D: DataType<T = T>>(&mut self, reader: &mut ColumnReaderImpl<D>) -> Result<usize, ParquetError> {
-        self.values.clear();
-        self.levels.clear();
-        self.next = 0;
-        let levels = (self.deepest > 0).then_some(&mut self.levels);
-        Ok(reader.read_records(BATCH, levels, None, &mut self.values)?.0)
-    }
-
-    /// The value of the next row.
-    fn take(&mut self, row: usize) -> Option<&T> {
-        if self.deepest > 0 && self.levels.get(row) != Some(&self.deepest) {
-            return None;
-        }
-        let value = self.values.get(self.next);
-        self.next += 1;
-        value
-    }
-}
-
-fn column(group: &dyn RowGroupReader, name: &str) -> Result<Column, ParquetError> {
-    let schema = group.metadata().schema_descr_ptr();
-    let Some(place) = schema.columns().iter().position(|c| c.path().string() == name) else {
-        return Ok(Column::Absent);
-    };
-    let descriptor = schema.column(place);
-    if descriptor.max_rep_level() > 0 {
-        return Ok(Column::Other("a list"));
-    }
-    let (deepest, seconds) = (descriptor.max_def_level(), Unit::of(&descriptor));
-    Ok(match group.get_column_reader(place)? {
-        ColumnReader::Int64ColumnReader(reader) => Column::Whole { reader, cells: Cells::new(deepest), seconds },
-        ColumnReader::Int32ColumnReader(reader) => Column::Small { reader, cells: Cells::new(deepest), seconds },
-        ColumnReader::BoolColumnReader(reader) => Column::Flag { reader, cells: Cells::new(deepest) },
-        ColumnReader::ByteArrayColumnReader(reader) => Column::Text { reader, cells: Cells::new(deepest) },
-        _ => Column::Other("neither a whole number nor text"),
-    })
-}
-
-impl Column {
-    /// Decodes the next batch; how many rows, `None` when the column has none of its own.
-    fn fill(&mut self) -> Result<Option<usize>, ParquetError> {
-        Ok(Some(match self {
-            Column::Absent | Column::Other(_) => return Ok(None),
-            Column::Whole { reader, cells, .. } => cells.fill(reader)?,
-            Column::Small { reader, cells, .. } => cells.fill(reader)?,
-            Column::Flag { reader, cells } => cells.fill(reader)?,
-            Column::Text { reader, cells } => cells.fill(reader)?,
-        }))
-    }
-
-    fn given(&mut self, row: usize) -> Given<'_> {
-        match self {
-            Column::Absent => Given::Null,
-            Column::Other(what) => Given::Other(what),
-            Column::Whole { cells, seconds, .. } => {
-                cells.take(row).map_or(Given::Null, |number| Given::Number(seconds.count(*number)))
+impl Opened {
+    /// Reads the end of a file of this table.
+    pub(super) fn read(table: &'static str, path: &Path) -> Result<Opened, AuditError> {
+        let options = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let found = ArrowReaderMetadata::load(&open(path)?, options()).map_err(fault(path))?;
+        let known = feed::columns(table).unwrap_or_default();
+        for field in found.schema().fields() {
+            if !known.iter().any(|known| known.name == field.name()) {
+                let reason = format!("{} is no column of {table}", escape(field.name().as_bytes(), 100));
+                return Err(AuditError::Unreadable { path: path.to_path_buf(), reason });
             }
-            Column::Small { cells, seconds, .. } => {
-                cells.take(row).map_or(Given::Null, |number| Given::Number(seconds.count(i64::from(*number))))
-            }
-            Column::Flag { cells, .. } => cells.take(row).map_or(Given::Null, |flag| Given::Flag(*flag)),
-            Column::Text { cells, .. } => cells.take(row).map_or(Given::Null, |text| Given::bytes(text.data())),
         }
+        let fields: Vec<Field> = found.schema().fields().iter().map(|field| hinted(field)).collect();
+        let options = options().with_schema(Arc::new(Schema::new(fields)));
+        let metadata = ArrowReaderMetadata::try_new(found.metadata().clone(), options).map_err(fault(path))?;
+        let notes = found.metadata().file_metadata().key_value_metadata();
+        let filed = notes.is_some_and(|notes| notes.iter().any(|note| note.key == FILED));
+        let groups = found.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64).collect();
+        Ok(Opened { metadata, filed, groups })
     }
 }
 
-/// Reads a row group.
+/// Text is text, also where the file does not say so; where a few stand for many they stay numbered.
+fn hinted(field: &Field) -> Field {
+    match field.data_type() {
+        DataType::Utf8 | DataType::Binary if FEW.contains(&field.name().as_str()) => {
+            field.clone().with_data_type(DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))
+        }
+        DataType::Binary => field.clone().with_data_type(DataType::Utf8),
+        _ => field.clone(),
+    }
+}
+
+/// Reads a row group; of `picked`, in their order and counted from 0, only these rows.
 pub(super) fn read(
-    table: &'static str,
     path: &Path,
+    opened: &Opened,
     group: usize,
+    picked: Option<&[u64]>,
     wanted: &[&'static str],
     each: Each<'_>,
 ) -> Result<(), AuditError> {
     let fault = fault(path);
-    let reader = open(path)?;
-    let known = feed::columns(table).unwrap_or_default();
-    for column in reader.metadata().file_metadata().schema_descr().columns() {
-        let name = column.path().string();
-        if !known.iter().any(|known| known.name == name) {
-            let reason = format!("{} is no column of {table}", escape(name.as_bytes(), 100));
-            return Err(AuditError::Unreadable { path: path.to_path_buf(), reason });
-        }
+    let schema = opened.metadata.schema();
+    let places: Vec<Option<usize>> =
+        wanted.iter().map(|name| schema.fields().iter().position(|field| field.name() == name)).collect();
+    let mask = ProjectionMask::roots(opened.metadata.parquet_schema(), places.iter().flatten().copied());
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open(path)?, opened.metadata.clone());
+    let mut builder = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(BATCH);
+    if let Some(picked) = picked {
+        builder = builder.with_row_selection(selection(picked, opened.groups[group]));
     }
-    let group = reader.get_row_group(group).map_err(&fault)?;
-    let rows = group.metadata().num_rows().max(0) as u64;
-    let columns: Result<Vec<Column>, _> = wanted.iter().map(|name| column(group.as_ref(), name)).collect();
-    let mut columns = columns.map_err(&fault)?;
     let mut done = 0;
-    while done < rows {
-        let mut batch = (rows - done).min(BATCH as u64) as usize;
-        for column in &mut columns {
-            if let Some(filled) = column.fill().map_err(&fault)?
-                && filled != batch
-            {
-                let reason = format!("a column ends after {} of {rows} rows", done + filled as u64);
-                return Err(AuditError::Unreadable { path: path.to_path_buf(), reason });
-            }
-        }
-        batch = batch.max(1);
-        for row in 0..batch {
-            // Filled anew for every row: the values borrow from the columns.
-            let mut values = [Given::Null; WIDEST];
-            values.iter_mut().zip(&mut columns).for_each(|(value, column)| *value = column.given(row));
-            each(done + row as u64 + 1, &values[..wanted.len().min(WIDEST)])?;
-        }
-        done += batch as u64;
+    for batch in builder.build().map_err(&fault)? {
+        let batch = batch.map_err(|error| fault(error.into()))?;
+        let cells: Vec<Cells> = wanted.iter().map(|name| cells(&batch, name)).collect();
+        each(&Block::Columns { first: done + 1, rows: batch.num_rows(), cells: &cells })?;
+        done += batch.num_rows() as u64;
+    }
+    let expected = picked.map_or(opened.groups[group], |picked| picked.len() as u64);
+    if done != expected {
+        let reason = format!("row group {} ends after {done} of {expected} rows", group + 1);
+        return Err(AuditError::Unreadable { path: path.to_path_buf(), reason });
     }
     Ok(())
+}
+
+fn selection(picked: &[u64], rows: u64) -> RowSelection {
+    let (mut selectors, mut at) = (Vec::new(), 0);
+    for row in picked {
+        selectors.push(RowSelector::skip((row - at) as usize));
+        selectors.push(RowSelector::select(1));
+        at = row + 1;
+    }
+    selectors.push(RowSelector::skip(rows.saturating_sub(at) as usize));
+    RowSelection::from(selectors)
+}
+
+fn cells(batch: &RecordBatch, name: &str) -> Cells {
+    let Some(array) = batch.column_by_name(name) else { return Cells::Absent };
+    let one = |number: i64| number;
+    match array.data_type() {
+        DataType::Int64 => {
+            let array = array.as_primitive::<Int64Type>();
+            Cells::Whole(array.values().clone(), array.nulls().cloned())
+        }
+        DataType::Int32 => whole::<Int32Type>(array, one),
+        DataType::Int16 => whole::<Int16Type>(array, one),
+        DataType::Int8 => whole::<Int8Type>(array, one),
+        DataType::UInt32 => whole::<UInt32Type>(array, one),
+        DataType::UInt16 => whole::<UInt16Type>(array, one),
+        DataType::UInt8 => whole::<UInt8Type>(array, one),
+        // What is too large for a number of the feed is refused as a negative one.
+        DataType::UInt64 => converted::<UInt64Type>(array, |number| i64::try_from(number).unwrap_or(i64::MIN)),
+        DataType::Decimal128(_, 0) => {
+            converted::<Decimal128Type>(array, |number| i64::try_from(number).unwrap_or(i64::MIN))
+        }
+        DataType::Timestamp(TimeUnit::Second, _) => whole::<TimestampSecondType>(array, one),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            whole::<TimestampMillisecondType>(array, |number| number.div_euclid(1_000))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            whole::<TimestampMicrosecondType>(array, |number| number.div_euclid(1_000_000))
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            whole::<TimestampNanosecondType>(array, |number| number.div_euclid(1_000_000_000))
+        }
+        DataType::Date32 => whole::<Date32Type>(array, |days| days.saturating_mul(86_400)),
+        DataType::Boolean => Cells::Flags(array.as_boolean().clone()),
+        DataType::Utf8 => Cells::Text(array.as_string::<i32>().clone()),
+        DataType::Dictionary(..) => {
+            let few = array.as_dictionary::<Int32Type>();
+            let texts = few.values().as_string_opt::<i32>().cloned();
+            texts.map_or(Cells::Other("neither a whole number nor text"), |texts| Cells::Few {
+                keys: few.keys().clone(),
+                dictionary: few.values().clone(),
+                texts,
+            })
+        }
+        DataType::List(_) | DataType::LargeList(_) | DataType::Map(..) => Cells::Other("a list"),
+        _ => Cells::Other("neither a whole number nor text"),
+    }
+}
+
+fn whole<T: ArrowPrimitiveType>(array: &ArrayRef, count: impl Fn(i64) -> i64) -> Cells
+where
+    T::Native: Into<i64>,
+{
+    converted::<T>(array, |number| count(number.into()))
+}
+
+fn converted<T: ArrowPrimitiveType>(array: &ArrayRef, count: impl Fn(T::Native) -> i64) -> Cells {
+    let array: &PrimitiveArray<T> = array.as_primitive();
+    Cells::Whole(array.values().iter().map(|number| count(*number)).collect(), array.nulls().cloned())
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Each, TABLES};
+use super::TABLES;
 use crate::audit::AuditError;
 use crate::finding::escape;
 use crate::issuance::feed::{self, Given};
@@ -39,6 +39,9 @@ pub(super) fn tables(path: &Path) -> Result<BTreeSet<&'static str>, AuditError> 
     Ok(found)
 }
 
+/// What is called with the number of a line and its values in the order of the columns asked for.
+type EachRow<'e> = &'e mut dyn FnMut(u64, &[Given<'_>]) -> Result<(), AuditError>;
+
 type EachObject<'e> = &'e mut dyn FnMut(u64, &Map<String, Value>) -> Result<(), AuditError>;
 
 fn objects(path: &Path, each: EachObject<'_>) -> Result<(), AuditError> {
@@ -68,7 +71,7 @@ pub(super) fn ndjson(
     path: &Path,
     mixed: bool,
     wanted: &[&'static str],
-    each: Each<'_>,
+    each: EachRow<'_>,
 ) -> Result<(), AuditError> {
     let known = feed::columns(table).unwrap_or_default();
     objects(path, &mut |number, row| {
@@ -107,7 +110,7 @@ impl Read for Ration {
 }
 
 /// Reads CSV with a header.
-pub(super) fn csv(table: &'static str, path: &Path, wanted: &[&'static str], each: Each<'_>) -> Result<(), AuditError> {
+pub(super) fn csv(table: &'static str, path: &Path, wanted: &[&'static str], each: EachRow<'_>) -> Result<(), AuditError> {
     let known = feed::columns(table).unwrap_or_default();
     let left = std::rc::Rc::new(std::cell::Cell::new(LINE_LIMIT));
     let ration = Ration { input: open(path)?, left: left.clone() };
