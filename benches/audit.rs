@@ -13,8 +13,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use corpus::{Form, NOW, Shape};
 use ctwarden::clock::Timestamp;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// Ours to PostgreSQL, at least.
 const WANTED_RATIO: f64 = 10.0;
@@ -96,17 +99,17 @@ fn ours(corpus: &Path, out: &Path, rules: &[&str]) -> Ours {
     Ours { took, cpu_seconds: cpu, peak_mib: peak / 1024, found: found(out) }
 }
 
-/// The findings as the parts keep them.
+/// The findings as ours writes them.
 fn found(out: &Path) -> Found {
+    let file = std::fs::File::open(out.join("findings.parquet")).expect("findings.parquet");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| builder.build()).expect("a table");
     let mut all = Found::new();
-    for entry in std::fs::read_dir(out.join("parts")).expect("parts").flatten() {
-        if entry.path().extension().is_some_and(|ending| ending == "findings") {
-            for line in std::fs::read_to_string(entry.path()).expect("a part").lines() {
-                let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
-                let text = |key: &str| row[key].as_str().expect("text").to_string();
-                all.insert(format!("{},{},{}", row["cert_id"], text("name"), text("rule")));
-            }
-        }
+    for batch in reader.map(|batch| batch.expect("rows")) {
+        let column = |name: &str| batch.column_by_name(name).expect("a column");
+        let (names, rules) = (column("name").as_string::<i32>(), column("rule").as_string::<i32>());
+        let numbers = column("cert_id").as_primitive::<Int64Type>().values();
+        let line = |row: usize| format!("{},{},{}", numbers[row], names.value(row), rules.value(row));
+        all.extend((0..batch.num_rows()).map(line));
     }
     all
 }

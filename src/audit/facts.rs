@@ -162,6 +162,7 @@ pub(super) struct Facts {
     pub(super) keeps_orders: bool,
     pub(super) keeps_confirmations: bool,
     pub(super) keeps_identities: bool,
+    pub(super) keeps_order_names: bool,
     /// Whether the source says on what each name rests; if not, no name is known.
     pub(super) keeps_authorisations: bool,
     /// How many certificates are too young for the copy of a database server.
@@ -173,45 +174,58 @@ pub(super) struct Facts {
 /// The longest chain that is followed.
 const STEP_LIMIT: usize = 64;
 
-/// Where a reuse leads.
-pub(super) struct Followed {
-    /// The confirmation at its root, if it leads to one; whether there is such a row is not known yet.
-    pub(super) root: Option<i64>,
-    /// The steps before that, nearest first.
-    pub(super) steps: Vec<ReuseStep>,
+/// Where one step leads.
+enum Step {
+    Nowhere,
+    Reuse(i64),
+    Confirmation(i64),
 }
 
 impl Facts {
-    /// The confirmation at the root of a reuse, and when its nearest origin was decided, if that is a reuse.
-    pub(super) fn origin(&self, reuse: &Reuse) -> (Option<i64>, Option<i64>) {
-        if reuse.reuse == 0 && reuse.dcv != 0 && self.reuses.place(-reuse.dcv).is_none() {
-            return (Some(reuse.dcv), None);
+    /// Where the next step from a reuse leads. A stated reuse counts before a stated confirmation: the older evidence is
+    /// at the end of the longer way.
+    fn step(&self, at: &Reuse) -> Step {
+        match (at.reuse, at.dcv) {
+            (0, 0) => Step::Nowhere,
+            (stated, 0) => Step::Reuse(stated),
+            (stated, _) if stated != 0 && self.reuses.place(stated).is_some() => Step::Reuse(stated),
+            (_, dcv) if self.reuses.place(-dcv).is_some() => Step::Reuse(-dcv),
+            (_, dcv) => Step::Confirmation(dcv),
         }
-        if let Some(next) = self.reuses.get(reuse.reuse).filter(|next| next.reuse == 0 && next.dcv != 0)
-            && self.reuses.place(-next.dcv).is_none()
-        {
-            return (Some(next.dcv), Some(next.decided));
-        }
-        let followed = self.follow(reuse);
-        let nearest = followed.steps.first().and_then(|step| step.stated_at);
-        (followed.root, nearest.map(Timestamp::seconds))
     }
 
-    /// Follows a reuse down. A stated reuse counts before a stated confirmation: the older evidence is at the end of the
-    /// longer way.
-    pub(super) fn follow(&self, reuse: &Reuse) -> Followed {
+    /// The confirmation at the root of a reuse, and when its nearest origin was decided, if that is a reuse.
+    pub(super) fn origin(&self, reuse: &Reuse) -> (Option<i64>, Option<i64>) {
+        let (mut at, mut nearest) = (reuse, None);
+        // A circle is longer than any chain.
+        for _ in 0..STEP_LIMIT {
+            match self.step(at) {
+                Step::Nowhere => return (None, nearest),
+                Step::Confirmation(dcv) => return (Some(dcv), nearest),
+                Step::Reuse(next) => match self.reuses.get(next) {
+                    None => return (None, nearest),
+                    Some(found) => {
+                        nearest = nearest.or(Some(found.decided));
+                        at = found;
+                    }
+                },
+            }
+        }
+        (None, nearest)
+    }
+
+    /// Follows a reuse down: the steps before the confirmation at its root, nearest first.
+    pub(super) fn follow(&self, reuse: &Reuse) -> Vec<ReuseStep> {
         let (mut steps, mut seen, mut at) = (Vec::new(), vec![reuse.id], *reuse);
         loop {
-            let next = match (at.reuse, at.dcv) {
-                (0, 0) => return Followed { root: None, steps },
-                (stated, 0) => stated,
-                (stated, _) if stated != 0 && self.reuses.place(stated).is_some() => stated,
-                (_, dcv) if self.reuses.place(-dcv).is_some() => -dcv,
-                (_, dcv) => return Followed { root: Some(dcv), steps },
+            let next = match self.step(&at) {
+                Step::Nowhere | Step::Confirmation(_) => return steps,
+                Step::Reuse(next) => next,
             };
+            let mut stated_id = reuse_label(next);
             let Some(found) = self.reuses.get(next) else {
-                steps.push(ReuseStep { stated_id: reuse_label(next), stated_at: None });
-                return Followed { root: None, steps };
+                steps.push(ReuseStep { stated_id, stated_at: None });
+                return steps;
             };
             let end = match (seen.contains(&next), steps.len() + 1 < STEP_LIMIT) {
                 (true, _) => " again: the chain is a circle",
@@ -219,10 +233,10 @@ impl Facts {
                 (false, true) => "",
             };
             seen.push(next);
-            let stated_id = format!("{}{end}", reuse_label(next));
+            stated_id.push_str(end);
             steps.push(ReuseStep { stated_id, stated_at: Some(Timestamp::from_seconds(found.decided)) });
             if !end.is_empty() {
-                return Followed { root: None, steps };
+                return steps;
             }
             at = *found;
         }

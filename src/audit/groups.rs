@@ -55,9 +55,9 @@ pub(super) struct Groups {
 
 impl Groups {
     /// Counts a finding; those of a group come in the order of certificate and name.
-    pub(super) fn add(&mut self, found: &Found) {
+    pub(super) fn add(&mut self, found: &Found<&str>) {
         self.findings += 1;
-        let of = [&*found.rule, &*found.subscriber, &*found.registrable_domain, &*found.method];
+        let of = [found.rule, found.subscriber, found.registrable_domain, found.method];
         let new = || {
             let [rule, subscriber, registrable_domain, method] = of.map(str::to_string);
             let group = Group { rule, subscriber, registrable_domain, method, ..Group::default() };
@@ -70,8 +70,9 @@ impl Groups {
         let other = *certificate != found.cert_id;
         if other || *name != found.name {
             group.names += 1;
-            name.clone_from(&found.name);
-            let rule = rule(&mut self.rules, &found.rule);
+            name.clear();
+            name.push_str(found.name);
+            let rule = rule(&mut self.rules, found.rule);
             self.names.resize(self.names.len().max(rule + 1), 0);
             self.names[rule] += 1;
         }
@@ -79,8 +80,10 @@ impl Groups {
             group.certificates += 1;
             group.still_valid += u64::from(found.still_valid);
             *certificate = found.cert_id;
-            group.subscriber_name.clone_from(&found.subscriber_name);
-            let bit = 1 << rule(&mut self.rules, &found.rule).min(63);
+            if group.subscriber_name != found.subscriber_name {
+                group.subscriber_name = found.subscriber_name.to_string();
+            }
+            let bit = 1 << rule(&mut self.rules, found.rule).min(63);
             let entry = self.certificates.entry(found.cert_id).or_insert((0, found.still_valid));
             entry.0 |= bit;
         }

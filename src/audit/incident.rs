@@ -1,17 +1,20 @@
 //! The certificates of an incident report: columns and limit of the CCADB Incident Reporting Guidelines 3.2.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::found::Found;
 use crate::audit::key::PARTS;
-use crate::audit::parts::{Counts, files};
+use crate::audit::parts;
 use crate::audit::source::{Corpus, Piece};
-use crate::audit::{AuditError, Job, file_fault, read_json, write_whole};
+use crate::audit::{AuditError, Job, file_fault, write_whole};
 use crate::clock::Timestamp;
 use crate::finding::{Serial, escape};
 use crate::issuance::feed::Given;
@@ -55,17 +58,32 @@ struct Affected {
 
 /// Writes down what the report needs of the certificates that this output found.
 pub(super) fn write(corpus: &Corpus, job: &Job<'_>) -> Result<(), AuditError> {
-    let mut affected: BTreeMap<i64, Affected> = BTreeMap::new();
-    for part in 0..PARTS {
-        for second in [false, true].into_iter().filter(|second| files(job.out, part, *second).0.exists()) {
-            let counts: Counts = read_json(&files(job.out, part, second).0)?;
-            for (cert_id, (issuer, rules)) in counts.clocked {
-                let entry = affected.entry(cert_id).or_default();
-                (entry.cert_id, entry.issuer) = (cert_id, issuer);
-                entry.rules.extend(rules);
+    let all = Mutex::new(BTreeMap::new());
+    let parts: Vec<u32> = (0..PARTS).collect();
+    parts::side_by_side(job, &parts, &|part| {
+        let mut mine: BTreeMap<i64, Affected> = BTreeMap::new();
+        parts::findings(job.out, part, &mut |record| {
+            let Some(found) = Found::read(record).filter(|found| found.clock != "none") else { return Ok(()) };
+            let entry = mine.entry(found.cert_id).or_insert_with(|| Affected {
+                cert_id: found.cert_id,
+                issuer: found.issuer.to_string(),
+                ..Affected::default()
+            });
+            if !entry.rules.contains(found.rule) {
+                entry.rules.insert(found.rule.to_string());
+            }
+            Ok(())
+        })?;
+        let mut all: MutexGuard<'_, BTreeMap<i64, Affected>> = all.lock().unwrap_or_else(PoisonError::into_inner);
+        for (cert_id, found) in mine {
+            match all.entry(cert_id) {
+                Entry::Vacant(entry) => drop(entry.insert(found)),
+                Entry::Occupied(entry) => entry.into_mut().rules.extend(found.rules),
             }
         }
-    }
+        Ok(())
+    })?;
+    let mut affected = all.into_inner().unwrap_or_else(PoisonError::into_inner);
     let ids: HashSet<i64> = affected.keys().copied().collect();
     let few = affected.len() < TABLE_LIMIT;
     let certificate = |values: &[Given<'_>]| {

@@ -68,9 +68,7 @@ impl Interner {
     /// The number of a text that is there.
     pub fn find(&self, text: &str) -> Option<u32> {
         let half = self.half(text);
-        let same = |(other, number): &(u32, u32)| {
-            *other == half && self.texts.slice(*number) == text.as_bytes()
-        };
+        let same = |(other, number): &(u32, u32)| *other == half && self.texts.slice(*number) == text.as_bytes();
         self.table.find(spread(half), same).map(|(_, number)| *number)
     }
     /// As [`Interner::find`]; quick when it is the one after `last`, as in tables that are in one order.

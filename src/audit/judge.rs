@@ -1,10 +1,12 @@
 //! Judges one part: every name through the sieve, what is doubtful through the audit of one certificate.
 
 mod doubt;
+mod ordered;
 mod rows;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::audit::facts::{Certificate, Facts, NO_MOMENT, moment};
 use crate::audit::found::{Found, Outcome, Stray};
@@ -14,11 +16,39 @@ use crate::audit::{AuditError, Job};
 use crate::clock::{Span, Timestamp};
 use crate::evidence::sieve::{self, Bond, Check, Gaps, Reliance, Reused};
 use crate::finding::RuleInfo;
+use crate::record::{CaaCheck, DcvConfirmation};
+use ordered::{Ordered, Unjudged};
 pub(super) use rows::Foreign;
 use rows::{ConfirmationRow, NameRow, Table};
 
 /// Why rules cannot be judged, by what is missing: read off the audit of the first name that lacks it.
 pub(super) type Reasons = Mutex<BTreeMap<Gaps, Vec<(&'static RuleInfo, String)>>>;
+
+/// What a doubtful name rests on.
+#[derive(Clone, Debug)]
+pub(super) struct Rests {
+    /// The confirmation at the root.
+    root: Option<DcvConfirmation>,
+    caa: Option<CaaCheck>,
+    /// Other confirmations of the applicant that cover the name, and how many more are too old.
+    others: (Vec<DcvConfirmation>, usize),
+}
+
+/// A name that waits for rows of other parts.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    row: NameRow<'static>,
+    name: String,
+    rests: Rests,
+}
+
+fn round_of(row: &NameRow<'_>, rounds: u32) -> u32 {
+    if rounds == 1 || row.order == NONE { 0 } else { row.applicant % rounds }
+}
+
+fn round_of_order(facts: &Facts, order: u32, rounds: u32) -> u32 {
+    if rounds == 1 { 0 } else { facts.orders[order as usize].applicant % rounds }
+}
 
 /// What judging needs besides the rows.
 pub(super) struct Bench<'a> {
@@ -32,7 +62,12 @@ pub(super) struct Bench<'a> {
     whole: Vec<doubt::Whole>,
     /// Whether each word means EV.
     ev: Vec<bool>,
+    /// How many names may still wait in memory for rows of other parts.
+    room: AtomicU64,
 }
+
+/// What a name that waits takes in memory, nearly, in bytes.
+const WAITING_BYTES: u64 = 4096;
 
 impl<'a> Bench<'a> {
     pub(super) fn new(job: &'a Job<'a>, loaded: &'a Loaded, reasons: &'a Reasons) -> Bench<'a> {
@@ -42,22 +77,37 @@ impl<'a> Bench<'a> {
             |word: u32| rules.iter().find(|rule| rule.name.eq_ignore_ascii_case(words.get(word))).map(|r| r.limit);
         let ev = (0..words.len() as u32).map(|word| words.get(word).trim().eq_ignore_ascii_case("EV")).collect();
         let limits = (0..words.len() as u32).map(limit).collect();
-        Bench { job, loaded, reasons, limits, sieve: sieve::is_complete(), whole: doubt::whole(job, &loaded.facts), ev }
+        let (sieve, whole) = (sieve::is_complete(), doubt::whole(job, &loaded.facts));
+        let room = AtomicU64::new(job.memory / 16 / WAITING_BYTES);
+        Bench { job, loaded, reasons, limits, sieve, whole, ev, room }
     }
 
     fn facts(&self) -> &'a Facts {
         &self.loaded.facts
     }
 
-    /// Judges a part. Names that rest on rows of other parts become strays.
-    pub(super) fn part(&self, part: u32) -> Result<Outcome, AuditError> {
-        let mut outcome = self.rounds(part, None, &|_| true)?;
+    /// Judges a part. Names that rest on rows of other parts become strays; they wait in memory as far as there is room.
+    pub(super) fn part(&self, part: u32) -> Result<(Outcome, Option<Vec<Waiting>>), AuditError> {
+        let mut waiting = Some(Vec::new());
+        let mut outcome = self.rounds(part, None, &|_| true, &mut waiting)?;
         self.whole_certificates(part, &mut outcome);
         outcome.findings.sort();
-        Ok(outcome)
+        Ok((outcome, waiting))
     }
 
-    /// Judges the names of a part that rested on rows of other parts; a row that is not among them does not exist.
+    /// Judges names that waited; a row that is not among these does not exist.
+    pub(super) fn waited(&self, foreign: &Foreign, waiting: Vec<Waiting>) -> Outcome {
+        let mut outcome = Outcome { names: waiting.len() as u64, ..Outcome::default() };
+        for Waiting { row, name, mut rests } in waiting {
+            rests.root = rests.root.or_else(|| foreign.confirmations.get(&row.dcv).cloned());
+            rests.caa = rests.caa.or_else(|| foreign.checks.get(&row.caa).cloned());
+            self.doubt(&row.with(&name), rests, &mut outcome);
+        }
+        outcome.findings.sort();
+        outcome
+    }
+
+    /// Judges the names of a part that rested on rows of other parts and are not in memory, as [`Bench::waited`].
     pub(super) fn strays(&self, part: u32, foreign: &Foreign, strays: &[Stray]) -> Result<Outcome, AuditError> {
         let facts = self.facts();
         let mut names: HashMap<u32, HashSet<&str>> = HashMap::new();
@@ -67,7 +117,7 @@ impl<'a> Bench<'a> {
             }
         }
         let asked = |row: &NameRow<'_>| names.get(&row.certificate).is_some_and(|names| names.contains(row.name));
-        let mut outcome = self.rounds(part, Some(foreign), &asked)?;
+        let mut outcome = self.rounds(part, Some(foreign), &asked, &mut None)?;
         outcome.findings.sort();
         Ok(outcome)
     }
@@ -77,16 +127,24 @@ impl<'a> Bench<'a> {
         part: u32,
         foreign: Option<&Foreign>,
         asked: &dyn Fn(&NameRow<'_>) -> bool,
+        waiting: &mut Option<Vec<Waiting>>,
     ) -> Result<Outcome, AuditError> {
         let mut outcome = Outcome::default();
-        let sizes = self.loaded.confirmations.iter().chain(&self.loaded.checks).map(|spool| spool.bytes(part));
+        let tables = self.loaded.confirmations.iter().chain(&self.loaded.checks).chain(&self.loaded.ordered);
+        let sizes = tables.map(|spool| spool.bytes(part));
         let rounds = self.job.rounds(self.facts().bytes(), sizes.sum());
         for round in 0..rounds {
             let mut table = Table::load(self, part, round, rounds)?;
+            let first = foreign.is_none();
+            let ordered = if first { Ordered::load(self, part, round, rounds)? } else { Ordered::default() };
+            let mut unjudged = Unjudged::default();
             let (mut counted, mut doubtful) = (BTreeMap::new(), Vec::new());
             for spool in &self.loaded.names {
                 spool.each_block(part, &mut |block| {
-                    for row in rows::names(block).filter(|row| self.round_of(row, rounds) == round && asked(row)) {
+                    for row in rows::names(block).filter(|row| round_of(row, rounds) == round && asked(row)) {
+                        if first {
+                            self.order_of(&row, &ordered, &mut unjudged, &mut outcome);
+                        }
                         if !self.passes(&row, &table, foreign, &mut counted, &mut outcome) {
                             doubtful.push((row.with(""), row.name.to_string()));
                         }
@@ -94,23 +152,38 @@ impl<'a> Bench<'a> {
                 })?;
             }
             self.count(counted, &mut outcome);
+            self.unjudged(unjudged, &mut outcome);
             let with_order = doubtful.iter().filter(|(row, _)| row.order != NONE);
-            table.gather(with_order.map(|(row, name)| (self.facts().orders[row.order as usize].applicant, &**name)));
+            table.gather(with_order.map(|(row, name)| (row.applicant, &**name)));
             for (row, name) in doubtful {
-                let row = row.with(&name);
-                for (rule, verdict) in self.verdicts(&row, &table, foreign) {
-                    self.note(rule, verdict, &row, &table, foreign, &mut outcome);
+                let named = row.with(&name);
+                let rests = self.rests(&named, &table, foreign);
+                if !self.is_astray(&named, &table) || foreign.is_some() {
+                    outcome.names += 1;
+                    self.doubt(&named, rests, &mut outcome);
+                    continue;
+                }
+                let cert_id = self.facts().certificates.at(row.certificate).id;
+                outcome.strays.push(Stray { cert_id, name: name.clone(), dcv: row.dcv, caa: row.caa });
+                let room = |room: u64| room.checked_sub(1);
+                match self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room) {
+                    Ok(_) => waiting.iter_mut().for_each(|waiting| {
+                        waiting.push(Waiting { row, name: name.clone(), rests: rests.clone() });
+                    }),
+                    Err(_) => *waiting = None,
                 }
             }
         }
         Ok(outcome)
     }
 
-    fn round_of(&self, row: &NameRow<'_>, rounds: u32) -> u32 {
-        if row.order == NONE { 0 } else { self.facts().orders[row.order as usize].applicant % rounds }
+    /// Whether a name rests on a row that this part does not have.
+    fn is_astray(&self, row: &NameRow<'_>, table: &Table) -> bool {
+        let without = |id: i64, found: Option<u32>| id != 0 && found.is_none();
+        without(row.dcv, table.confirmation(row.dcv)) || self.job.with_caa && without(row.caa, table.check(row.caa))
     }
 
-    /// Whether nothing is wrong with a name, or it is astray and waits; what is missing of it is counted.
+    /// Whether nothing is wrong with a name; what is missing of it is counted.
     fn passes(
         &self,
         row: &NameRow<'_>,
@@ -122,17 +195,6 @@ impl<'a> Bench<'a> {
         let confirmation = table.confirmation(row.dcv);
         let check = if self.job.with_caa { table.check(row.caa) } else { None };
         let astray = row.dcv != 0 && confirmation.is_none() || self.job.with_caa && row.caa != 0 && check.is_none();
-        if astray && foreign.is_none() {
-            let certificate = self.facts().certificates.at(row.certificate);
-            outcome.strays.push(Stray {
-                cert_id: certificate.id,
-                name: row.name.to_string(),
-                dcv: row.dcv,
-                caa: row.caa,
-            });
-            return true;
-        }
-        outcome.names += 1;
         let Some(confirmation) = confirmation.filter(|_| self.sieve && !astray) else { return false };
         let check = check.map(|at| table.check_row(at));
         let Some(gaps) = self.sift(row, table, &table.row(confirmation), check.as_ref()) else { return false };
@@ -142,6 +204,7 @@ impl<'a> Bench<'a> {
             }
             *counted.entry(gaps).or_default() += 1;
         }
+        outcome.names += 1;
         true
     }
 
@@ -164,11 +227,11 @@ impl<'a> Bench<'a> {
         });
         let bond = match row.order {
             NONE => Bond::NoOrder,
-            order => {
-                let applicant = facts.orders[order as usize].applicant;
+            _ if row.applicant == confirmation.applicant => Bond::Holds,
+            _ => {
                 let account = |applicant: u32| facts.applicants[applicant as usize].account;
-                let (own, other) = (account(applicant), account(confirmation.applicant));
-                Bond::of(applicant == confirmation.applicant, Some(own == other), facts.accounts[own as usize].shared)
+                let (own, other) = (account(row.applicant), account(confirmation.applicant));
+                Bond::of(false, Some(own == other), facts.accounts[own as usize].shared)
             }
         };
         let reliance = Reliance {
@@ -181,7 +244,7 @@ impl<'a> Bench<'a> {
             reuse,
             bond,
             suffix: confirmation.adn != row.name && table.is_suffix(confirmation.adn),
-            ev: row.order != NONE && self.ev[facts.orders[row.order as usize].vtype as usize],
+            ev: row.vtype != NONE && self.ev[row.vtype as usize],
             location: Some(confirmation.location),
             evidence_ref: Some(confirmation.reference),
             recorded_at: moment(confirmation.recorded),

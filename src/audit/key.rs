@@ -22,7 +22,7 @@ pub enum Place {
 #[derive(Debug)]
 pub(super) struct Memory(Vec<(String, bool)>);
 
-const SLOTS: usize = 1 << 14;
+const SLOTS: usize = 4096;
 
 impl Default for Memory {
     fn default() -> Memory {
@@ -44,10 +44,11 @@ impl Memory {
     }
 }
 
-/// The parts of names, with a memory of which last two labels are a suffix themselves.
+/// The parts of names, with a memory of the last two labels of the name before: names come in bunches.
 #[derive(Debug, Default)]
 pub struct Keys {
-    suffixes: Memory,
+    last: String,
+    splits: bool,
 }
 
 impl Keys {
@@ -74,8 +75,12 @@ impl Keys {
         let (Some(_), second) = (dots.next(), dots.next()) else { return (fnv(name), name.contains('.')) };
         let two = second.map_or(name, |second| &name[second + 1..]);
         let hash = fnv(two);
-        let splits = self.suffixes.is(two, hash, || SuffixList::Embedded.splits(two.as_bytes()));
-        match (splits, second) {
+        if self.last != two {
+            self.last.clear();
+            self.last.push_str(two);
+            self.splits = SuffixList::Embedded.splits(two.as_bytes());
+        }
+        match (self.splits, second) {
             (false, _) => (hash, true),
             // A suffix itself.
             (true, None) => (hash, false),

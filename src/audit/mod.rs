@@ -51,7 +51,7 @@ pub struct Question {
 
 /// The rules that an audit can judge: those on the evidence, and those of the cross-check that need no certificate.
 pub fn rules() -> Vec<&'static str> {
-    let of_order = ["order.hierarchy", "order.channel"];
+    let of_order = ["order.hierarchy", "order.channel", "san.unexpected"];
     crate::evidence::RULES.iter().map(|rule| rule.id).chain(of_order).collect()
 }
 
@@ -119,7 +119,7 @@ impl Job<'_> {
     /// Whether a question needs the CAA checks: the rules on validation alone do not.
     pub fn needs_caa(question: &Question) -> bool {
         question.rules.is_empty()
-            || question.rules.iter().any(|rule| !rule.starts_with("dcv.") && !rule.starts_with("order."))
+            || question.rules.iter().any(|rule| !["dcv.", "order.", "san."].iter().any(|room| rule.starts_with(room)))
     }
     fn asks(&self, rule: &str) -> bool {
         self.question.rules.is_empty() || self.question.rules.iter().any(|asked| asked == rule)
@@ -127,7 +127,7 @@ impl Job<'_> {
     fn spill(&self, name: &str) -> PathBuf {
         self.out.join("spill").join(name)
     }
-    /// The size of a block: three tables, two threads, and a buffer for each part.
+    /// The size of a block: three tables at once, two threads, and a buffer for each part.
     fn block_bytes(&self) -> usize {
         let buffers = 3 * self.threads as u64 * u64::from(key::PARTS + 1);
         (self.memory / 8 / buffers).clamp(512, 64 << 10) as usize

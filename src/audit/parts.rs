@@ -1,10 +1,10 @@
 //! The parts one after the other: which are done, which are not, and what each gave.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::io::{BufRead, BufReader};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ use crate::audit::source::{Corpus, Source};
 use crate::audit::{AuditError, Job, Question, Share, Stage, file_fault, read_json, write_whole};
 
 /// The form of these files.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 
 /// Without these tables there is nothing to audit.
 pub const NEEDED: [&str; 2] = ["issuers", "certificates"];
@@ -42,8 +42,6 @@ pub(super) struct Counts {
     pub(super) certificates: u64,
     pub(super) findings: u64,
     pub(super) gaps: BTreeMap<String, u64>,
-    /// Certificates with a finding that starts a revocation clock: their issuer and these rules.
-    pub(super) clocked: BTreeMap<i64, (String, BTreeSet<String>)>,
     /// Names that wait for rows of other parts.
     pub(super) strays: Vec<Stray>,
 }
@@ -59,29 +57,23 @@ pub(super) fn files(out: &Path, part: u32, second: bool) -> (PathBuf, PathBuf) {
     (directory.join(format!("{stem}.json")), directory.join(format!("{stem}.findings")))
 }
 
-fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<Counts, AuditError> {
+fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<(), AuditError> {
     let (counts_file, findings_file) = files(out, part, second);
     if outcome.findings.is_empty() {
         remove(&findings_file)?;
     } else {
         write_whole(&findings_file, false, |file| {
+            let mut record = Vec::new();
             for found in &outcome.findings {
-                serde_json::to_writer(&mut *file, found)?;
-                file.write_all(b"\n")?;
+                record.clear();
+                found.put(&mut record);
+                file.write_all(&(record.len() as u32).to_le_bytes())?;
+                file.write_all(&record)?;
             }
             Ok(())
         })?;
     }
-    let mut clocked: BTreeMap<i64, (String, BTreeSet<String>)> = BTreeMap::new();
-    for found in outcome.findings.iter().filter(|found| found.clock != "none") {
-        let (issuer, rules) = clocked.entry(found.cert_id).or_default();
-        if !rules.contains(&found.rule) {
-            issuer.clone_from(&found.issuer);
-            rules.insert(found.rule.clone());
-        }
-    }
     let counts = Counts {
-        clocked,
         names: outcome.names,
         certificates: outcome.certificates,
         findings: outcome.findings.len() as u64,
@@ -90,8 +82,7 @@ fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<Counts
     };
     // Last: where it stands, the part is done. Nothing waits for the disk: what a loss of power takes is seen by its count
     // or its form, and done again.
-    write_whole(&counts_file, false, |file| Ok(serde_json::to_writer(file, &counts)?))?;
-    Ok(counts)
+    write_whole(&counts_file, false, |file| Ok(serde_json::to_writer(file, &counts)?))
 }
 
 fn remove(path: &Path) -> Result<(), AuditError> {
@@ -109,43 +100,85 @@ fn counts(out: &Path, part: u32, second: bool) -> Result<Option<Counts>, AuditEr
         bytes => bytes.map_err(file_fault(&path))?,
     };
     let Ok(counts) = serde_json::from_slice::<Counts>(&bytes) else { return Ok(None) };
-    let lines = match std::fs::read(&findings) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-        bytes => memchr::memchr_iter(b'\n', &bytes.map_err(file_fault(&findings))?).count() as u64,
-    };
-    Ok((lines == counts.findings).then_some(counts))
+    let mut whole = 0;
+    if let Some(mut records) = Records::open(findings)? {
+        while records.next().is_ok_and(|there| there) {
+            whole += 1;
+        }
+    }
+    Ok((whole == counts.findings).then_some(counts))
 }
 
-/// The findings of a part, in their order.
+/// The longest finding that is read, in bytes.
+const RECORD_LIMIT: u32 = 64 << 20;
+
+/// The findings of a file, one after the other, each behind its length.
+struct Records {
+    path: PathBuf,
+    input: BufReader<std::fs::File>,
+    /// The one that was read last.
+    record: Vec<u8>,
+}
+
+impl Records {
+    /// `None` when there is no such file.
+    fn open(path: PathBuf) -> Result<Option<Records>, AuditError> {
+        match std::fs::File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            file => {
+                let input = BufReader::with_capacity(1 << 18, file.map_err(file_fault(&path))?);
+                Ok(Some(Records { path, input, record: Vec::new() }))
+            }
+        }
+    }
+
+    /// Reads the next one; whether there is one.
+    fn next(&mut self) -> Result<bool, AuditError> {
+        let mut length = [0; 4];
+        if self.input.fill_buf().map_err(file_fault(&self.path))?.is_empty() {
+            return Ok(false);
+        }
+        self.input.read_exact(&mut length).map_err(file_fault(&self.path))?;
+        let length = u32::from_le_bytes(length);
+        if length > RECORD_LIMIT {
+            return Err(self.strange());
+        }
+        self.record.resize(length as usize, 0);
+        self.input.read_exact(&mut self.record).map_err(file_fault(&self.path))?;
+        Ok(true)
+    }
+
+    fn found(&self) -> Result<Found<&str>, AuditError> {
+        Found::read(&self.record).ok_or_else(|| self.strange())
+    }
+
+    fn strange(&self) -> AuditError {
+        let reason = "not what an audit writes: remove the directory".to_string();
+        AuditError::Output { path: self.path.clone(), reason }
+    }
+}
+
+/// The findings of a part as they are kept, in their order.
 pub(super) fn findings(
     out: &Path,
     part: u32,
-    each: &mut dyn FnMut(Found) -> Result<(), AuditError>,
+    each: &mut dyn FnMut(&[u8]) -> Result<(), AuditError>,
 ) -> Result<(), AuditError> {
-    let mut readers = Vec::new();
+    let mut files_of = Vec::new();
     for second in [false, true] {
-        let (_, path) = files(out, part, second);
-        if path.exists() {
-            let file = std::fs::File::open(&path).map_err(file_fault(&path))?;
-            readers.push((path, BufReader::new(file).lines()));
+        if let Some(mut records) = Records::open(files(out, part, second).1)?
+            && records.next()?
+        {
+            files_of.push(records);
         }
     }
-    let mut heads: Vec<Option<Found>> = Vec::new();
-    let next =
-        |(path, lines): &mut (PathBuf, std::io::Lines<BufReader<std::fs::File>>)| -> Result<Option<Found>, AuditError> {
-            let Some(line) = lines.next() else { return Ok(None) };
-            let line = line.map_err(file_fault(path))?;
-            serde_json::from_str(&line).map(Some).map_err(|error| AuditError::Output {
-                path: path.clone(),
-                reason: format!("not what an audit writes ({error}): remove the directory"),
-            })
-        };
-    for reader in &mut readers {
-        heads.push(next(reader)?);
-    }
-    while let Some(at) = (0..heads.len()).filter(|at| heads[*at].is_some()).min_by(|a, b| heads[*a].cmp(&heads[*b])) {
-        let found = std::mem::replace(&mut heads[at], next(&mut readers[at])?);
-        found.map_or(Ok(()), &mut *each)?;
+    while let Some(first) = files_of.first() {
+        let later = files_of.len() == 2 && files_of[1].found()? < first.found()?;
+        let records = &mut files_of[usize::from(later)];
+        each(&records.record)?;
+        if !records.next()? {
+            files_of.remove(usize::from(later));
+        }
     }
     Ok(())
 }
@@ -200,7 +233,16 @@ fn rest(corpus: &Corpus, job: &Job<'_>, todos: &[Todo], wanted: &[bool]) -> Resu
     let reasons = Mutex::new(BTreeMap::new());
     let bench = Bench::new(job, &loaded, &reasons);
     let first: Vec<u32> = (0..PARTS).filter(|part| matches!(todos[*part as usize], Todo::All)).collect();
-    side_by_side(job, &first, first.len(), &|part| write(job.out, part, false, bench.part(part)?).map(drop))?;
+    let waiting = Mutex::new(HashMap::new());
+    let judged = AtomicUsize::new(0);
+    let tell = || (job.progress)(Stage::Judging, 1 + judged.fetch_add(1, Ordering::Relaxed) as u64, first.len() as u64);
+    side_by_side(job, &first, &|part| {
+        let (outcome, mine) = bench.part(part)?;
+        waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(mine.map(|mine| (part, mine)));
+        write(job.out, part, false, outcome)?;
+        tell();
+        Ok(())
+    })?;
     let mut astray = Vec::new();
     let (mut dcv, mut caa) = (HashSet::new(), HashSet::new());
     for part in (0..PARTS).filter(|part| wanted[*part as usize]) {
@@ -216,32 +258,39 @@ fn rest(corpus: &Corpus, job: &Job<'_>, todos: &[Todo], wanted: &[bool]) -> Resu
     }
     let here: Vec<u32> = (0..PARTS).filter(|part| wanted[*part as usize]).collect();
     let spools = (&loaded.confirmations[..], &loaded.checks[..]);
-    let mut foreign = Foreign::gather(&loaded.facts, spools, &here, &dcv, &caa)?;
+    let gathered = Mutex::new(Foreign::default());
+    side_by_side(job, &here, &|part| {
+        let found = Foreign::gather(&loaded.facts, spools, part, &dcv, &caa)?;
+        gathered.lock().unwrap_or_else(PoisonError::into_inner).join(found);
+        Ok(())
+    })?;
+    let mut foreign = gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
     if here.len() < PARTS as usize {
         // Parts of other machines, or that were done before, are not on this disk.
         foreign.extend(load::strays(corpus, job, &loaded.facts, &dcv, &caa)?);
     }
     let parts: Vec<u32> = astray.iter().map(|(part, _)| *part).collect();
-    side_by_side(job, &parts, parts.len(), &|part| {
+    side_by_side(job, &parts, &|part| {
+        let mine = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&part);
         let strays = astray.iter().find(|(other, _)| *other == part).map(|(_, strays)| &strays[..]);
-        let outcome = bench.strays(part, &foreign, strays.unwrap_or_default())?;
-        write(job.out, part, true, outcome).map(drop)
+        let outcome = match mine {
+            Some(mine) => bench.waited(&foreign, mine),
+            None => bench.strays(part, &foreign, strays.unwrap_or_default())?,
+        };
+        write(job.out, part, true, outcome)
     })
 }
 
 /// Does the parts on the threads of the job.
-fn side_by_side(
+pub(super) fn side_by_side(
     job: &Job<'_>,
     parts: &[u32],
-    total: usize,
     work: &(dyn Fn(u32) -> Result<(), AuditError> + Sync),
 ) -> Result<(), AuditError> {
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let next = AtomicUsize::new(0);
     let run = || -> Result<(), AuditError> {
         while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
             work(*part)?;
-            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            (job.progress)(Stage::Judging, done as u64, total as u64);
         }
         Ok(())
     };

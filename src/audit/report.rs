@@ -73,7 +73,7 @@ pub fn finish(out: &Path, format: FindingsFormat, earlier: Option<&Path>) -> Res
         }
     }
     in_order(out, &done, &mut |found| {
-        groups.add(&found);
+        groups.add(found);
         table.add(&path, found)
     })?;
     table.finish(&path)?;
@@ -94,30 +94,40 @@ pub fn finish(out: &Path, format: FindingsFormat, earlier: Option<&Path>) -> Res
     Ok(report)
 }
 
-/// Findings on their way from the thread that reads them.
-const BATCH: usize = 1_000;
+/// Bytes of findings on their way from the thread that reads them.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Gives the findings of these parts in their order, read by a thread of its own.
 fn in_order(
     out: &Path,
     parts: &[u32],
-    each: &mut dyn FnMut(Found) -> Result<(), AuditError>,
+    each: &mut dyn FnMut(&Found<&str>) -> Result<(), AuditError>,
 ) -> Result<(), AuditError> {
-    let (sender, batches) = std::sync::mpsc::sync_channel::<Vec<Found>>(8);
+    // Records one behind the other, and where each ends.
+    type Batch = (Vec<u8>, Vec<usize>);
+    let (sender, batches) = std::sync::mpsc::sync_channel::<Batch>(4);
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
-            let mut batch = Vec::new();
+            let mut batch = Batch::default();
             for part in parts {
-                parts::findings(out, *part, &mut |found: Found| {
-                    batch.push(found);
-                    let full = batch.len() == BATCH;
+                parts::findings(out, *part, &mut |record| {
+                    batch.0.extend_from_slice(record);
+                    batch.1.push(batch.0.len());
+                    let full = batch.0.len() >= BATCH_BYTES;
                     let batch = if full { std::mem::take(&mut batch) } else { return Ok(()) };
                     sender.send(batch).map_err(|_| AuditError::Stopped)
                 })?;
             }
             sender.send(batch).map_err(|_| AuditError::Stopped)
         });
-        let given = batches.iter().flatten().try_for_each(each);
+        let given = batches.iter().try_for_each(|(records, ends)| {
+            let starts = std::iter::once(&0).chain(&ends);
+            starts.zip(&ends).try_for_each(|(start, end)| {
+                let strange = "not what an audit writes: remove the directory".to_string();
+                let found = Found::read(&records[*start..*end]);
+                each(&found.ok_or_else(|| AuditError::Output { path: out.to_path_buf(), reason: strange })?)
+            })
+        });
         // Without it the reader learns that nobody takes what it reads.
         drop(batches);
         let read = reader.join().unwrap_or(Err(AuditError::Stopped));

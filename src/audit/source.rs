@@ -85,6 +85,16 @@ impl<'v> Block<'v> {
             Block::Columns { cells, .. } => cells.get(column).map_or(Given::Null, |cells| cells.given(row)),
         }
     }
+    /// A whole number, or that there is none; `None` where [`Block::given`] has to be asked.
+    pub(super) fn whole(&self, column: usize, row: usize) -> Option<Option<i64>> {
+        let Block::Columns { cells, .. } = self else { return None };
+        match cells.get(column)? {
+            Cells::Whole(numbers, None) => Some(numbers.get(row).copied()),
+            Cells::Whole(numbers, Some(nulls)) => Some(nulls.is_valid(row).then(|| numbers[row])),
+            Cells::Absent => Some(None),
+            _ => None,
+        }
+    }
     /// The number of a row's text among the few of its column, and those, when the column numbers them.
     pub(super) fn few(&self, column: usize, row: usize) -> Option<(usize, &'v ArrayRef)> {
         match self {
@@ -148,12 +158,13 @@ pub(super) struct Corpus {
 }
 
 /// The tables that are read.
-pub const TABLES: [&str; 12] = [
+pub const TABLES: [&str; 13] = [
     "issuers",
     "accounts",
     "applicants",
     "identities",
     "orders",
+    "order_names",
     "certificates",
     "dcv_confirmations",
     "dcv_reuse",
@@ -179,15 +190,8 @@ impl Corpus {
                 for (table, rows) in readers.fed().map_err(AuditError::Issuance)? {
                     let Some(table) = TABLES.into_iter().find(|known| *known == table) else { continue };
                     let path = database.path().to_path_buf();
-                    let piece = Piece {
-                        table,
-                        path,
-                        format: Format::Database,
-                        opened: None,
-                        group: 0,
-                        rows,
-                        filed: true,
-                    };
+                    let piece =
+                        Piece { table, path, format: Format::Database, opened: None, group: 0, rows, filed: true };
                     corpus.pieces.entry(table).or_default().push(piece);
                 }
                 corpus.readers = Some(readers);

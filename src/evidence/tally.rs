@@ -26,35 +26,33 @@ impl Remark {
 #[derive(Default)]
 pub(super) struct Tally {
     findings: Vec<Finding>,
-    gaps: BTreeSet<(&'static str, String)>,
+    /// By rule, those that were not said before.
+    gaps: Vec<(&'static str, BTreeSet<String>)>,
 }
 
 impl Tally {
     pub(super) fn add(&mut self, remark: Remark) {
         match remark {
             Remark::Broken(finding) => self.findings.push(finding),
-            Remark::Gap(rule, why) => {
-                self.gaps.insert((rule.id, why));
-            }
+            Remark::Gap(rule, why) => match self.gaps.iter_mut().find(|(id, _)| *id == rule.id) {
+                Some((_, reasons)) => drop(reasons.insert(why)),
+                None => self.gaps.push((rule.id, BTreeSet::from([why]))),
+            },
         }
     }
 
     /// One verdict per rule of [`RULES`], in that order: what is broken counts before what is missing.
     pub(super) fn verdicts(mut self) -> Vec<(&'static RuleInfo, Verdict)> {
-        let verdict = |rule: &RuleInfo| {
-            let mine: Vec<Finding> = self.findings.extract_if(.., |finding| finding.rule == rule.id).collect();
-            let of_rule = self.gaps.range((rule.id, String::new())..).take_while(|(id, _)| *id == rule.id);
-            let gaps: Vec<&str> = of_rule.map(|(_, why)| &**why).collect();
-            match Verdict::from_findings(mine) {
-                Verdict::Pass if !gaps.is_empty() => {
-                    let more = gaps.len().saturating_sub(REASON_LIMIT);
-                    let told = gaps[..gaps.len() - more].join("; ");
-                    Verdict::NotEvaluable(if more > 0 { format!("{told}; and {more} more") } else { told })
-                }
-                verdict => verdict,
-            }
-        };
-        let verdicts: Vec<Verdict> = RULES.iter().copied().map(verdict).collect();
-        RULES.iter().copied().zip(verdicts).collect()
+        RULES.iter().map(|rule| (*rule, self.verdict(rule))).collect()
+    }
+
+    fn verdict(&mut self, rule: &RuleInfo) -> Verdict {
+        if self.findings.iter().any(|finding| finding.rule == rule.id) {
+            return Verdict::from_findings(self.findings.extract_if(.., |finding| finding.rule == rule.id).collect());
+        }
+        let Some((_, gaps)) = self.gaps.iter().find(|(id, _)| *id == rule.id) else { return Verdict::Pass };
+        let told: Vec<&str> = gaps.iter().take(REASON_LIMIT).map(|why| &**why).collect();
+        let (told, more) = (told.join("; "), gaps.len().saturating_sub(REASON_LIMIT));
+        Verdict::NotEvaluable(if more > 0 { format!("{told}; and {more} more") } else { told })
     }
 }

@@ -1,6 +1,7 @@
 //! The columns of the feed for readers of whole tables: the same values are kept and refused as in an import.
 
 use std::borrow::Cow;
+use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
@@ -26,6 +27,10 @@ pub(crate) enum Given<'a> {
 impl<'a> Given<'a> {
     /// The value of a text.
     pub(crate) fn text(text: &'a str) -> Given<'a> {
+        let edges = text.as_bytes().first().zip(text.as_bytes().last());
+        if edges.is_some_and(|(first, last)| first.is_ascii_graphic() && last.is_ascii_graphic()) {
+            return Given::Text(text);
+        }
         let text = text.trim();
         if text.is_empty() { Given::Null } else { Given::Text(text) }
     }
@@ -84,14 +89,27 @@ pub(crate) fn stored(table: &str, column: &str) -> Option<&'static str> {
 }
 
 impl FeedColumn {
+    /// Whether a number, moment or flag is kept as it is.
+    pub(crate) fn keeps(&self, number: i64) -> bool {
+        match self.kind {
+            Kind::Id | Kind::Count => number > 0,
+            Kind::Moment => (0..=4_000_000_000).contains(&number),
+            _ => false,
+        }
+    }
+
+    /// Whether a row may lack it.
+    pub(crate) fn may_lack(&self) -> bool {
+        !self.required
+    }
+
     /// A number, moment (seconds since 1970) or flag.
     ///
     /// # Errors
     /// Why it cannot be kept.
     pub(crate) fn whole(&self, given: Given<'_>) -> Result<Option<i64>, String> {
         match (given, self.kind) {
-            (Given::Number(number), Kind::Id | Kind::Count) if number > 0 => return Ok(Some(number)),
-            (Given::Number(number), Kind::Moment) if (0..=4_000_000_000).contains(&number) => return Ok(Some(number)),
+            (Given::Number(number), _) if self.keeps(number) => return Ok(Some(number)),
             (Given::Null, _) if !self.required => return Ok(None),
             _ => {}
         }
@@ -112,6 +130,10 @@ impl FeedColumn {
                 return Ok(Some(Cow::Borrowed(text)));
             }
             (Given::Text(text), Kind::Domain) if is_plain(text) => return Ok(Some(Cow::Borrowed(text))),
+            // The parser takes no other form of an address of version 4 than the one that is kept.
+            (Given::Text(text), Kind::Name | Kind::Domain) if text.parse::<Ipv4Addr>().is_ok() => {
+                return Ok(Some(Cow::Borrowed(text)));
+            }
             (Given::Text(text), Kind::Text) if text.len() <= 200 && text.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
                 return Ok(Some(Cow::Borrowed(text)));
             }
@@ -128,9 +150,19 @@ impl FeedColumn {
 /// Whether a name is kept as it stands: lower case, no address, no dot at its end.
 fn is_plain(name: &str) -> bool {
     let bytes = name.as_bytes();
-    let inner = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
-    bytes.len() <= 253 && bytes.last().is_some_and(u8::is_ascii_lowercase) && bytes.iter().all(inner)
+    let plain = || bytes.iter().all(|byte| PLAIN[usize::from(*byte)]);
+    bytes.len() <= 253 && bytes.last().is_some_and(u8::is_ascii_lowercase) && plain()
 }
+
+/// The octets of names that are kept as they stand.
+const PLAIN: [bool; 256] = {
+    let (mut all, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        all[byte] = matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
+        byte += 1;
+    }
+    all
+};
 
 #[cfg(test)]
 mod tests {
@@ -143,6 +175,8 @@ mod tests {
             "*.a.eus",
             "A.eus",
             "10.0.0.1",
+            "010.0.0.1",
+            "10.0.0.1.",
             "2001:DB8:0::1",
             "a.eus.",
             "*.",

@@ -28,6 +28,9 @@ const EMBEDDED_RULES: usize = 6_948;
 /// A list that lacks more of the rules in force than this many in a hundred is not believed.
 const MOST_DROPPED_PERCENT: usize = 2;
 
+/// The longest domain name (RFC 1035 3.1: 255 octets on the wire, 253 in text) with room for what is none.
+const MAX_OCTETS: usize = 256;
+
 /// A Public Suffix List, ICANN section.
 #[derive(Clone, Debug)]
 pub enum SuffixList {
@@ -175,8 +178,11 @@ impl SuffixList {
     /// Whether what stands directly below a domain, given in lower case, is registered by different people: whether it,
     /// or something below it, is a registry-controlled suffix of several labels.
     pub fn splits(&self, domain: &[u8]) -> bool {
-        let probe = [b"b.a.", domain].concat();
-        self.suffix_octets(&probe).is_some_and(|octets| probe[probe.len() - octets..].contains(&b'.'))
+        let mut probe = [0; 4 + MAX_OCTETS];
+        let Some(space) = probe.get_mut(..4 + domain.len()) else { return false };
+        space[..4].copy_from_slice(b"b.a.");
+        space[4..].copy_from_slice(domain);
+        self.suffix_octets(space).is_some_and(|octets| space[space.len() - octets..].contains(&b'.'))
     }
 
     /// The Base Domain Name of BR 1.6.1: the suffix and one label more, in lower case; `None` for a suffix itself or
@@ -236,7 +242,8 @@ mod tests {
                 assert_eq!(text(list.suffix(&name)).as_deref(), suffix, "{list:?} {name}");
                 assert_eq!(text(list.base_domain(&name)).as_deref(), base, "{name}");
             }
-            let split: Vec<bool> = ["co.uk", "foo.ck", "example.com", "github.io", "a.b"].map(|d| list.splits(d.as_bytes())).into();
+            let split: Vec<bool> =
+                ["co.uk", "foo.ck", "example.com", "github.io", "a.b"].map(|d| list.splits(d.as_bytes())).into();
             assert_eq!(split, [true, true, false, false, false]);
             assert!(list.is_suffix(b"co.uk") && list.is_suffix(b"CO.uk") && !list.is_suffix(b"example.co.uk"));
         }

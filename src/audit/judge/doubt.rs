@@ -3,8 +3,8 @@
 
 use std::sync::PoisonError;
 
-use super::Bench;
 use super::rows::{Foreign, NameRow, Table};
+use super::{Bench, Rests};
 use crate::audit::Job;
 use crate::audit::facts::{Certificate, Facts, OrderRow};
 use crate::audit::found::Outcome;
@@ -76,8 +76,9 @@ impl Bench<'_> {
         if !self.facts().keeps_authorisations && whole.count > 0 {
             // No name is known, so none is counted: the rules on names are missing for every certificate.
             let of_names = evidence::RULES.iter().filter(|rule| !OF_ORDER.contains(&rule.id));
-            for rule in of_names.filter(|rule| self.job.asks(rule.id)) {
-                outcome.gap(rule.id, "the feed has no table san_authorisations", whole.count);
+            let rules = of_names.map(|rule| rule.id).chain(["san.unexpected"]);
+            for rule in rules.filter(|rule| self.job.asks(rule)) {
+                outcome.gap(rule, "the feed has no table san_authorisations", whole.count);
             }
         }
         for place in &whole.doubtful {
@@ -110,7 +111,7 @@ impl Bench<'_> {
         }
     }
 
-    fn record(&self, certificate: &Certificate, rows: Vec<SanAuthorisation>) -> IssuanceRecord {
+    pub(super) fn record(&self, certificate: &Certificate, rows: Vec<SanAuthorisation>) -> IssuanceRecord {
         let facts = self.facts();
         let order = (certificate.order != NONE).then(|| facts.order(certificate.order));
         let approvals = facts.approvals.as_ref().map(|all| {
@@ -153,25 +154,41 @@ impl Bench<'_> {
         }
     }
 
-    /// What the rules say of one name, those that are asked about; other confirmations are those that the table gathered.
-    pub(super) fn verdicts(
-        &self,
-        row: &NameRow<'_>,
-        table: &Table,
-        foreign: Option<&Foreign>,
-    ) -> Vec<(&'static RuleInfo, Verdict)> {
+    /// What a name rests on, of what the table has and has gathered.
+    pub(super) fn rests(&self, row: &NameRow<'_>, table: &Table, foreign: Option<&Foreign>) -> Rests {
+        let facts = self.facts();
+        Rests {
+            root: match table.confirmation(row.dcv) {
+                Some(at) => Some(table.row(at).record(facts)),
+                None => foreign.and_then(|foreign| foreign.confirmations.get(&row.dcv)).cloned(),
+            },
+            caa: match table.check(row.caa) {
+                Some(at) => Some(table.check_row(at).record(facts)),
+                None => foreign.and_then(|foreign| foreign.checks.get(&row.caa)).cloned(),
+            },
+            others: if row.order == NONE { Default::default() } else { table.others(row, facts) },
+        }
+    }
+
+    /// Judges a name that the sieve did not let pass.
+    pub(super) fn doubt(&self, row: &NameRow<'_>, rests: Rests, outcome: &mut Outcome) {
+        let method = rests.root.as_ref().map_or(String::new(), |root| root.method.clone());
+        for (rule, verdict) in self.verdicts(row, rests) {
+            self.note(rule, verdict, row, &method, outcome);
+        }
+    }
+
+    /// What the rules say of one name, those that are asked about.
+    fn verdicts(&self, row: &NameRow<'_>, rests: Rests) -> Vec<(&'static RuleInfo, Verdict)> {
         let facts = self.facts();
         let certificate = facts.certificates.at(row.certificate);
-        let root = match table.confirmation(row.dcv) {
-            Some(at) => Some(table.row(at).record(facts)),
-            None => foreign.and_then(|foreign| foreign.confirmations.get(&row.dcv)).cloned(),
-        };
+        let Rests { root, caa, others } = rests;
         let basis = match (row.reuse, root) {
             (NONE, Some(confirmation)) => Basis::Confirmation(confirmation),
             (NONE, None) => Basis::Missing,
             (reuse, root) => {
                 let reuse = facts.reuses.at(reuse);
-                let mut chain = facts.follow(reuse).steps;
+                let mut chain = facts.follow(reuse);
                 match &root {
                     // A reuse that rests on a confirmation directly has no chain.
                     Some(_) if chain.is_empty() => {}
@@ -194,15 +211,8 @@ impl Bench<'_> {
                 })
             }
         };
-        let caa = match table.check(row.caa) {
-            Some(at) => Some(table.check_row(at).record(facts)),
-            None => foreign.and_then(|foreign| foreign.checks.get(&row.caa)).cloned(),
-        };
         let mut record = self.record(certificate, vec![SanAuthorisation { name: row.name.to_string(), basis, caa }]);
-        if row.order != NONE {
-            let applicant = facts.orders[row.order as usize].applicant;
-            (record.other_confirmations, record.aged_confirmations) = table.others(applicant, row, facts);
-        }
+        (record.other_confirmations, record.aged_confirmations) = others;
         let signed = record.signed_at;
         let presented = Presented { names: vec![row.name.to_string()], ..Presented::default() };
         let lookup = Lookup::Found(Box::new(record));
@@ -217,8 +227,7 @@ impl Bench<'_> {
         rule: &'static RuleInfo,
         verdict: Verdict,
         row: &NameRow<'_>,
-        table: &Table,
-        foreign: Option<&Foreign>,
+        method: &str,
         outcome: &mut Outcome,
     ) {
         match verdict {
@@ -226,16 +235,10 @@ impl Bench<'_> {
             Verdict::NotEvaluable(why) => outcome.gap(rule.id, &generalised(&why, row.name), 1),
             Verdict::Fail(findings) => {
                 let facts = self.facts();
-                let method = match table.confirmation(row.dcv) {
-                    Some(at) => facts.means[table.row(at).means as usize].0.what.clone(),
-                    None => foreign
-                        .and_then(|foreign| foreign.confirmations.get(&row.dcv))
-                        .map_or(String::new(), |confirmation| confirmation.method.clone()),
-                };
                 let dcv = (row.dcv != 0).then_some(row.dcv);
                 let base = self.found(facts.certificates.at(row.certificate));
                 let domain = registrable(row.name);
-                let one = |finding: &Finding| base.clone().of(finding, row.name, &domain, method.clone(), dcv);
+                let one = |finding: &Finding| base.clone().of(finding, row.name, &domain, method.to_string(), dcv);
                 outcome.findings.extend(findings.iter().map(one));
             }
         }
@@ -247,10 +250,13 @@ impl Bench<'_> {
         if known {
             return;
         }
-        let missing = self.verdicts(row, table, foreign).into_iter().filter_map(|(rule, verdict)| match verdict {
-            Verdict::NotEvaluable(why) => Some((rule, generalised(&why, row.name))),
-            Verdict::Pass | Verdict::Fail(_) => None,
-        });
+        let missing =
+            self.verdicts(row, self.rests(row, table, foreign)).into_iter().filter_map(
+                |(rule, verdict)| match verdict {
+                    Verdict::NotEvaluable(why) => Some((rule, generalised(&why, row.name))),
+                    Verdict::Pass | Verdict::Fail(_) => None,
+                },
+            );
         let missing = missing.collect();
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner).insert(gaps, missing);
     }

@@ -23,6 +23,9 @@ pub(super) struct NameRow<'b> {
     pub(super) certificate: u32,
     pub(super) signed: i64,
     pub(super) order: u32,
+    /// The applicant and the type of the order, if there is one.
+    pub(super) applicant: u32,
+    pub(super) vtype: u32,
     /// The confirmation it rests on, at the root of a reuse if any; 0: none.
     pub(super) dcv: i64,
     pub(super) reuse: u32,
@@ -32,10 +35,14 @@ pub(super) struct NameRow<'b> {
 }
 
 impl NameRow<'_> {
+    /// The same for a finding that is about no confirmation.
+    pub(super) fn of_no_confirmation(&self) -> NameRow<'_> {
+        NameRow { dcv: 0, ..*self }
+    }
     /// The same with a name that is kept elsewhere.
     pub(super) fn with<'n>(&self, name: &'n str) -> NameRow<'n> {
-        let NameRow { certificate, signed, order, dcv, reuse, origin, caa, .. } = *self;
-        NameRow { certificate, signed, order, dcv, reuse, origin, caa, name }
+        let NameRow { certificate, signed, order, applicant, vtype, dcv, reuse, origin, caa, .. } = *self;
+        NameRow { certificate, signed, order, applicant, vtype, dcv, reuse, origin, caa, name }
     }
 }
 
@@ -47,6 +54,8 @@ pub(super) fn names(block: &[u8]) -> impl Iterator<Item = NameRow<'_>> {
             certificate: fields.small()?,
             signed: fields.number()?,
             order: fields.small()?,
+            applicant: fields.small()?,
+            vtype: fields.small()?,
             dcv: fields.number()?,
             reuse: fields.small()?,
             origin: fields.number()?,
@@ -256,18 +265,20 @@ impl Table {
                 others.push((completed, *id, *at));
             }
         }
-        found.values_mut().for_each(|others| others.sort_unstable_by_key(|(completed, id, _)| Reverse((*completed, -id))));
+        found
+            .values_mut()
+            .for_each(|others| others.sort_unstable_by_key(|(completed, id, _)| Reverse((*completed, -id))));
         self.by_domain = found;
     }
 
     /// The newest confirmations of an applicant that were completed by the time of signing, for each domain that covers
     /// the name, of those that were gathered; those that are too old for any name are counted and not given.
-    pub(super) fn others(&self, applicant: u32, row: &NameRow<'_>, facts: &Facts) -> (Vec<DcvConfirmation>, usize) {
+    pub(super) fn others(&self, row: &NameRow<'_>, facts: &Facts) -> (Vec<DcvConfirmation>, usize) {
         let signed = Timestamp::from_seconds(row.signed);
         let limit = longest_reuse(signed);
         let (mut found, mut aged) = (Vec::new(), 0);
         for domain in covering(row.name) {
-            let others = self.by_domain.get(&(applicant, key::fnv(&domain))).map_or(&[][..], |others| others);
+            let others = self.by_domain.get(&(row.applicant, key::fnv(&domain))).map_or(&[][..], |others| others);
             // Another domain may have the same hash.
             let same = |(.., at): &&Other| self.domain(*at).is_some_and(|(_, _, adn)| adn == domain.as_bytes());
             let known = others.iter().filter(|(completed, ..)| *completed <= row.signed).filter(same);
@@ -333,7 +344,7 @@ fn asked(bench: &Bench<'_>, part: u32, round: u32, rounds: u32) -> Result<HashSe
     let mut asked = HashSet::new();
     for spool in &bench.loaded.names {
         spool.each_block(part, &mut |block| {
-            asked.extend(names(block).filter(|row| bench.round_of(row, rounds) == round).map(|row| row.caa));
+            asked.extend(names(block).filter(|row| super::round_of(row, rounds) == round).map(|row| row.caa));
         })?;
     }
     Ok(asked)
@@ -347,38 +358,43 @@ pub(in crate::audit) struct Foreign {
 }
 
 impl Foreign {
-    /// Takes the rows of these numbers.
+    /// Takes the rows of these numbers from a part.
     pub(in crate::audit) fn gather(
         facts: &Facts,
         spools: (&[Spool], &[Spool]),
-        parts: &[u32],
+        part: u32,
         dcv: &HashSet<i64>,
         caa: &HashSet<i64>,
     ) -> Result<Foreign, AuditError> {
         let mut foreign = Foreign::default();
-        for part in parts {
-            for spool in spools.0 {
-                spool.each_block(*part, &mut |block| {
-                    let mut fields = Fields(block);
-                    while let Some(row) = confirmation(&mut fields) {
-                        if dcv.contains(&row.id) {
-                            foreign.confirmations.insert(row.id, row.record(facts));
-                        }
+        for spool in spools.0 {
+            spool.each_block(part, &mut |block| {
+                let mut fields = Fields(block);
+                while !fields.0.is_empty() {
+                    let before = fields.0;
+                    let Some((id, _)) = skip_confirmation(&mut fields) else { break };
+                    let row = dcv.contains(&id).then(|| confirmation(&mut Fields(before))).flatten();
+                    foreign.confirmations.extend(row.map(|row| (id, row.record(facts))));
+                }
+            })?;
+        }
+        for spool in spools.1 {
+            spool.each_block(part, &mut |block| {
+                let mut fields = Fields(block);
+                while let Some(row) = check(&mut fields) {
+                    if caa.contains(&row.id) {
+                        foreign.checks.insert(row.id, row.record(facts));
                     }
-                })?;
-            }
-            for spool in spools.1 {
-                spool.each_block(*part, &mut |block| {
-                    let mut fields = Fields(block);
-                    while let Some(row) = check(&mut fields) {
-                        if caa.contains(&row.id) {
-                            foreign.checks.insert(row.id, row.record(facts));
-                        }
-                    }
-                })?;
-            }
+                }
+            })?;
         }
         Ok(foreign)
+    }
+
+    /// Takes what was gathered of another part.
+    pub(in crate::audit) fn join(&mut self, other: Foreign) {
+        self.confirmations.extend(other.confirmations);
+        self.checks.extend(other.checks);
     }
 
     /// Takes more rows.

@@ -61,6 +61,11 @@ impl<'r> Row<'r> {
         self.refusals.add(|| format!("{}: column {name}: {reason}", self.piece.place(self.block.number(self.at))));
     }
     pub(super) fn whole(&mut self, column: usize) -> Option<i64> {
+        match self.block.whole(column, self.at) {
+            Some(Some(number)) if self.columns[column].keeps(number) => return Some(number),
+            Some(None) if self.columns[column].may_lack() => return None,
+            _ => {}
+        }
         match self.columns[column].whole(self.given(column)) {
             Ok(value) => value,
             Err(reason) => {
@@ -162,6 +167,7 @@ pub(super) struct Hand<'s> {
     pub(super) confirmations: Option<Writer>,
     pub(super) checks: Option<Writer>,
     pub(super) names: Option<Writer>,
+    pub(super) ordered: Option<Writer>,
 }
 
 impl<'s> Hand<'s> {
@@ -185,6 +191,7 @@ impl<'s> Hand<'s> {
             confirmations: None,
             checks: None,
             names: None,
+            ordered: None,
         }
     }
 

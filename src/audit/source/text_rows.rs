@@ -110,7 +110,12 @@ impl Read for Ration {
 }
 
 /// Reads CSV with a header.
-pub(super) fn csv(table: &'static str, path: &Path, wanted: &[&'static str], each: EachRow<'_>) -> Result<(), AuditError> {
+pub(super) fn csv(
+    table: &'static str,
+    path: &Path,
+    wanted: &[&'static str],
+    each: EachRow<'_>,
+) -> Result<(), AuditError> {
     let known = feed::columns(table).unwrap_or_default();
     let left = std::rc::Rc::new(std::cell::Cell::new(LINE_LIMIT));
     let ration = Ration { input: open(path)?, left: left.clone() };

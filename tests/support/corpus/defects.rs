@@ -48,10 +48,11 @@ pub enum Defect {
     Flawed,
     OnionByDns,
     OldIdentity,
+    NotOrdered,
 }
 
 /// All of them.
-pub const DEFECTS: [Defect; 43] = [
+pub const DEFECTS: [Defect; 44] = [
     Defect::NoBasis,
     Defect::AfterSigning,
     Defect::OtherDomain,
@@ -95,6 +96,7 @@ pub const DEFECTS: [Defect; 43] = [
     Defect::Flawed,
     Defect::OnionByDns,
     Defect::OldIdentity,
+    Defect::NotOrdered,
 ];
 
 /// Makes a good name bad and says which rules break.
@@ -337,6 +339,11 @@ pub(super) fn plant(defect: Defect, certificate: &mut Certificate, san: &mut San
             }
             planted.insert((certificate.id, String::new(), "id.reuse".to_string()));
             &[]
+        }
+        Defect::NotOrdered => {
+            directly(san);
+            san.ordered = false;
+            &["san.unexpected"]
         }
         Defect::ByMail => {
             certificate.channel = "manual";

@@ -37,7 +37,7 @@ pub struct Shape {
 }
 
 /// The tables and their columns.
-const TABLES: [(&str, &[&str]); 12] = [
+const TABLES: [(&str, &[&str]); 13] = [
     ("issuers", &["issuer_id", "name", "spki_sha256", "hierarchy"]),
     ("accounts", &["account_id", "kind", "name"]),
     ("applicants", &["applicant_id", "account_id", "name"]),
@@ -99,6 +99,7 @@ const TABLES: [(&str, &[&str]); 12] = [
     ("approvals", &["order_id", "step", "person", "decided_at"]),
     ("revocations", &["cert_id", "aware_at", "revoked_at", "reason"]),
     ("identities", &["identity_id", "applicant_id", "verified_at"]),
+    ("order_names", &["order_id", "name"]),
 ];
 
 /// What the audit must find: certificate, name (empty: the certificate as a whole) and rule.
@@ -175,6 +176,8 @@ pub struct San {
     pub dcv: Option<i64>,
     pub reuse: Option<i64>,
     pub caa: Option<Check>,
+    /// Whether the order approves it.
+    pub ordered: bool,
 }
 
 /// A certificate with its order.
@@ -388,7 +391,7 @@ fn good(chance: &mut Chance, certificate: &Certificate, name: String, san: u64) 
         resolver: "own",
         performed_by: "system",
     };
-    San { name, confirmations: vec![confirmation], reuses, dcv, reuse, caa: (!address).then_some(check) }
+    San { name, confirmations: vec![confirmation], reuses, dcv, reuse, caa: (!address).then_some(check), ordered: true }
 }
 
 fn write(certificate: &Certificate, sheets: &mut [Sheet]) {
@@ -429,6 +432,9 @@ fn write(certificate: &Certificate, sheets: &mut [Sheet]) {
         sheets[10].row(&[number(id), number(NOW - DAY / 2), number(NOW - DAY / 4), number(4)]);
     }
     for san in &certificate.names {
+        if san.ordered {
+            sheets[12].row(&[text(&order), text(&san.name)]);
+        }
         for c in &san.confirmations {
             sheets[5].row(&[
                 number(c.id),
