@@ -14,7 +14,8 @@ use std::time::Duration;
 use audit_terms::policy;
 use corpus::{Form, LARGE, NOW, Planted, Shape};
 use ctwarden::audit::{self, AuditError, FindingsFormat, Found, Job, Question, Report, Share, Source};
-use ctwarden::clock::Timestamp;
+use ctwarden::clock::{Span, Timestamp};
+use ctwarden::crosscheck::{self, Context};
 use ctwarden::evidence::dated::Dated;
 use ctwarden::evidence::{self, FlawedMethod, Policy};
 use ctwarden::finding::{CaseKey, Issued, KeyHash, Serial, Verdict};
@@ -147,9 +148,14 @@ fn examined(
         let Lookup::Found(record) = &lookup else { panic!("certificate {id} is not found") };
         let signed = record.signed_at;
         let presented = Presented { names: query.names.clone(), ..Presented::default() };
-        for (rule, verdict) in evidence::run(&presented, &lookup, Issued::at(signed), policy, &SuffixList::Embedded) {
+        let of_evidence = evidence::run(&presented, &lookup, Issued::at(signed), policy, &SuffixList::Embedded);
+        let context = Context { first_seen: signed, now: signed, grace: Span::default() };
+        let of_order = crosscheck::run(&presented, &lookup, &context, policy).into_iter();
+        let of_order = of_order.filter(|(rule, _)| rule.id == "san.unexpected");
+        for (rule, verdict) in of_evidence.into_iter().chain(of_order) {
             let Verdict::Fail(findings) = verdict else { continue };
-            for finding in findings {
+            // The audit judges names: a certificate of which the record has none it cannot look at.
+            for finding in findings.into_iter().filter(|finding| finding.subject != "certificate") {
                 let name =
                     if ["ev.approvals", "id.reuse"].contains(&rule.id) { String::new() } else { finding.subject };
                 all.insert((*id, name, rule.id.to_string(), finding.detail));
@@ -180,6 +186,7 @@ fn it_says_what_the_examination_of_each_certificate_says() {
             "certificates",
             "caa_checks",
             "dcv_confirmations",
+            "order_names",
         ] {
             import(&database, &places.at("in"), table);
         }

@@ -1,6 +1,8 @@
 //! What the sieve does not let pass: the record of one name as the examination of one certificate has it, and what
 //! the rules say of it.
 
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::PoisonError;
 
 use super::rows::{Foreign, NameRow, Table};
@@ -42,17 +44,29 @@ pub(super) fn whole(job: &Job<'_>, facts: &Facts) -> Vec<Whole> {
         let listed = dated::at(channels, Timestamp::from_seconds(order.created)).unwrap_or_default();
         listed.iter().any(|channel| channel.eq_ignore_ascii_case(facts.words.get(order.channel)))
     };
+    let words = |is: &dyn Fn(&str) -> bool| -> Vec<bool> {
+        (0..facts.words.len() as u32).map(|word| is(facts.words.get(word))).collect()
+    };
+    let dv = words(&|word| word.trim().eq_ignore_ascii_case("DV"));
+    // Of each issuer's hierarchy, which there are two of: whether a word is it.
+    let mut same: HashMap<&str, Rc<Vec<bool>>> = HashMap::new();
+    for issuer in &facts.issuers {
+        let is_same = || Rc::new(words(&|word| word.eq_ignore_ascii_case(&issuer.hierarchy)));
+        same.entry(&issuer.hierarchy).or_insert_with(is_same);
+    }
+    let same: Vec<Rc<Vec<bool>>> = facts.issuers.iter().map(|issuer| same[&*issuer.hierarchy].clone()).collect();
+    let asked = WHOLE.iter().chain(&OF_ORDER).any(|rule| job.asks(rule));
     for (place, certificate) in facts.certificates.rows().iter().enumerate() {
         let part = &mut parts[key::of_certificate(certificate.id) as usize];
         part.count += 1;
-        let good = certificate.order != NONE && {
-            let order = facts.orders[certificate.order as usize];
-            let hierarchy = &facts.issuers[certificate.issuer as usize].hierarchy;
-            part.without_channels += u64::from(channels.is_empty());
-            facts.words.get(order.vtype).trim().eq_ignore_ascii_case("DV")
-                && facts.words.get(order.hierarchy).eq_ignore_ascii_case(hierarchy)
-                && (channels.is_empty() || allowed(order))
-        };
+        let good = !asked
+            || certificate.order != NONE && {
+                let order = facts.orders[certificate.order as usize];
+                part.without_channels += u64::from(channels.is_empty());
+                dv[order.vtype as usize]
+                    && same[certificate.issuer as usize][order.hierarchy as usize]
+                    && (channels.is_empty() || allowed(order))
+            };
         if !good {
             part.doubtful.push(place as u32);
         }
