@@ -5,6 +5,8 @@
 mod audit_terms;
 #[path = "support/corpus/mod.rs"]
 mod corpus;
+#[path = "support/examined.rs"]
+mod examined;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,14 +16,14 @@ use std::time::Duration;
 use audit_terms::policy;
 use corpus::{Form, LARGE, NOW, Planted, Shape};
 use ctwarden::audit::{self, AuditError, FindingsFormat, Found, Job, Question, Report, Share, Source};
-use ctwarden::clock::{Span, Timestamp};
-use ctwarden::crosscheck::{self, Context};
+use ctwarden::clock::Timestamp;
 use ctwarden::evidence::dated::Dated;
-use ctwarden::evidence::{self, FlawedMethod, Policy};
-use ctwarden::finding::{CaseKey, Issued, KeyHash, Serial, Verdict};
+use ctwarden::evidence::{FlawedMethod, Policy};
+use ctwarden::finding::{CaseKey, KeyHash, Serial};
 use ctwarden::issuance::{Embedded, Query};
 use ctwarden::lint::SuffixList;
-use ctwarden::record::{Lookup, Presented};
+use ctwarden::record::Lookup;
+use examined::{examined, suffixes_of_a_platform};
 use serde_json::Value;
 
 const SMALL: Shape = Shape { seed: 1, certificates: 400, defects_per_mille: 150, large: 0, one_domain: false };
@@ -34,6 +36,7 @@ struct Run<'a> {
     source: Source,
     question: Question,
     policy: Policy,
+    suffixes: SuffixList,
     out: &'a Path,
     share: Share,
     memory: u64,
@@ -42,13 +45,15 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(from: &Path, out: &'a Path) -> Run<'a> {
         let source = Source::Directory(from.to_path_buf());
-        Run { source, question: question(), policy: policy(), out, share: Share::ALL, memory: 1 << 30 }
+        let (policy, suffixes) = (policy(), SuffixList::Embedded);
+        Run { source, question: question(), policy, suffixes, out, share: Share::ALL, memory: 1 << 30 }
     }
 
     fn judge(&self, resume: bool) -> Result<(), AuditError> {
         let job = Job {
             question: &self.question,
             policy: &self.policy,
+            suffixes: &self.suffixes,
             out: self.out,
             share: self.share,
             memory: self.memory,
@@ -137,37 +142,35 @@ fn the_second_seed_is_one_subscriber_and_one_cause() {
 }
 
 /// Every verdict of the examination on the rows of a database: certificate, name, rule, severity and detail.
-fn examined(
-    database: &Embedded,
-    certificates: &[(i64, Query)],
-    policy: &Policy,
-) -> BTreeSet<(i64, String, String, String)> {
-    let mut all = BTreeSet::new();
-    for (id, query) in certificates {
-        let lookup = database.find(std::slice::from_ref(query)).expect("an answer").remove(0);
-        let Lookup::Found(record) = &lookup else { panic!("certificate {id} is not found") };
-        let signed = record.signed_at;
-        let presented = Presented { names: query.names.clone(), ..Presented::default() };
-        let of_evidence = evidence::run(&presented, &lookup, Issued::at(signed), policy, &SuffixList::Embedded);
-        let context = Context { first_seen: signed, now: signed, grace: Span::default() };
-        let of_order = crosscheck::run(&presented, &lookup, &context, policy).into_iter();
-        let of_order = of_order.filter(|(rule, _)| rule.id == "san.unexpected");
-        for (rule, verdict) in of_evidence.into_iter().chain(of_order) {
-            let Verdict::Fail(findings) = verdict else { continue };
-            // The audit judges names: a certificate of which the record has none it cannot look at.
-            for finding in findings.into_iter().filter(|finding| finding.subject != "certificate") {
-                let name =
-                    if ["ev.approvals", "id.reuse"].contains(&rule.id) { String::new() } else { finding.subject };
-                all.insert((*id, name, rule.id.to_string(), finding.detail));
-            }
-        }
-    }
-    all
-}
-
 fn audited(out: &Path) -> BTreeSet<(i64, String, String, String)> {
     let of_evidence = rows(out).into_iter().filter(|found| !found.rule.starts_with("order."));
     of_evidence.map(|found| (found.cert_id, found.name, found.rule, found.detail)).collect()
+}
+
+#[test]
+fn names_are_judged_by_the_list_of_suffixes_that_is_given() {
+    let places = Places::new();
+    let planted = Shape { defects_per_mille: 0, one_domain: true, ..SMALL }.write(&places.at("in"), Form::Csv);
+    assert_eq!(
+        found(&{
+            Run::new(&places.at("in"), &places.at("out")).report();
+            places.at("out")
+        }),
+        planted
+    );
+    let out = places.at("other");
+    let other = Run { suffixes: suffixes_of_a_platform(), ..Run::new(&places.at("in"), &out) };
+    let report = other.report();
+    assert!(report.summary.contains("Public Suffix List of 2026-12-01"), "{}", report.summary);
+    let all = rows(&out);
+    assert!(all.len() > 50 && all.iter().all(|found| found.rule == "dcv.adn"), "{:?}", report.by_rule);
+    assert!(
+        all.iter().all(|found| found.detail.contains("which is a public suffix (list of 2026-12-01)")),
+        "{:?}",
+        all[0]
+    );
+    let again = Run { suffixes: SuffixList::Embedded, ..Run::new(&places.at("in"), &out) }.judge(true);
+    assert!(again.is_err_and(|error| error.to_string().contains("by another Public Suffix List")));
 }
 
 #[test]

@@ -23,6 +23,7 @@ use ctwarden::clock::{Clock, Stopwatch, Timestamp};
 use ctwarden::evidence::Policy;
 use ctwarden::issuance::sql::Dialect;
 use ctwarden::issuance::{Embedded, Exported, IssuanceDb, IssuanceError, Sql, export, exported, feed_tables};
+use ctwarden::lint::SuffixList;
 use database::{PASSWORD, Server};
 use serde_json::{Value, json};
 use support::disk::SmallDisk;
@@ -36,6 +37,7 @@ fn job<'a>(question: &'a Question, policy: &'a Policy, out: &'a Path) -> Job<'a>
     Job {
         question,
         policy,
+        suffixes: &SuffixList::Embedded,
         out,
         share: Share::ALL,
         memory: 1 << 30,
@@ -414,6 +416,7 @@ fn a_record_that_is_fed_meanwhile_is_judged_as_it_was() {
     let job = Job {
         question: &question,
         policy: &policy(),
+        suffixes: &SuffixList::Embedded,
         out: &out,
         share: Share::ALL,
         memory: 1 << 30,

@@ -90,6 +90,7 @@ async fn audited(source: &IssuanceDb) -> (Report, Vec<Found>) {
     let job = Job {
         question: &question,
         policy: &policy,
+        suffixes: &SuffixList::Embedded,
         out: &out,
         share: Share::ALL,
         memory: 1 << 30,

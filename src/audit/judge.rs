@@ -243,7 +243,7 @@ impl<'a> Bench<'a> {
             signed,
             reuse,
             bond,
-            suffix: confirmation.adn != row.name && table.is_suffix(confirmation.adn),
+            suffix: confirmation.adn != row.name && table.is_suffix(confirmation.adn, self.job.suffixes),
             ev: row.vtype != NONE && self.ev[row.vtype as usize],
             location: Some(confirmation.location),
             evidence_ref: Some(confirmation.reference),

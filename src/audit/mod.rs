@@ -28,6 +28,7 @@ use crate::clock::Timestamp;
 use crate::evidence::Policy;
 use crate::finding::escape;
 use crate::issuance::IssuanceError;
+use crate::lint::SuffixList;
 
 pub use found::Found;
 pub use groups::Group;
@@ -101,6 +102,8 @@ pub struct Job<'a> {
     pub question: &'a Question,
     /// The CA's own terms.
     pub policy: &'a Policy,
+    /// The Public Suffix List by which names are judged. How the work is divided does not depend on it.
+    pub suffixes: &'a SuffixList,
     /// Where the output goes, and the rows until they are judged.
     pub out: &'a Path,
     /// Which part of the work.

@@ -30,6 +30,8 @@ pub(super) struct Manifest {
     pub(super) question: Question,
     /// What the CA's own terms were.
     pub(super) terms: String,
+    /// The day of the Public Suffix List.
+    pub(super) suffixes: String,
     /// The files that were read, with their lengths and times.
     pub(super) sources: Vec<String>,
     pub(super) share: Share,
@@ -307,6 +309,7 @@ fn prepare(corpus: &Corpus, job: &Job<'_>, resume: bool) -> Result<(), AuditErro
         program: env!("CARGO_PKG_VERSION").to_string(),
         question: job.question.clone(),
         terms: format!("{:?}", job.policy),
+        suffixes: job.suffixes.as_of().day(),
         sources: corpus.fingerprint.clone(),
         share: job.share,
     };
@@ -323,6 +326,7 @@ fn prepare(corpus: &Corpus, job: &Job<'_>, resume: bool) -> Result<(), AuditErro
                     () if before.question != manifest.question => "of another question",
                     () if before.share != manifest.share => "of another share of the work",
                     () if before.terms != manifest.terms => "by another configuration",
+                    () if before.suffixes != manifest.suffixes => "by another Public Suffix List",
                     () if before.sources != manifest.sources => "of rows that have changed since",
                     () => "of another version of this program",
                 };

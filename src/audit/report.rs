@@ -149,8 +149,8 @@ fn summary(manifest: &Manifest, report: &Report, groups: &[Group], findings: &st
         out.push('\n');
     };
     line(format!(
-        "Certificates unexpired at {}{since}; rules: {rules}; ctwarden {}.",
-        question.unexpired_at, manifest.program
+        "Certificates unexpired at {}{since}; rules: {rules}; Public Suffix List of {}; ctwarden {}.",
+        question.unexpired_at, manifest.suffixes, manifest.program
     ));
     if manifest.share != Share::ALL {
         line(format!(

@@ -12,11 +12,12 @@ use super::run::runtime;
 use super::{CliError, Exit, Output, parse_time};
 use crate::audit::{self, AuditError, FindingsFormat, Job, Question, Report, Share, Source, Stage};
 use crate::clock::{Clock, Timestamp};
-use crate::config;
 use crate::config::keys::nearest;
+use crate::config::{self, Config, ListSource};
 use crate::daemon;
 use crate::evidence::Policy;
 use crate::issuance::{self, IssuanceDb};
+use crate::lint::SuffixList;
 
 /// Threads that read and judge.
 const THREADS: usize = 2;
@@ -94,7 +95,7 @@ pub fn audit(asked: &Audit, out: &mut dyn Write) -> Result<Exit, CliError> {
         Findings::Csv => FindingsFormat::Csv,
     };
     if asked.merge.is_empty() {
-        let (ground, policy) = ground(asked)?;
+        let (ground, policy, suffixes) = ground(asked)?;
         let known = audit::rules();
         if let Some(rule) = asked.rules.iter().find(|rule| !known.contains(&rule.as_str())) {
             let near =
@@ -122,6 +123,7 @@ pub fn audit(asked: &Audit, out: &mut dyn Write) -> Result<Exit, CliError> {
         let job = Job {
             question: &question,
             policy: &policy,
+            suffixes: &suffixes,
             out: &asked.out,
             share: asked.partition.unwrap_or(Share::ALL),
             memory: asked.memory,
@@ -165,12 +167,22 @@ enum Ground {
     Server(IssuanceDb),
 }
 
-/// Where the rows come from, and the CA's own terms.
-fn ground(asked: &Audit) -> Result<(Ground, Policy), CliError> {
+/// The Public Suffix List of a file; the one that is built in where the configuration names an address, which the daemon
+/// reads and an audit does not.
+fn suffixes(config: &Config) -> Result<SuffixList, CliError> {
+    let Some(ListSource::File(file)) = &config.inputs.public_suffix_list else { return Ok(SuffixList::Embedded) };
+    let failed = |why: String| CliError::Failed(format!("lint.public_suffix_list: {}: {why}", file.display()));
+    let bytes = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
+    SuffixList::Embedded.replaced_by(&bytes, Clock::System.now()).map_err(|error| failed(error.to_string()))
+}
+
+/// Where the rows come from, the CA's own terms, and the Public Suffix List.
+fn ground(asked: &Audit) -> Result<(Ground, Policy, SuffixList), CliError> {
     let default = PathBuf::from("ctwarden.toml");
     let named = asked.config.clone().or_else(|| default.exists().then_some(default));
     let config = named.map(|file| config::load(&file)).transpose()?;
     let policy = config.as_ref().map_or_else(Policy::default, |config| config.issuance.terms.clone());
+    let suffixes = config.as_ref().map_or(Ok(SuffixList::Embedded), suffixes)?;
     let usage = |why: &str| Err(CliError::Usage(why.to_string()));
     let ground = match (&asked.from, &config) {
         (Some(directory), _) => Ground::Here(Source::Directory(directory.clone())),
@@ -189,7 +201,7 @@ fn ground(asked: &Audit) -> Result<(Ground, Policy), CliError> {
         },
         (None, None) => return usage("name a directory of exports with --from, or a configuration with --config"),
     };
-    Ok((ground, policy))
+    Ok((ground, policy, suffixes))
 }
 
 /// Copies the tables of a server into the output directory, or finds that they are there.

@@ -105,8 +105,7 @@ impl Bench<'_> {
             let of_order = crosscheck::run(&presented, &lookup, &context, self.job.policy).into_iter();
             let of_order = of_order.filter(|(rule, _)| WHOLE.contains(&rule.id));
             let approved =
-                evidence::run(&presented, &lookup, Issued::at(signed), self.job.policy, &SuffixList::Embedded)
-                    .into_iter();
+                evidence::run(&presented, &lookup, Issued::at(signed), self.job.policy, self.job.suffixes).into_iter();
             let approved = approved.filter(|(rule, _)| OF_ORDER.contains(&rule.id));
             for (rule, verdict) in of_order.chain(approved).filter(|(rule, _)| self.job.asks(rule.id)) {
                 match verdict {
@@ -231,7 +230,7 @@ impl Bench<'_> {
         let presented = Presented { names: vec![row.name.to_string()], ..Presented::default() };
         let lookup = Lookup::Found(Box::new(record));
         let verdicts =
-            evidence::run(&presented, &lookup, Issued::at(signed), self.job.policy, &SuffixList::Embedded).into_iter();
+            evidence::run(&presented, &lookup, Issued::at(signed), self.job.policy, self.job.suffixes).into_iter();
         verdicts.filter(|(rule, _)| !OF_ORDER.contains(&rule.id) && self.job.asks(rule.id)).collect()
     }
 
@@ -251,7 +250,7 @@ impl Bench<'_> {
                 let facts = self.facts();
                 let dcv = (row.dcv != 0).then_some(row.dcv);
                 let base = self.found(facts.certificates.at(row.certificate));
-                let domain = registrable(row.name);
+                let domain = registrable(row.name, self.job.suffixes);
                 let one = |finding: &Finding| base.clone().of(finding, row.name, &domain, method.to_string(), dcv);
                 outcome.findings.extend(findings.iter().map(one));
             }
@@ -293,8 +292,8 @@ fn generalised(why: &str, name: &str) -> String {
 }
 
 /// The registrable domain of a name; the name itself where there is none.
-fn registrable(name: &str) -> String {
+fn registrable(name: &str, suffixes: &SuffixList) -> String {
     let bare = name.strip_prefix("*.").unwrap_or(name);
-    let base = SuffixList::Embedded.base_domain(&DnsName::new(bare));
+    let base = suffixes.base_domain(&DnsName::new(bare));
     base.map_or(bare.to_string(), |base| base.text())
 }

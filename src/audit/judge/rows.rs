@@ -233,8 +233,8 @@ impl Table {
     }
 
     /// Whether a domain is a public suffix.
-    pub(super) fn is_suffix(&self, domain: &str) -> bool {
-        self.suffixes.borrow_mut().is(domain, key::fnv(domain), || SuffixList::Embedded.is_suffix(domain.as_bytes()))
+    pub(super) fn is_suffix(&self, domain: &str, list: &SuffixList) -> bool {
+        self.suffixes.borrow_mut().is(domain, key::fnv(domain), || list.is_suffix(domain.as_bytes()))
     }
 
     pub(super) fn confirmation(&self, id: i64) -> Option<u32> {
