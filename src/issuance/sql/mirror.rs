@@ -17,8 +17,6 @@ use crate::issuance::tables::{self, Table};
 
 /// The most rows that one question gives.
 const MOST_ROWS: u64 = 1_000_000;
-/// The values of one condition.
-const CHUNK: usize = 500;
 /// The newest observations of one control that are looked at.
 const OBSERVATIONS: u64 = 2_000;
 
@@ -29,15 +27,13 @@ pub(in crate::issuance) enum Part {
     Signed(Timestamp, Timestamp, u64),
     /// These certificates and their revocations.
     Keys(Vec<CaseKey>),
-    /// Every revocation with its certificate.
-    Revocations,
     /// The newest observations of every control.
     Controls,
     /// The counts of the hours from the first on and before the second.
     Counts(Timestamp, Timestamp),
 }
 
-type Rows = Vec<(&'static Table, Vec<Value>)>;
+pub(super) type Rows = Vec<(&'static Table, Vec<Value>)>;
 
 impl Sql {
     /// A database in memory with this part of the record; `None`: there are more rows than were wanted.
@@ -66,17 +62,6 @@ impl Sql {
                     return Err(refused(settings, "revocations", reason));
                 }
                 rows = gathered.rows;
-            }
-            Part::Revocations => {
-                let filter = Filter { limit: Some(MOST_ROWS), ..Filter::default() };
-                let revocations = self.rows(&mut held, "revocations", &filter).await?;
-                let ids: Vec<String> = revocations.iter().map(|(_, values)| values[0].to_string()).collect();
-                rows = self.issuers(&mut held).await?;
-                for ids in ids.chunks(CHUNK) {
-                    let filter = Filter { limit: Some(MOST_ROWS), ..Filter::one_of("cert_id", ids.to_vec()) };
-                    rows.extend(self.rows(&mut held, "certificates", &filter).await?);
-                }
-                rows.extend(revocations);
             }
             Part::Controls => {
                 let newest = Some(("name", "observed_at", OBSERVATIONS));
@@ -126,7 +111,7 @@ impl Sql {
     }
 
     /// The issuers of the database, or those that the configuration names.
-    async fn issuers(&self, held: &mut Held) -> Result<Rows, SqlError> {
+    pub(super) async fn issuers(&self, held: &mut Held) -> Result<Rows, SqlError> {
         let settings = self.settings();
         let mapped = settings.issuers.iter().filter_map(|issuer| {
             let texts = [issuer.name.clone(), issuer.key_hash.to_string(), issuer.hierarchy.clone()];

@@ -15,6 +15,7 @@ mod mysql;
 mod postgres;
 mod preset;
 mod question;
+mod revoked;
 mod settings;
 mod stream;
 
