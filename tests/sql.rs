@@ -19,6 +19,9 @@ mod gate;
 #[path = "sql/paging.rs"]
 mod paging;
 
+#[path = "sql/silence.rs"]
+mod silence;
+
 #[path = "sql/walks.rs"]
 mod walks;
 
