@@ -16,6 +16,9 @@ mod database;
 #[path = "support/gate.rs"]
 mod gate;
 
+#[path = "sql/controls.rs"]
+mod controls;
+
 #[path = "sql/paging.rs"]
 mod paging;
 

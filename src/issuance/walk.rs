@@ -118,7 +118,7 @@ impl IssuanceDb {
     /// # Errors
     /// [`Silence`].
     pub async fn controls(&self, after: Vec<(String, Timestamp)>) -> Result<Vec<ControlHistory>, Silence> {
-        self.ask("controls", Some(Part::Controls), move |connection| {
+        self.ask("controls", Some(Part::Controls(after.clone())), move |connection| {
             // From name to name by the key: there are few names with very many observations each.
             let sql = "WITH RECURSIVE names (name) AS (SELECT min(name) FROM controls UNION ALL
                          SELECT (SELECT min(c.name) FROM controls AS c WHERE c.name > names.name) FROM names
