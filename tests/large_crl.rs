@@ -314,4 +314,14 @@ async fn a_crl_above_the_limit_is_our_own_alarm_and_nobodys_finding() {
     assert!(read.judged.iter().all(|(_, verdict)| *verdict == Verdict::Pass));
     compare_crls_due(&walk, &reader, &mut compared).await.expect("the books");
     assert_eq!((state("good"), bench.count("SELECT count(*) FROM cases")), (1.0, 0));
+
+    // Without a place for it there is none either, and that is no fault of the CRL.
+    bench.write("data/taken", "a file");
+    let fetcher = Fetcher::new("pki-team@ca-tests.eus", Clock::System).expect("a client");
+    let reader = CrlReader::new(fetcher, bench.path("data/taken"), walk.status.crl_limit_bytes);
+    crls.serve("1.crl", Some(ca.crl(4, 10)));
+    let read = reader.read(&crls.url("1.crl"), &issuer, None, now()).await;
+    assert_eq!((read.error, read.judged.len(), read.good.is_some()), (None, 0, false));
+    let sentence = read.hindrance.expect("a sentence");
+    assert!(sentence.starts_with("it cannot be kept (") && sentence.ends_with("): free the disk"), "{sentence}");
 }

@@ -163,6 +163,9 @@ async fn boulder_is_read_through_its_own_tables() {
     // Of those that are revoked one has expired, and one is another issuer's.
     let expected = [("02a2", "2027-02-10T00:00:00Z", "2026-11-20T10:00:00Z", 4)];
     assert_eq!(revoked(&source).await, expected.map(told));
+    let check = source.check(&[("Issuing CA".to_string(), KEY)]).await.expect("a report");
+    let question = check.questions.iter().find(|question| question.table == "revoked").expect("it is checked");
+    assert_eq!((question.problems.clone(), question.rows, question.sampled), (vec![], Some((3, true)), 3));
     // Without revokedCertificates it is certificateStatus that says so.
     let IssuanceDb::Sql(sql) = &source else { panic!("a server") };
     let mut settings = sql.settings().clone();

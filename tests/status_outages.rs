@@ -108,10 +108,7 @@ impl Scene {
         let expired = Timestamp::from_seconds(now().minus(HOUR).seconds()).to_string();
         for number in 0..200 {
             let at = now().minus(Span::from_seconds(number));
-            rows.extend([
-                certificate(0x1000 + number as usize, &expired),
-                revocation(0x1000 + number as usize),
-            ]);
+            rows.extend([certificate(0x1000 + number as usize, &expired), revocation(0x1000 + number as usize)]);
             rows.push(observed("patience", at, true));
         }
         let daemon = open(&bench).await;

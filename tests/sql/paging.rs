@@ -69,6 +69,25 @@ async fn read(database: &IssuanceDb, meanwhile: impl Future<Output = ()>) -> Res
     reading.await.expect("no panic").map(|sink| sink.given).map_err(|silence| silence.to_string())
 }
 
+/// A page of the preset `ctwarden` begins in the midst of an index and ends where it is full.
+async fn the_plan_of_a_page(server: &Server) {
+    let texts = server.settings().texts;
+    let tables = if server.dialect == Dialect::Mysql { "TABLE certificates, revocations" } else { "" };
+    server.admin(&format!("ANALYZE {tables}")).await;
+    let (revocations, certificates) = (&texts["revocations"], &texts["certificates"]);
+    let statement = format!(
+        "SELECT q.place, q.serial FROM (SELECT r.cert_id AS place, c.issuer_id, c.serial, c.not_after, r.revoked_at
+         FROM (\n{revocations}\n) r JOIN (\n{certificates}\n) c ON c.cert_id = r.cert_id) q
+         WHERE q.issuer_id IN (1) AND q.place > 500000 AND (q.not_after IS NULL OR q.not_after > {}) ORDER BY q.place
+         LIMIT 100000",
+        NOW.seconds()
+    );
+    let plan = server.explain(&statement).await;
+    println!("{}:\n{plan}", server.dialect.word());
+    let costly = ["Sort", "Seq Scan", "filesort", "temporary", "\tALL\t"];
+    assert!(costly.iter().all(|word| !plan.contains(word)), "{plan}");
+}
+
 async fn a_million_revocations_are_one_moment_or_none(dialect: Dialect) {
     let Some(server) = Server::start("a_million_revocations", dialect, None).await else { return };
     fill(&server).await;
@@ -78,6 +97,8 @@ async fn a_million_revocations_are_one_moment_or_none(dialect: Dialect) {
     let database = IssuanceDb::Sql(Sql::new(settings, Clock::System));
     let sums = |from: u64| (from..=REVOKED).fold((0, 0), |(all, reasons), n| (all + n, reasons + n % 5));
     let given = |from: u64| Given { count: REVOKED - from + 2, numbers: sums(from).0 + 0x0d, reasons: sums(from).1 };
+
+    the_plan_of_a_page(&server).await;
 
     // Rows that were read, rows that were not and rows that come are changed: none of it is seen.
     let certificate = "INSERT INTO certificates (cert_id, issuer_id, serial, signed_at, state) VALUES";
@@ -120,4 +141,31 @@ async fn a_million_revocations_of_postgres_are_one_moment_or_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_million_revocations_of_mariadb_are_one_moment_or_none() {
     a_million_revocations_are_one_moment_or_none(Dialect::Mysql).await;
+}
+
+/// The embedded record is imported into, and asked about certificates, while its revocations are read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revocations_of_the_embedded_record_are_one_moment() {
+    const ROWS: u64 = 200_000;
+    let issuer = serde_json::json!({"table": "issuers", "issuer_id": 1, "name": "A", "spki_sha256": "1f".repeat(32), "hierarchy": "public"});
+    let (directory, database) = embedded(&[issuer]);
+    let connect = || rusqlite::Connection::open(directory.path().join("issuance.sqlite")).expect("the record");
+    let numbers = format!("WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {ROWS})");
+    let fill = format!(
+        "{numbers} INSERT INTO certificates (cert_id, issuer_id, serial, signed_at, state)
+           SELECT n, 1, printf('51%016x', n), 1, 'issued' FROM n;
+         {numbers} INSERT INTO revocations (cert_id, reason) SELECT n, 0 FROM n;
+         INSERT INTO feed VALUES ('certificates', 1), ('revocations', 1)"
+    );
+    connect().execute_batch(&fill).expect("rows");
+    let meanwhile = async {
+        let change = "DELETE FROM revocations WHERE cert_id > 199000; UPDATE revocations SET reason = 5";
+        connect().execute_batch(change).expect("written");
+        let found = database.find(&[query(&"1f".repeat(32), "510000000000000001", &[])]).await;
+        assert!(matches!(&found[0], Lookup::Found(record) if record.revocation.is_some()), "{found:?}");
+    };
+    let all = Given { count: ROWS, numbers: ROWS * (ROWS + 1) / 2, reasons: 0 };
+    assert_eq!(read(&database, meanwhile).await, Ok(all));
+    let rest = Given { count: 199_000, numbers: 199_000 * 199_001 / 2, reasons: 5 * 199_000 };
+    assert_eq!(read(&database, async {}).await, Ok(rest));
 }
