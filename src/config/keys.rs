@@ -282,7 +282,7 @@ pub static KEYS: &[Key] = &[
     key("status.unfinalised", Boolean, Default("true"), "Whether a precertificate that stays without its certificate is told.", "true"),
     key("status.named_crls", Boolean, Default("true"), "Whether the CRLs that certificates name are read, and not only those of [[issuer]].", "true"),
     key("status.crl_grace", Text, Default(r#""2h""#), "How long a CRL may be out of reach before that is a case.", r#""2h""#),
-    key("status.crl_limit_mib", Integer(1, 2048), Default("256"), "The largest CRL that is read, in MiB; twice as much memory is needed while it is fetched.", "256"),
+    key("status.crl_limit_mib", Integer(1, 2048), Default("256"), "The largest CRL that is read, in MiB; up to four times as much of the disk is needed while it is fetched.", "256"),
     key("status.controls_every", Text, Default(r#""1m""#), "How often the feed of the controls is read.", r#""1m""#),
     key("control[].name", Text, Required, "The name of a control in the feed.", r#""internal-names""#),
     key("control[].max_age", Text, Optional, "How old its newest observation may be.", r#""15m""#),

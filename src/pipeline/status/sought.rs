@@ -183,17 +183,19 @@ impl Sought {
 
     /// Sorts what was added; of each serial number there is one afterwards.
     pub(super) fn settle(&mut self) {
-        if self.sorted < self.rows.len() {
-            self.rows.sort_unstable_by(|one, other| one.serial().cmp(other.serial()));
-            self.rows.dedup_by(|later, one| {
-                let is_same = later.serial() == one.serial();
-                if is_same {
-                    one.add(later);
-                }
-                is_same
-            });
-            self.sorted = self.rows.len();
+        if self.sorted == self.rows.len() {
+            return;
         }
+        self.rows.sort_unstable_by(|one, other| one.serial().cmp(other.serial()));
+        self.rows.dedup_by(|later, one| {
+            let is_same = later.serial() == one.serial();
+            if is_same {
+                one.add(later);
+            }
+            is_same
+        });
+        self.sorted = self.rows.len();
+        // A row may have come before what does not fit into one.
         let mut alone = std::mem::take(&mut self.alone);
         for (serial, one) in &mut alone {
             if let Some(place) = self.place(serial) {
@@ -381,6 +383,25 @@ mod tests {
         }
         assert!(!sought.find(&[9], &url("1"), None, 0));
         assert_eq!(all(&sought).len(), cases.len());
+    }
+
+    #[test]
+    fn a_row_and_what_does_not_fit_into_one_are_one() {
+        for first_fits in [true, false] {
+            let mut sought = Sought::new(KeyHash([7; 32]), HashMap::new());
+            let seen = Seen { serial: vec![1], seen_at: AT, not_after: None };
+            if first_fits {
+                sought.add_seen(seen.clone());
+            }
+            sought.add_revoked(revoked(&[1], 1, date(2200, 1, 1)));
+            if !first_fits {
+                sought.add_seen(seen);
+            }
+            sought.settle();
+            let all = all(&sought);
+            assert_eq!((all.len(), all[0].seen_at), (1, Some(AT)));
+            assert_eq!(all[0].record.flatten().and_then(|row| row.revoked_at), Some(date(2200, 1, 1)));
+        }
     }
 
     #[test]
