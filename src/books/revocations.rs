@@ -85,6 +85,9 @@ pub struct Sight {
     pub record: Vec<(String, String)>,
 }
 
+/// Serial numbers that are read at once; others who read the books have their turn between two pages.
+const SEEN_PAGE: i64 = 20_000;
+
 impl Books {
     /// Hits of ours after this number: their numbers, issuers and bytes, one form each.
     ///
@@ -225,20 +228,28 @@ impl Books {
         mut into: T,
         take: fn(&mut T, Seen),
     ) -> Result<T, BooksError> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT serial, seen_at, not_after FROM listed
-                 WHERE issuer_key_hash = ?1 AND (not_after IS NULL OR not_after > ?2)",
-            )?;
-            let mut rows = statement.query(params![issuer.0, now.millis()])?;
-            while let Some(row) = rows.next()? {
-                let seen_at = Timestamp::from_millis(row.get(1)?);
-                let not_after = row.get::<_, Option<i64>>(2)?.map(Timestamp::from_millis);
-                take(&mut into, Seen { serial: row.get(0)?, seen_at, not_after });
-            }
-            Ok(into)
-        })
-        .await
+        // Every octet string is greater than every text (https://sqlite.org/datatype3.html, 4.1), that of number 0 too.
+        let mut after = Some(rusqlite::types::Value::Text(String::new()));
+        while let Some(from) = after {
+            let page = self.read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT serial, seen_at, not_after FROM listed WHERE issuer_key_hash = ?1 AND serial > ?2
+                     AND (not_after IS NULL OR not_after > ?3) ORDER BY serial LIMIT ?4",
+                )?;
+                let mut rows = statement.query(params![issuer.0, from, now.millis(), SEEN_PAGE])?;
+                let (mut count, mut last) = (0, None);
+                while let Some(row) = rows.next()? {
+                    let (serial, seen_at) = (row.get::<_, Vec<u8>>(0)?, Timestamp::from_millis(row.get(1)?));
+                    let not_after = row.get::<_, Option<i64>>(2)?.map(Timestamp::from_millis);
+                    count += 1;
+                    last = (count == SEEN_PAGE).then(|| serial.clone().into());
+                    take(&mut into, Seen { serial, seen_at, not_after });
+                }
+                Ok((into, last))
+            });
+            (into, after) = page.await?;
+        }
+        Ok(into)
     }
 
     /// The issuer's name and the forms in which a certificate was seen; `None`: in none.
@@ -398,6 +409,29 @@ mod tests {
         let one = books.followed(issuer).await.expect("read").remove(&key().serial.0);
         let (is_awaited, clock) = one.map_or((false, RevocationClock::None), |one| (one.is_awaited, one.case.1));
         (news, state, is_awaited, clock)
+    }
+
+    #[tokio::test]
+    async fn what_was_seen_is_read_page_by_page() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let books = Books::open(&directory.path().join("books.sqlite")).expect("open");
+        let issuer = key().issuer_key_hash;
+        // Of serial numbers of two lengths every third has expired; another issuer has one, too.
+        let count = 3 * SEEN_PAGE;
+        let fill = move |connection: &mut rusqlite::Connection| {
+            let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?2)
+                       INSERT INTO listed SELECT ?1, CASE WHEN n % 2 THEN unhex(printf('%06x', n)) ELSE
+                         unhex(printf('%08x', n * 256)) END, 'u', NULL, 0, n, CASE n % 3 WHEN 0 THEN 1 END FROM n";
+            connection.execute(sql, params![issuer.0, count])?;
+            connection.execute("UPDATE listed SET serial = X'' WHERE serial = X'000001'", [])?;
+            let other = "INSERT INTO listed VALUES (?1, X'01', 'u', NULL, 0, 1, NULL)";
+            connection.execute(other, params![[8_u8; 32]]).map(drop)
+        };
+        books.write(fill).await.expect("rows");
+        let seen = books.seen_on_crls(issuer, AT, Vec::new(), Vec::push).await.expect("read");
+        let numbers: std::collections::BTreeSet<i64> = seen.iter().map(|seen| seen.seen_at.millis()).collect();
+        assert!(numbers.iter().eq((1..=count).filter(|n| n % 3 != 0).collect::<Vec<_>>().iter()));
+        assert_eq!(seen.len(), numbers.len(), "each once");
     }
 
     #[tokio::test]
