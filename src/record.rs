@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use crate::clock::{Span, Timestamp};
-use crate::finding::{CaseKey, KeyHash, escape};
+use crate::finding::{CaseKey, KeyHash, Serial, escape};
 
 /// What a certificate shows of itself to the rules that compare it with the CA's record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -402,6 +402,17 @@ pub struct Standing {
     pub not_after: Option<Timestamp>,
     /// Its row in `revocations`, if it has one.
     pub revocation: Option<Revocation>,
+}
+
+/// A revocation as the walk through all of an issuer reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// The serial number, without its sign octet.
+    pub serial: Serial,
+    /// The end of its validity, if recorded.
+    pub not_after: Option<Timestamp>,
+    /// What is recorded; never when the CA saw it on its CRL.
+    pub revocation: Revocation,
 }
 
 /// What the CA says of one of its own controls at one time.

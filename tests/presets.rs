@@ -11,7 +11,7 @@ use ctwarden::finding::{CaseKey, Issued, KeyHash, Serial, Verdict};
 use ctwarden::issuance::sql::{Dialect, MappedIssuer, Settings, preset};
 use ctwarden::issuance::{IssuanceDb, Query, Sql, export, feed_tables};
 use ctwarden::lint::SuffixList;
-use ctwarden::record::{Basis, IssuanceRecord, Lookup, Presented};
+use ctwarden::record::{Basis, IssuanceRecord, Lookup, Presented, Revoked};
 
 #[path = "support/database.rs"]
 mod database;
@@ -60,6 +60,20 @@ async fn record(source: &IssuanceDb, serial: &str, names: &[&str]) -> (Lookup, I
 }
 
 /// What each rule says: `fail`, or why it says nothing; rules that pass are left out.
+/// The revocations that are compared with CRLs: serial number, end of validity, time, reason.
+async fn revoked(source: &IssuanceDb) -> Vec<(String, String, String, Option<u64>)> {
+    let rows: Vec<Revoked> = source.revocations(KEY, NOW, Vec::new(), Vec::push).await.expect("an answer");
+    let text = |at: Option<Timestamp>| at.map_or("none".to_string(), |at| at.to_string());
+    let told = |row: Revoked| {
+        (hex::encode(row.serial.0), text(row.not_after), text(row.revocation.revoked_at), row.revocation.reason)
+    };
+    rows.into_iter().map(told).collect()
+}
+
+fn told((serial, end, at, reason): (&str, &str, &str, u64)) -> (String, String, String, Option<u64>) {
+    (serial.to_string(), end.to_string(), at.to_string(), Some(reason))
+}
+
 fn verdicts(names: &[&str], lookup: &Lookup, signed_at: Timestamp) -> BTreeMap<&'static str, String> {
     let names = names.iter().map(ToString::to_string).collect();
     let presented = Presented { names, spki_sha256: KeyHash([7; 32]), validity: None, tbs_sha256: None, subject: None };
@@ -147,9 +161,18 @@ async fn boulder_is_read_through_its_own_tables() {
     assert_eq!(revocation.revoked_at.map(|at| at.to_string()).as_deref(), Some("2026-11-20T10:00:00Z"));
     assert_eq!(revocation.reason, Some(4));
     // Without its end nobody can tell whether it is missing on a CRL or gone from it by right.
-    let revoked = source.revocations(KEY, NOW).await.expect("an answer");
-    let ends: Vec<_> = revoked.iter().map(|standing| standing.not_after.map(|end| end.to_string())).collect();
-    assert_eq!(ends, [Some("2027-02-10T00:00:00Z".to_string())]);
+    // Of those that are revoked one has expired, and one is another issuer's.
+    let expected = [("02a2", "2027-02-10T00:00:00Z", "2026-11-20T10:00:00Z", 4)];
+    assert_eq!(revoked(&source).await, expected.map(told));
+    let check = source.check(&[("Issuing CA".to_string(), KEY)]).await.expect("a report");
+    let question = check.questions.iter().find(|question| question.table == "revoked").expect("it is checked");
+    assert_eq!((question.problems.clone(), question.rows, question.sampled), (vec![], Some((3, true)), 3));
+    // Without revokedCertificates it is certificateStatus that says so.
+    let IssuanceDb::Sql(sql) = &source else { panic!("a server") };
+    let mut settings = sql.settings().clone();
+    settings.texts.remove("revoked");
+    let joined = IssuanceDb::Sql(Sql::new(settings, Clock::System));
+    assert_eq!(revoked(&joined).await, expected.map(told));
 
     let (_, orphan) = record(&source, "03a3", &["x.eus"]).await;
     assert_eq!((orphan.order, &*orphan.state), (None, "issued"));
@@ -212,6 +235,8 @@ async fn ejbca(dialect: Dialect) {
     let revocation = revoked.revocation.expect("revoked");
     assert_eq!(revocation.revoked_at.map(|at| at.to_string()).as_deref(), Some("2026-11-11T08:00:00Z"));
     assert_eq!(revocation.reason, Some(1));
+    let expected = [("02a2", "2027-02-08T08:00:00Z", "2026-11-11T08:00:00Z", 1)];
+    assert_eq!(self::revoked(&source).await, expected.map(told));
     let (_, orphan) = record(&source, "03a3", &["c.eus"]).await;
     assert_eq!(orphan.order, None);
     assert!(matches!(lookup(&source, "77", &["x.eus"]).await, Lookup::Unknown { .. }));

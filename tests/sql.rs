@@ -6,11 +6,24 @@ use ctwarden::clock::{Clock, Timestamp, date};
 use ctwarden::finding::{CaseKey, KeyHash, Serial};
 use ctwarden::issuance::sql::{Dialect, Settings};
 use ctwarden::issuance::{Embedded, IssuanceDb, Query, Sql, feed_tables};
-use ctwarden::record::Lookup;
+use ctwarden::record::{Lookup, Revoked};
 use serde_json::Value;
 
 #[path = "support/database.rs"]
 mod database;
+
+#[allow(dead_code)]
+#[path = "support/gate.rs"]
+mod gate;
+
+#[path = "sql/controls.rs"]
+mod controls;
+
+#[path = "sql/paging.rs"]
+mod paging;
+
+#[path = "sql/silence.rs"]
+mod silence;
 
 #[path = "sql/walks.rs"]
 mod walks;

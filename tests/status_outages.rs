@@ -104,13 +104,11 @@ impl Scene {
         server.admin(&format!("{heartbeat}; {grant}")).await;
         let mut rows = vec![json!({"table": "issuers", "issuer_id": 1, "name": "Tests CA", "hierarchy": "public",
                                    "spki_sha256": ca.key_hash().to_string()})];
-        // What is long enough to be torn, and wrong in nothing.
+        // What is long enough to be torn, and wrong in nothing: what has expired lately is still asked for.
+        let expired = Timestamp::from_seconds(now().minus(HOUR).seconds()).to_string();
         for number in 0..200 {
             let at = now().minus(Span::from_seconds(number));
-            rows.extend([
-                certificate(0x1000 + number as usize, "2026-01-01T00:00:00Z"),
-                revocation(0x1000 + number as usize),
-            ]);
+            rows.extend([certificate(0x1000 + number as usize, &expired), revocation(0x1000 + number as usize)]);
             rows.push(observed("patience", at, true));
         }
         let daemon = open(&bench).await;

@@ -40,7 +40,7 @@ pub use matters::Matter;
 pub use opinions::{Answered, Heard, Opinion, OpinionQueue, PendingOpinion, Questions};
 pub use promises::{Looked, OpenPromise, PromiseLine, PromiseState};
 pub use rescan::Judged;
-pub use revocations::{CrlRow, Followed, Listing, Sight};
+pub use revocations::{CrlRow, Followed, Listing, Seen, Sight};
 pub use statistics::{Counted, Statistics};
 pub use walks::{LogReading, Step, Told, Waiting};
 

@@ -44,18 +44,25 @@ pub struct Listing {
     pub seen_at: Timestamp,
 }
 
-/// A certificate that is looked for on the CRLs: it has a case, or was seen there before.
+/// A certificate that is looked for on the CRLs because it has a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Followed {
     /// Issuer key and serial number, without sign octet.
     pub key: CaseKey,
     /// When the case was opened, and its clock.
-    pub case: Option<(Timestamp, RevocationClock)>,
+    pub case: (Timestamp, RevocationClock),
     /// Whether the case is to be told as soon as it is on a CRL: it has a deadline, or is about its absence there.
     pub is_awaited: bool,
-    /// When and where it was seen on a CRL.
-    pub listed: Option<Listing>,
-    /// The end of its validity, if it was known when it was seen on a CRL.
+}
+
+/// A serial number that was seen on a CRL before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The serial number, without sign octet.
+    pub serial: Vec<u8>,
+    /// When it was first seen there.
+    pub seen_at: Timestamp,
+    /// The end of its validity, if it was known then.
     pub not_after: Option<Timestamp>,
 }
 
@@ -77,6 +84,9 @@ pub struct Sight {
     /// The record as shown to people.
     pub record: Vec<(String, String)>,
 }
+
+/// Serial numbers that are read at once; others who read the books have their turn between two pages.
+const SEEN_PAGE: i64 = 20_000;
 
 impl Books {
     /// Hits of ours after this number: their numbers, issuers and bytes, one form each.
@@ -176,12 +186,11 @@ impl Books {
         .await
     }
 
-    /// The certificates of an issuer that are looked for on its CRLs, by serial number without sign octet: those with a
-    /// case that is not closed, and those that were seen there and have not expired.
+    /// The certificates of an issuer with a case that is not closed, by serial number without sign octet.
     ///
     /// # Errors
     /// Unusable books.
-    pub async fn followed(&self, issuer: KeyHash, now: Timestamp) -> Result<HashMap<Vec<u8>, Followed>, BooksError> {
+    pub async fn followed(&self, issuer: KeyHash) -> Result<HashMap<Vec<u8>, Followed>, BooksError> {
         self.read(move |connection| {
             let bare = |serial: &Vec<u8>| crate::cert::crl::magnitude(serial).to_vec();
             let mut followed: HashMap<Vec<u8>, Followed> = HashMap::new();
@@ -199,32 +208,48 @@ impl Books {
                 let (opened_at, due_at) = (row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(2)?);
                 let clock = clock_of(due_at.map(|due_at| Span::from_millis(due_at - opened_at)), row.get(4)?);
                 let key = CaseKey { issuer_key_hash: issuer, serial: Serial(serial.clone()) };
-                let case = Some((Timestamp::from_millis(opened_at), clock));
-                let is_awaited = row.get(3)?;
-                followed.insert(serial, Followed { key, case, is_awaited, listed: None, not_after: None });
-            }
-            let mut statement = connection.prepare_cached(
-                "SELECT serial, url, revoked_at, reason, seen_at, not_after FROM listed
-                 WHERE issuer_key_hash = ?1 AND (not_after IS NULL OR not_after > ?2)",
-            )?;
-            let mut rows = statement.query(params![issuer.0, now.millis()])?;
-            while let Some(row) = rows.next()? {
-                let serial: Vec<u8> = row.get(0)?;
-                let listed = Listing {
-                    url: row.get(1)?,
-                    revoked_at: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_millis),
-                    reason: row.get(3)?,
-                    seen_at: Timestamp::from_millis(row.get(4)?),
-                };
-                let key = CaseKey { issuer_key_hash: issuer, serial: Serial(serial.clone()) };
-                let none = Followed { key, case: None, is_awaited: false, listed: None, not_after: None };
-                let one = followed.entry(serial).or_insert(none);
-                one.listed = Some(listed);
-                one.not_after = row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis);
+                let case = (Timestamp::from_millis(opened_at), clock);
+                followed.insert(serial, Followed { key, case, is_awaited: row.get(3)? });
             }
             Ok(followed)
         })
         .await
+    }
+
+    /// Gives `take` the certificates of an issuer that were seen on its CRLs and have not expired, and hands back `into`.
+    /// Of a large CA there are millions: they are never all in memory here.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn seen_on_crls<T: Send + 'static>(
+        &self,
+        issuer: KeyHash,
+        now: Timestamp,
+        mut into: T,
+        take: fn(&mut T, Seen),
+    ) -> Result<T, BooksError> {
+        // Every octet string is greater than every text (https://sqlite.org/datatype3.html, 4.1), that of number 0 too.
+        let mut after = Some(rusqlite::types::Value::Text(String::new()));
+        while let Some(from) = after {
+            let page = self.read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT serial, seen_at, not_after FROM listed WHERE issuer_key_hash = ?1 AND serial > ?2
+                     AND (not_after IS NULL OR not_after > ?3) ORDER BY serial LIMIT ?4",
+                )?;
+                let mut rows = statement.query(params![issuer.0, from, now.millis(), SEEN_PAGE])?;
+                let (mut count, mut last) = (0, None);
+                while let Some(row) = rows.next()? {
+                    let (serial, seen_at) = (row.get::<_, Vec<u8>>(0)?, Timestamp::from_millis(row.get(1)?));
+                    let not_after = row.get::<_, Option<i64>>(2)?.map(Timestamp::from_millis);
+                    count += 1;
+                    last = (count == SEEN_PAGE).then(|| serial.clone().into());
+                    take(&mut into, Seen { serial, seen_at, not_after });
+                }
+                Ok((into, last))
+            });
+            (into, after) = page.await?;
+        }
+        Ok(into)
     }
 
     /// The issuer's name and the forms in which a certificate was seen; `None`: in none.
@@ -378,9 +403,35 @@ mod tests {
         let people = vec![("mail".to_string(), "you@example.net".to_string())];
         let news = books.commit_sights(vec![sight], people, AT).await.expect("write").len();
         let state = books.show_case(CaseNumber(1)).await.expect("read").map_or("none".into(), |case| case.line.state);
-        let mut followed = books.followed(key().issuer_key_hash, AT).await.expect("read");
-        let one = followed.remove(&key().serial.0).expect("it is looked for");
-        (news, state, one.is_awaited, one.case.map_or(RevocationClock::None, |(_, clock)| clock))
+        let issuer = key().issuer_key_hash;
+        let seen = books.seen_on_crls(issuer, AT, Vec::new(), Vec::push).await.expect("read");
+        assert_eq!(seen, [Seen { serial: key().serial.0, seen_at: AT, not_after: None }]);
+        let one = books.followed(issuer).await.expect("read").remove(&key().serial.0);
+        let (is_awaited, clock) = one.map_or((false, RevocationClock::None), |one| (one.is_awaited, one.case.1));
+        (news, state, is_awaited, clock)
+    }
+
+    #[tokio::test]
+    async fn what_was_seen_is_read_page_by_page() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let books = Books::open(&directory.path().join("books.sqlite")).expect("open");
+        let issuer = key().issuer_key_hash;
+        // Of serial numbers of two lengths every third has expired; another issuer has one, too.
+        let count = 3 * SEEN_PAGE;
+        let fill = move |connection: &mut rusqlite::Connection| {
+            let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?2)
+                       INSERT INTO listed SELECT ?1, CASE WHEN n % 2 THEN unhex(printf('%06x', n)) ELSE
+                         unhex(printf('%08x', n * 256)) END, 'u', NULL, 0, n, CASE n % 3 WHEN 0 THEN 1 END FROM n";
+            connection.execute(sql, params![issuer.0, count])?;
+            connection.execute("UPDATE listed SET serial = X'' WHERE serial = X'000001'", [])?;
+            let other = "INSERT INTO listed VALUES (?1, X'01', 'u', NULL, 0, 1, NULL)";
+            connection.execute(other, params![[8_u8; 32]]).map(drop)
+        };
+        books.write(fill).await.expect("rows");
+        let seen = books.seen_on_crls(issuer, AT, Vec::new(), Vec::push).await.expect("read");
+        let numbers: std::collections::BTreeSet<i64> = seen.iter().map(|seen| seen.seen_at.millis()).collect();
+        assert!(numbers.iter().eq((1..=count).filter(|n| n % 3 != 0).collect::<Vec<_>>().iter()));
+        assert_eq!(seen.len(), numbers.len(), "each once");
     }
 
     #[tokio::test]

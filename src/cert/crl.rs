@@ -3,16 +3,20 @@
 //! A CRL may have 100 MB and millions of entries: everything here borrows from its bytes, and the entries are read one
 //! after the other without an allocation for any of them. Nothing here judges.
 
+mod outline;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
+use aws_lc_rs::digest::Digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
+pub use outline::{HEAD_BYTES, Outline};
 
 use crate::cert::der::{Class, DerError, Element, Reader, single, tag};
 use crate::cert::fields::read_time;
-use crate::cert::signature::{SignatureCheck, verify};
+use crate::cert::signature::{SignatureCheck, verify, verify_digest};
 use crate::clock::Timestamp;
 
 const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 20];
@@ -85,6 +89,8 @@ pub struct Crl<'a> {
     /// Where the entries stand in the DER; empty when there are none.
     pub entries_at: Range<usize>,
     revoked: &'a [u8],
+    /// The digest of the signed bytes and what is wrong with an entry, when both were read elsewhere.
+    elsewhere: Option<(Digest, Option<CrlError>)>,
 }
 
 /// An entry of a CRL.
@@ -161,6 +167,7 @@ impl<'a> Crl<'a> {
             unknown_critical: false,
             entries_at: 0..0,
             revoked: &[],
+            elsewhere: None,
         };
         let is_time = |e: &Element<'_>| e.is(tag::UTC_TIME, false) || e.is(tag::GENERALIZED_TIME, false);
         if reader.peek().as_ref().is_some_and(is_time) {
@@ -205,10 +212,21 @@ impl<'a> Crl<'a> {
 
     /// Whether it was signed with the key of this SubjectPublicKeyInfo (full TLV).
     pub fn signed_by(&self, spki_der: &[u8]) -> SignatureCheck {
-        verify(spki_der, self.algorithm, self.tbs, self.signature)
+        match &self.elsewhere {
+            Some((digest, _)) => verify_digest(spki_der, self.algorithm, digest, self.signature),
+            None => verify(spki_der, self.algorithm, self.tbs, self.signature),
+        }
     }
 
-    /// Its entries, in their order. After an entry that cannot be read there is none.
+    /// What is wrong with its first entry that cannot be read.
+    pub fn entry_fault(&self) -> Option<CrlError> {
+        match self.elsewhere {
+            Some((_, fault)) => fault,
+            None => self.revoked().find_map(Result::err),
+        }
+    }
+
+    /// Its entries, in their order, when they are in memory. After an entry that cannot be read there is none.
     pub fn revoked(&self) -> impl Iterator<Item = Result<Revoked<'a>, CrlError>> + use<'a> {
         let (mut reader, mut failed) = (Reader::new(self.revoked), false);
         std::iter::from_fn(move || {
@@ -337,20 +355,20 @@ mod tests {
 
     const ALGORITHM: &[u8] = &[0x30, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
 
-    fn seq(parts: &[&[u8]]) -> Vec<u8> {
+    pub(super) fn seq(parts: &[&[u8]]) -> Vec<u8> {
         encode(0x30, &parts.concat())
     }
 
-    fn ext(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
+    pub(super) fn ext(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
         let critical: &[u8] = if critical { &[1, 1, 0xff] } else { &[] };
         seq(&[&encode(6, oid), critical, &encode(4, value)])
     }
 
-    fn entry(serial: &[u8], extensions: &[u8]) -> Vec<u8> {
+    pub(super) fn entry(serial: &[u8], extensions: &[u8]) -> Vec<u8> {
         seq(&[&encode(2, serial), &encode(23, b"261101000000Z"), extensions])
     }
 
-    fn crl(entries: &[u8], extensions: &[u8]) -> Vec<u8> {
+    pub(super) fn crl(entries: &[u8], extensions: &[u8]) -> Vec<u8> {
         let name = seq(&[]);
         let (from, to) = (encode(23, b"261120000000Z"), encode(23, b"261127000000Z"));
         let tbs = seq(&[&[2, 1, 1], ALGORITHM, &name, &from, &to, entries, extensions]);

@@ -1,5 +1,6 @@
 //! Whether a certificate was signed with a key.
 
+use aws_lc_rs::digest::{self, Digest};
 use aws_lc_rs::signature as algorithms;
 use aws_lc_rs::signature::{UnparsedPublicKey, VerificationAlgorithm};
 
@@ -49,11 +50,44 @@ pub fn signed_by(cert: &Certificate, issuer_spki_der: &[u8]) -> SignatureCheck {
 /// Checks a signature over a message. `algorithm_der`: the AlgorithmIdentifier, full TLV; `spki_der`: the signer's
 /// SubjectPublicKeyInfo, full TLV.
 pub fn verify(spki_der: &[u8], algorithm_der: &[u8], message: &[u8], signature: &[u8]) -> SignatureCheck {
+    check(spki_der, algorithm_der, |key| key.verify(message, signature).is_ok())
+}
+
+/// The same over a message of which the digest by [`digest_of`] is known.
+pub fn verify_digest(spki_der: &[u8], algorithm_der: &[u8], digest: &Digest, signature: &[u8]) -> SignatureCheck {
+    check(spki_der, algorithm_der, |key| key.verify_digest(digest, signature).is_ok())
+}
+
+/// The digest of the message that an algorithm signs (AlgorithmIdentifier, full TLV); `None` when it signs no digest, as
+/// Ed25519, or is not known.
+pub fn digest_of(algorithm_der: &[u8]) -> Option<&'static digest::Algorithm> {
+    let mut reader = single(algorithm_der)?.0.reader();
+    let id = reader.next().ok()?.content;
+    let hash = match (id.strip_prefix(&ECDSA_SHA2), id.strip_prefix(&PKCS1)) {
+        (Some([2]), _) | (_, Some([11])) => Hash::Sha256,
+        (Some([3]), _) | (_, Some([12])) => Hash::Sha384,
+        (Some([4]), _) | (_, Some([13])) => Hash::Sha512,
+        (_, Some([10])) => pss_hash(&reader.next().ok()?)?,
+        _ => return None,
+    };
+    Some(match hash {
+        Hash::Sha1 => return None,
+        Hash::Sha256 => &digest::SHA256,
+        Hash::Sha384 => &digest::SHA384,
+        Hash::Sha512 => &digest::SHA512,
+    })
+}
+
+fn check(
+    spki_der: &[u8],
+    algorithm_der: &[u8],
+    verifies: impl FnOnce(&UnparsedPublicKey<&[u8]>) -> bool,
+) -> SignatureCheck {
     let checked = || {
         let (algorithm, _) = single(algorithm_der)?;
         let (key_type, key_parameters, key) = split_spki(spki_der)?;
         let verification = choose(&algorithm, key_type, key_parameters)?;
-        Some(UnparsedPublicKey::new(verification, key).verify(message, signature).is_ok())
+        Some(verifies(&UnparsedPublicKey::new(verification, key)))
     };
     match checked() {
         Some(true) => SignatureCheck::Valid,

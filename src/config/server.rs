@@ -9,7 +9,7 @@ use super::problem::quote;
 use super::raw::{RawIssuance, RawMappedIssuer};
 use super::secret::{ca_certificate, password};
 use super::{IssuanceSource, Issuer};
-use crate::issuance::feed_tables;
+use crate::issuance::questions;
 use crate::issuance::sql::{Dialect, MappedIssuer, SerialForm, Settings, Tls, check_text, preset};
 
 /// The keys that mean nothing without a server.
@@ -90,7 +90,11 @@ fn server(raw: RawIssuance, dialect: Dialect, issuers: &[Issuer], document: &mut
         }
         None => return None,
     };
-    for table in feed_tables() {
+    // It was made for the texts of the preset, and no others.
+    if ["revocations", "certificates"].iter().any(|table| raw.queries.contains_key(*table)) {
+        chosen.texts.remove("revoked");
+    }
+    for table in questions() {
         let key = format!("issuance.queries.{table}");
         match raw.queries.get(table).map(|text| (text.as_str(), check_text(text))) {
             None => {}

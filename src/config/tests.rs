@@ -453,7 +453,7 @@ fn the_example_works_when_the_named_values_are_filled_in() {
     assert_eq!((config.status.controls.len(), config.issuers[0].crls.len()), (1, 1));
     assert_eq!(config.judges[1].name, crate::judges::caa::NAME);
     let server = config.issuance.server.unwrap();
-    assert_eq!((server.port, server.issuers.len(), server.texts.len()), (5432, 1, 1));
+    assert_eq!((server.port, server.issuers.len(), server.texts.len()), (5432, 1, 2));
 }
 
 #[test]

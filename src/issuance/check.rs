@@ -16,7 +16,7 @@ pub struct SourceReport {
     pub as_of: Option<Timestamp>,
     /// Why it did not answer at all.
     pub outage: Option<String>,
-    /// One for each table of the feed.
+    /// One for each table of the feed, and one for `revoked` where a server has a text for it.
     pub questions: Vec<QuestionReport>,
 }
 
@@ -67,6 +67,7 @@ const TIMES: &[(&str, &str)] = &[
     ("caa_checks", "checked_at"),
     ("approvals", "decided_at"),
     ("revocations", "revoked_at"),
+    ("revoked", "revoked_at"),
     ("controls", "observed_at"),
     ("lint_runs", "ran_at"),
     ("counts", "hour"),

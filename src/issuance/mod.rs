@@ -39,7 +39,7 @@ pub use export::{Exported, ExportedTable, export, exported};
 pub use follow::{FileFormat, Followed, Follower, Step};
 pub use import::{ImportSummary, LineError, TableSummary, refusal_json};
 pub use sql::Sql;
-pub use stream::{EachRow, Snapshot, feed_columns, feed_tables};
+pub use stream::{EachRow, Snapshot, feed_columns, feed_tables, questions};
 pub use trickle::{Kept, Refusal};
 pub use walk::{ControlHistory, Silence};
 
@@ -208,6 +208,11 @@ impl Embedded {
         let path = data_directory.join(FILE_NAME);
         let reader = schema::open(&path)?;
         Ok(Embedded { path: path.into(), reader: Arc::new(Mutex::new(Some(reader))) })
+    }
+
+    /// The same database, read by a connection of its own that the first question makes.
+    fn reading(path: &Arc<Path>) -> Embedded {
+        Embedded { path: path.clone(), reader: Arc::default() }
     }
 
     /// The database file.

@@ -16,6 +16,11 @@ pub fn feed_tables() -> impl Iterator<Item = &'static str> {
     TABLES.iter().map(|table| table.name)
 }
 
+/// The questions that a database server is asked: the tables of the feed, and `revoked`.
+pub fn questions() -> impl Iterator<Item = &'static str> {
+    feed_tables().chain([tables::REVOKED.name])
+}
+
 /// The columns of a table of the feed in their order; empty when there is no such table.
 pub fn feed_columns(table: &str) -> Vec<&'static str> {
     tables::table(table).map_or(Vec::new(), |table| table.columns.iter().map(|column| column.name).collect())

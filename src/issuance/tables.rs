@@ -68,6 +68,11 @@ pub(super) fn table(name: &str) -> Option<&'static Table> {
     TABLES.iter().find(|table| table.name == name)
 }
 
+/// The questions to a database server: one for each table, and [`REVOKED`].
+pub(super) fn question(name: &str) -> Option<&'static Table> {
+    table(name).or(Some(&REVOKED).filter(|question| question.name == name))
+}
+
 /// The names of all tables, for people.
 pub(super) fn names() -> String {
     TABLES.iter().map(|table| table.name).collect::<Vec<_>>().join(", ")
@@ -86,6 +91,24 @@ const fn kept_as(name: &'static str, stored: &'static str, kind: Kind) -> Column
 }
 
 const HIERARCHY: Kind = Kind::Word(&["public", "internal"]);
+
+/// A question to a database server that is no table of the feed: the revocations with what is compared with the CRLs,
+/// asked page by page in the order of `place`. Without a text of its own it is made of `revocations` and `certificates`.
+pub(super) static REVOKED: Table = Table {
+    name: "revoked",
+    columns: &[
+        must("place", Kind::Count),
+        must("issuer_id", Kind::Count),
+        must("serial", Kind::Serial),
+        may("not_after", Kind::Moment),
+        may("aware_at", Kind::Moment),
+        may("revoked_at", Kind::Moment),
+        may("reason", Kind::Count),
+    ],
+    key: 1,
+    unique: &[],
+    references: &[],
+};
 
 /// Every table, parents first. An approval or a control has nothing besides its key to change.
 pub(super) static TABLES: &[Table] = &[

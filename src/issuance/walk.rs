@@ -6,7 +6,7 @@ use super::sql::{Part, Sql};
 use super::{Embedded, IssuanceDb, IssuanceError, schema};
 use crate::clock::{Span, Timestamp};
 use crate::finding::{CaseKey, KeyHash, Serial};
-use crate::record::{Control, Count, Revocation, Signed, Standing};
+use crate::record::{Control, Count, Revocation, Revoked, Signed, Standing};
 
 /// Why the record gives no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,23 +55,41 @@ impl IssuanceDb {
         }
     }
 
-    /// Certificates of an issuer with a revocation that may still be valid at `valid_at`.
+    /// Gives `take` the revocations of an issuer's certificates that may still be valid at `valid_at`, in any order, all
+    /// from one moment of the record, and hands back `into`. A large CA has millions: they are never all in memory here.
     ///
     /// # Errors
-    /// [`Silence`].
-    pub async fn revocations(&self, issuer: KeyHash, valid_at: Timestamp) -> Result<Vec<Standing>, Silence> {
-        self.ask("revocations", Some(Part::Revocations), move |connection| {
-            // From the few revocations to their certificates; the other way would go through all certificates.
-            let sql = format!(
-                "{COLUMNS} FROM revocations AS r CROSS JOIN certificates AS c USING (cert_id)
-                 CROSS JOIN issuers AS i USING (issuer_id)
-                 WHERE i.spki_sha256 = ?1 AND (c.not_after IS NULL OR c.not_after > ?2)"
-            );
-            let mut statement = connection.prepare_cached(&sql)?;
-            let rows = statement.query_map(params![issuer.to_string(), valid_at.seconds()], standing)?;
-            rows.collect()
-        })
-        .await
+    /// [`Silence`]; what was given until then is lost with `into`.
+    pub async fn revocations<T: Send + 'static>(
+        &self,
+        issuer: KeyHash,
+        valid_at: Timestamp,
+        mut into: T,
+        take: fn(&mut T, Revoked),
+    ) -> Result<T, Silence> {
+        const TABLE: &str = "revocations";
+        let failed = |reason: String| Silence::Unavailable(reason);
+        match self {
+            IssuanceDb::None => Err(Silence::NotFed(TABLE)),
+            IssuanceDb::Embedded(embedded) => {
+                // With a connection of its own: the lookups do not wait for it.
+                let embedded = Embedded::reading(&embedded.path);
+                let work = move |connection: &Connection| {
+                    revoked(connection, issuer, valid_at, |row| take(&mut into, row))?;
+                    Ok(into)
+                };
+                let answer = tokio::task::spawn_blocking(move || embedded.ask(TABLE, work)).await;
+                let answer = answer.map_err(|_| failed("the task that reads it was stopped".to_string()))?;
+                answer.map_err(|error| failed(error.to_string()))?.ok_or(Silence::NotFed(TABLE))
+            }
+            IssuanceDb::Sql(sql) => {
+                if !(sql.settings().feeds(TABLE) && sql.settings().feeds("issuers")) {
+                    return Err(Silence::NotFed(TABLE));
+                }
+                let given = sql.revoked(issuer, valid_at, &mut |row| take(&mut into, row)).await;
+                given.map(|()| into).map_err(|error| failed(error.to_string()))
+            }
+        }
     }
 
     /// What the record says of the revocation of each certificate, in their order; `None`: it has no such certificate.
@@ -100,7 +118,7 @@ impl IssuanceDb {
     /// # Errors
     /// [`Silence`].
     pub async fn controls(&self, after: Vec<(String, Timestamp)>) -> Result<Vec<ControlHistory>, Silence> {
-        self.ask("controls", Some(Part::Controls), move |connection| {
+        self.ask("controls", Some(Part::Controls(after.clone())), move |connection| {
             // From name to name by the key: there are few names with very many observations each.
             let sql = "WITH RECURSIVE names (name) AS (SELECT min(name) FROM controls UNION ALL
                          SELECT (SELECT min(c.name) FROM controls AS c WHERE c.name > names.name) FROM names
@@ -262,22 +280,47 @@ impl Embedded {
     }
 }
 
+fn revoked(
+    connection: &Connection,
+    issuer: KeyHash,
+    valid_at: Timestamp,
+    mut take: impl FnMut(Revoked),
+) -> rusqlite::Result<()> {
+    // From the revocations to their certificates; the other way would go through all certificates.
+    let sql = "SELECT c.serial, c.not_after, r.aware_at, r.revoked_at, r.reason, r.crl_seen_at
+               FROM revocations AS r CROSS JOIN certificates AS c USING (cert_id)
+               WHERE c.issuer_id = (SELECT issuer_id FROM issuers WHERE spki_sha256 = ?1)
+               AND (c.not_after IS NULL OR c.not_after > ?2)";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query(params![issuer.to_string(), valid_at.seconds()])?;
+    while let Some(row) = rows.next()? {
+        let revocation = Revocation { crl_seen_at: None, ..revocation(row, 2)? };
+        take(Revoked { serial: serial(row, 0)?, not_after: moment(row, 1)?, revocation });
+    }
+    Ok(())
+}
+
 /// The columns of a [`Standing`].
 const COLUMNS: &str = "SELECT c.cert_id, i.spki_sha256, c.serial, c.not_after, r.cert_id IS NOT NULL, r.aware_at,
         r.revoked_at, r.reason, r.crl_seen_at";
 
 fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    let revocation = Revocation {
-        aware_at: moment(row, 5)?,
-        revoked_at: moment(row, 6)?,
-        reason: row.get::<_, Option<i64>>(7)?.map(i64::unsigned_abs),
-        crl_seen_at: moment(row, 8)?,
-    };
+    let revocation = revocation(row, 5)?;
     Ok(Standing {
         cert_id: row.get(0)?,
         key: key(row, 1, 2)?,
         not_after: moment(row, 3)?,
         revocation: row.get::<_, bool>(4)?.then_some(revocation),
+    })
+}
+
+/// The four columns of a revocation, from this one on.
+fn revocation(row: &Row<'_>, at: usize) -> rusqlite::Result<Revocation> {
+    Ok(Revocation {
+        aware_at: moment(row, at)?,
+        revoked_at: moment(row, at + 1)?,
+        reason: row.get::<_, Option<i64>>(at + 2)?.map(i64::unsigned_abs),
+        crl_seen_at: moment(row, at + 3)?,
     })
 }
 
@@ -322,10 +365,13 @@ fn key_hash(row: &Row<'_>, at: usize) -> rusqlite::Result<KeyHash> {
     Ok(KeyHash::from_hex(&row.get::<_, String>(at)?).unwrap_or_default())
 }
 
-fn key(row: &Row<'_>, issuer: usize, serial: usize) -> rusqlite::Result<CaseKey> {
-    let serial = Serial::from_hex(&row.get::<_, String>(serial)?).unwrap_or(Serial(Vec::new()));
-    let serial = Serial(crate::cert::crl::magnitude(&serial.0).to_vec());
-    Ok(CaseKey { issuer_key_hash: key_hash(row, issuer)?, serial })
+fn key(row: &Row<'_>, issuer: usize, at: usize) -> rusqlite::Result<CaseKey> {
+    Ok(CaseKey { issuer_key_hash: key_hash(row, issuer)?, serial: serial(row, at)? })
+}
+
+fn serial(row: &Row<'_>, at: usize) -> rusqlite::Result<Serial> {
+    let serial = Serial::from_hex(&row.get::<_, String>(at)?).unwrap_or(Serial(Vec::new()));
+    Ok(Serial(crate::cert::crl::magnitude(&serial.0).to_vec()))
 }
 
 fn moment(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Timestamp>> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::body::{Body, Der};
 use crate::cert::crl::{CrlError, Revoked, first_entry};
 
 /// What is read of a file at once, in bytes; an entry has some forty.
@@ -46,31 +47,31 @@ impl Shelf {
         label(&mut file, url).map(|(label, _)| label)
     }
 
-    /// The DER that is kept of a URL, whole; none when it is longer than `limit_bytes` or not what was kept.
-    pub(super) fn der(&self, url: &str, limit_bytes: usize) -> Option<Vec<u8>> {
+    /// What is kept of a URL, and the hash that it had; none when it is longer than `limit_bytes`.
+    pub(super) fn der(&self, url: &str, limit_bytes: usize) -> Option<(Der, [u8; 32])> {
         let mut file = File::open(self.path(url)).ok()?;
         let (label, start) = label(&mut file, url)?;
-        let length = usize::try_from(file.metadata().ok()?.len().checked_sub(start)?).ok()?;
-        if length > limit_bytes {
-            return None;
-        }
-        file.seek(SeekFrom::Start(start)).ok()?;
-        let mut der = Vec::with_capacity(length);
-        file.read_to_end(&mut der).ok()?;
-        (<[u8; 32]>::from(Sha256::digest(&der)) == label.sha256).then_some(der)
+        let end = file.metadata().ok()?.len();
+        let length = usize::try_from(end.checked_sub(start)?).ok()?;
+        (length <= limit_bytes).then(|| (Der::new(file, start..end), label.sha256))
+    }
+
+    /// The files for a CRL of a URL that is about to come.
+    pub(super) fn body(&self, url: &str) -> io::Result<Body> {
+        fs::create_dir_all(&self.0)?;
+        Ok(Body::beside(&self.path(url)))
     }
 
     /// Keeps a CRL in the place of the one before it. What a power cut leaves behind is told by its hash.
-    pub(super) fn keep(&self, label: &Label, der: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(&self.0)?;
+    pub(super) fn keep(&self, label: &Label, der: &mut Der) -> io::Result<()> {
         let path = self.path(&label.url);
         let begun = path.with_extension("new");
         let mut line = serde_json::to_vec(label)?;
         line.push(b'\n');
-        let written = || {
+        let mut written = || {
             let mut file = File::create(&begun)?;
             file.write_all(&line)?;
-            file.write_all(der)?;
+            der.copy_to(&mut file)?;
             fs::rename(&begun, &path)
         };
         written().inspect_err(|_| drop(fs::remove_file(&begun)))
@@ -115,9 +116,7 @@ impl Entries {
     /// # Errors
     /// When the file cannot be read.
     pub fn open(&self) -> io::Result<EntryReader> {
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(self.at.start))?;
-        Ok(EntryReader { file, left: self.at.end - self.at.start, piece: Vec::with_capacity(PIECE), read: 0 })
+        EntryReader::over(File::open(&self.path)?, self.at.clone())
     }
 
     /// The file they stand in.
@@ -138,6 +137,12 @@ pub struct EntryReader {
 }
 
 impl EntryReader {
+    /// Of the entries that stand there in a file.
+    pub(super) fn over(mut file: File, at: Range<u64>) -> io::Result<EntryReader> {
+        file.seek(SeekFrom::Start(at.start))?;
+        Ok(EntryReader { file, left: at.end - at.start, piece: Vec::with_capacity(PIECE), read: 0 })
+    }
+
     /// The next entry of the piece at hand; `None` when there is none in it.
     ///
     /// # Errors
@@ -192,6 +197,18 @@ mod tests {
         Label { url: URL.to_string(), etag: Some("\"1\"".to_string()), sha256: Sha256::digest(der).into() }
     }
 
+    fn keep(shelf: &Shelf, der: &[u8]) {
+        let body = shelf.body(URL).expect("a folder");
+        fs::write(body.wire(), der).expect("it came");
+        shelf.keep(&label_of(der), &mut body.der(URL, false, der.len()).expect("as it is")).expect("kept");
+    }
+
+    /// What is kept, and whether it is what it was.
+    fn kept(shelf: &Shelf, limit_bytes: usize) -> Option<bool> {
+        let (mut der, sha256) = shelf.der(URL, limit_bytes)?;
+        Some(der.read(|_, now| now == sha256).expect("readable"))
+    }
+
     fn read(shelf: &Shelf, der: &[u8], at: Range<usize>) -> Result<Vec<Vec<u8>>, String> {
         let entries = shelf.entries(URL, Sha256::digest(der).into(), at).expect("kept");
         let mut reader = entries.open().expect("a file");
@@ -211,10 +228,10 @@ mod tests {
         let body: Vec<u8> = (first..first + count).flat_map(entry).collect();
         assert!(body.len() > 3 * PIECE, "{}", body.len());
         let der = [b"head".as_slice(), &body, b"tail"].concat();
-        shelf.keep(&label_of(&der), &der).expect("kept");
+        keep(&shelf, &der);
         assert_eq!(shelf.label(URL), Some(label_of(&der)));
-        assert_eq!(shelf.der(URL, der.len()).as_deref(), Some(der.as_slice()));
-        assert_eq!(shelf.der(URL, der.len() - 1), None, "larger than what is read");
+        assert_eq!(kept(&shelf, der.len()), Some(true));
+        assert_eq!(kept(&shelf, der.len() - 1), None, "larger than what is read");
         let serials = read(&shelf, &der, 4..4 + body.len()).expect("entries");
         let expected: Vec<Vec<u8>> = (first..first + count).map(|serial| serial.to_be_bytes().to_vec()).collect();
         assert_eq!(serials, expected);
@@ -227,17 +244,17 @@ mod tests {
     #[test]
     fn what_was_cut_or_is_of_another_url_is_not_there() {
         let (_directory, shelf) = shelf();
-        shelf.keep(&label_of(b"good"), b"good").expect("kept");
+        keep(&shelf, b"good");
         let path = shelf.path(URL);
         let bytes = fs::read(&path).expect("it");
         fs::write(&path, &bytes[..bytes.len() - 1]).expect("cut");
-        assert_eq!(shelf.der(URL, 100), None);
+        assert_eq!(kept(&shelf, 100), Some(false));
         fs::write(&path, b"{}").expect("written");
-        assert_eq!((shelf.label(URL), shelf.der(URL, 100)), (None, None));
-        shelf.keep(&label_of(b"good"), b"good").expect("kept");
+        assert_eq!((shelf.label(URL), kept(&shelf, 100)), (None, None));
+        keep(&shelf, b"good");
         fs::rename(&path, shelf.path("http://crl.example/2.crl")).expect("renamed");
         assert_eq!(shelf.label("http://crl.example/2.crl"), None);
-        shelf.keep(&label_of(b"good"), b"good").expect("kept");
+        keep(&shelf, b"good");
         shelf.forget_others(&[URL.to_string()]);
         assert_eq!(fs::read_dir(&shelf.0).expect("a folder").count(), 1);
         assert!(shelf.label(URL).is_some());

@@ -117,7 +117,7 @@ fn form(crl: &Crl<'_>) -> Option<String> {
         (crl.number.is_empty(), "it has no CRL number"),
     ];
     let reason = odd.iter().find(|(holds, _)| *holds).map(|(_, why)| why.to_string());
-    reason.or_else(|| crl.revoked().find_map(Result::err).map(|error| error.to_string()))
+    reason.or_else(|| crl.entry_fault().map(|error| error.to_string()))
 }
 
 fn signature(crl: &Crl<'_>, expected: &Expected<'_>) -> Option<String> {

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
 
 use super::buffers::{Buffer, Buffers};
 use super::gate::Gates;
@@ -139,6 +141,14 @@ pub struct Fetcher {
     room: Arc<Room>,
 }
 
+/// Where the body of an answer goes.
+enum Goal<'a> {
+    /// Into a buffer, for which room may be held.
+    Memory(Option<&'a Held>),
+    /// Into a file.
+    File(&'a mut File),
+}
+
 /// A successful answer as it came over the wire.
 #[derive(Debug)]
 pub struct Answer {
@@ -148,14 +158,20 @@ pub struct Answer {
     caps: Caps,
     etag: Option<String>,
     urgency: Urgency,
+    /// How a body that goes to a file was written.
+    written: std::io::Result<()>,
+}
+
+/// An answer whose body is in a file, as it came over the wire.
+#[derive(Debug)]
+pub struct Arrived {
+    /// The ETag, as it was sent.
+    pub etag: Option<String>,
+    /// Whether the file is still to be inflated.
+    pub is_gzip: bool,
 }
 
 impl Answer {
-    /// The ETag, as it was sent.
-    pub fn etag(&self) -> Option<&str> {
-        self.etag.as_deref()
-    }
-
     /// How many bytes came.
     pub fn wire_bytes(&self) -> usize {
         self.wire.len()
@@ -252,17 +268,29 @@ impl Fetcher {
     /// # Errors
     /// See [`FetchError`].
     pub async fn get_changed(&self, url: &str, caps: Caps, etag: Option<&str>) -> Result<Option<Tagged>, FetchError> {
-        let Some(answer) = self.ask(url, caps, Urgency::Head, etag, None).await? else { return Ok(None) };
+        let Some(answer) = self.ask(url, caps, Urgency::Head, etag, Goal::Memory(None)).await? else { return Ok(None) };
         let body = answer.read(&mut Inflater::default(), <[u8]>::to_vec)?;
         Ok(Some(Tagged { body, etag: answer.etag }))
     }
 
-    /// The same for a body of any size, which is still to be read.
+    /// The same for a body of any size, which is written to a file as it comes and never in memory. The inner error is that
+    /// of the file.
     ///
     /// # Errors
     /// See [`FetchError`].
-    pub async fn fetch_changed(&self, url: &str, caps: Caps, etag: Option<&str>) -> Result<Option<Answer>, FetchError> {
-        self.ask(url, caps, Urgency::Head, etag, None).await
+    pub async fn fetch_changed_into(
+        &self,
+        url: &str,
+        limit_bytes: usize,
+        etag: Option<&str>,
+        file: &mut File,
+    ) -> Result<Option<std::io::Result<Arrived>>, FetchError> {
+        let caps = Caps { wire_bytes: limit_bytes, body_bytes: limit_bytes };
+        let answer = self.ask(url, caps, Urgency::Head, etag, Goal::File(file)).await?;
+        let arrived = |answer: Answer| {
+            answer.written.map(|()| Arrived { etag: answer.etag, is_gzip: answer.coding == Coding::Gzip })
+        };
+        Ok(answer.map(arrived))
     }
 
     /// Inflates an answer and gives its body to `work`, on a thread that may compute.
@@ -306,7 +334,7 @@ impl Fetcher {
     ) -> Result<Answer, FetchError> {
         // Nothing was asked under a condition, so "not modified" is no answer.
         let odd = || FetchError::Status { url: url.into(), status: 304, excerpt: String::new() };
-        self.ask(url, caps, urgency, None, held).await?.ok_or_else(odd)
+        self.ask(url, caps, urgency, None, Goal::Memory(held)).await?.ok_or_else(odd)
     }
 
     async fn ask(
@@ -315,7 +343,7 @@ impl Fetcher {
         caps: Caps,
         urgency: Urgency,
         etag: Option<&str>,
-        held: Option<&Held>,
+        into: Goal<'_>,
     ) -> Result<Option<Answer>, FetchError> {
         let parsed = Url::parse(url).map_err(|e| FetchError::Garbled { url: url.into(), reason: e.to_string() })?;
         let (client, gate) = self.sources.choose(&host(&parsed), &self.gates);
@@ -325,7 +353,7 @@ impl Fetcher {
             request = request.header(IF_NONE_MATCH, etag);
         }
         let mut ending = Ending::Silent;
-        let answer = self.receive(url, caps, request, held, &mut ending).await;
+        let answer = self.receive(url, caps, request, into, &mut ending).await;
         turn.end(ending);
         Ok(answer?.map(|answer| Answer { urgency, ..answer }))
     }
@@ -335,7 +363,7 @@ impl Fetcher {
         url: &str,
         caps: Caps,
         request: reqwest::RequestBuilder,
-        held: Option<&Held>,
+        into: Goal<'_>,
         ending: &mut Ending,
     ) -> Result<Option<Answer>, FetchError> {
         let network = |e: reqwest::Error, ending: &mut Ending| {
@@ -362,6 +390,10 @@ impl Fetcher {
         let encoding = response.headers().get(CONTENT_ENCODING).cloned();
         let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_string);
         let expected = response.content_length().unwrap_or(0) as usize;
+        let (held, mut file) = match into {
+            Goal::Memory(held) => (held, None),
+            Goal::File(file) => (None, Some(file).filter(|_| status.is_success())),
+        };
         if let Some(held) = held {
             held.grow_to(expected).await;
         }
@@ -369,11 +401,21 @@ impl Fetcher {
         // would be larger than the body, and not be kept.
         let mut body = match held {
             Some(_) => self.buffers.take(expected),
+            None if file.is_some() => Buffer::of(0),
             None => Buffer::of(expected.min(4 << 20)),
         };
+        let (mut received, mut written) = (0, Ok(()));
         while let Some(chunk) = response.chunk().await.map_err(|e| network(e, ending))? {
-            if body.len() + chunk.len() > caps.wire_bytes {
+            received += chunk.len();
+            if received > caps.wire_bytes {
                 return Err(too_large());
+            }
+            if let Some(file) = &mut file {
+                written = file.write_all(&chunk).await;
+                if written.is_err() {
+                    break;
+                }
+                continue;
             }
             if let Some(held) = held {
                 held.grow_to(body.len() + chunk.len()).await;
@@ -382,6 +424,9 @@ impl Fetcher {
             if !status.is_success() && body.len() > 4096 {
                 break;
             }
+        }
+        if let (Some(file), Ok(())) = (file, &written) {
+            written = file.flush().await;
         }
         match status {
             StatusCode::NOT_MODIFIED => Ok(None),
@@ -394,7 +439,7 @@ impl Fetcher {
                 };
                 let coding = Coding::parse(header).ok_or_else(unknown)?;
                 let etag = etag.filter(|etag| etag.len() <= LONGEST_ETAG);
-                Ok(Some(Answer { url: url.into(), wire: body, coding, caps, etag, urgency: Urgency::Head }))
+                Ok(Some(Answer { url: url.into(), wire: body, coding, caps, etag, urgency: Urgency::Head, written }))
             }
             s => {
                 let excerpt = escape(&body, 200);

@@ -32,7 +32,7 @@ use ahead::Ahead;
 
 pub use client::LogClient;
 pub use decode::{Decoded, Lost};
-pub use http::{Answer, Caps, FetchError, Fetcher, Limits, Tagged};
+pub use http::{Answer, Arrived, Caps, FetchError, Fetcher, Limits, Tagged};
 pub use pace::Urgency;
 pub use prove::Lookup;
 

@@ -45,6 +45,24 @@ fn a_server_gets_defaults_and_its_texts_can_be_changed() {
 }
 
 #[test]
+fn the_text_of_revoked_goes_with_the_texts_that_it_was_made_for() {
+    let place = Place::new();
+    let issuer = "[[issuance.issuer]]\nissuer_id = 7\nissuer = \"Test CA\"";
+    let text = |own: &str| {
+        let queries = format!("[issuance.queries]\n{own}\n{issuer}");
+        let texts =
+            place.load(&with(&queries).replace("\"ctwarden\"", "\"ejbca\"")).unwrap().issuance.server.unwrap().texts;
+        texts.get("revoked").cloned()
+    };
+    assert!(text("").is_some_and(|text| text.contains("AS place")));
+    assert_eq!(text("revoked = \"none\""), None);
+    assert_eq!(text("revocations = \"SELECT 1 AS cert_id\""), None);
+    assert!(text("orders = \"none\"").is_some());
+    let both = "certificates = \"SELECT 1 AS cert_id\"\nrevoked = \"SELECT 2 AS place\"";
+    assert_eq!(text(both).as_deref(), Some("SELECT 2 AS place"));
+}
+
+#[test]
 fn every_mistake_of_a_server_is_told() {
     let place = Place::new();
     let cases = [

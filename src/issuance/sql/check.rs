@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::finding::{KeyHash, Serial};
 use crate::issuance::check::{QuestionReport, SourceReport, time_column, unknown_issuer};
 use crate::issuance::column::{Cell, Kind};
-use crate::issuance::tables::{TABLES, Table};
+use crate::issuance::tables::{REVOKED, TABLES, Table};
 
 /// Rows of a sample.
 const SAMPLE: u64 = 1_000;
@@ -30,7 +30,8 @@ impl Sql {
             }
         };
         let mut questions = Vec::new();
-        for table in TABLES {
+        let own = Some(&REVOKED).filter(|question| self.settings().feeds(question.name));
+        for table in TABLES.iter().chain(own) {
             questions.push(self.question(table, issuers).await);
         }
         SourceReport { source, as_of: Some(as_of), outage: None, questions }

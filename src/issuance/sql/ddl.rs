@@ -10,6 +10,7 @@ const INDEXES: &[(&str, &str)] = &[
     ("certificates", "signed_at"),
     ("dcv_confirmations", "applicant_id, adn, completed_at"),
     ("revocations", "revoked_at"),
+    ("controls", "observed_at"),
 ];
 
 /// The statements that make the tables, for a person to read and run.

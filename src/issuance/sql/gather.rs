@@ -261,6 +261,7 @@ impl Gather<'_> {
                     times: vec![("completed_at", "<=", signed_at)],
                     newest: Some(("adn", "completed_at", PER_DOMAIN_LIMIT.unsigned_abs())),
                     limit: Some(ROW_LIMIT),
+                    ..Filter::default()
                 };
                 for cells in self.link.rows(self.settings, table, &filter).await? {
                     if let Some(values) = self.keep(table, &owners, &cells) {

@@ -1,6 +1,7 @@
 //! A connection to either server, with a deadline on everything that is asked of it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::error::SqlError;
@@ -123,7 +124,7 @@ impl Link {
         let shape = self.shape(settings, table).await?;
         let text = settings.texts.get(table.name).ok_or_else(|| no_text(&settings.server(), table.name))?;
         let (sql, binds) = statement(settings.dialect, text, &shape, filter);
-        let mut count = 0;
+        let given = AtomicU64::new(0);
         let mut placed = |cells: Vec<Cell>| {
             let mut row = vec![Cell::Null; table.columns.len()];
             for (column, cell) in shape.0.iter().zip(cells) {
@@ -132,7 +133,7 @@ impl Link {
                     _ => cell,
                 };
             }
-            count += 1;
+            given.fetch_add(1, Ordering::Relaxed);
             take(row)
         };
         let rows = async {
@@ -143,10 +144,9 @@ impl Link {
         };
         match filter.limit {
             Some(_) => within(settings, table.name, rows).await?,
-            // A whole table: it takes as long as it takes.
-            None => rows.await.map_err(|reason| refused(settings, table.name, reason))?,
+            None => flowing(settings, table.name, &given, rows).await?,
         }
-        Ok(count)
+        Ok(given.into_inner())
     }
 
     /// About how many rows a text gives, as the server guesses without running it; a guess may take as long as a statement.
@@ -224,6 +224,32 @@ impl Link {
 
 pub(super) fn refused(settings: &Settings, table: &str, reason: String) -> SqlError {
     SqlError::Question { server: settings.server(), table: table.to_string(), reason }
+}
+
+/// Waits for a whole table, which takes as long as it takes, before its first row too: the server may have to sort it. But
+/// a server that has sent rows and then nothing for the time of a statement is given up.
+async fn flowing(
+    settings: &Settings,
+    table: &'static str,
+    given: &AtomicU64,
+    rows: impl Future<Output = Result<(), Said>>,
+) -> Result<(), SqlError> {
+    /// How often it is looked whether rows have come, in the time of a statement.
+    const LOOKS: u32 = 4;
+    let mut rows = std::pin::pin!(rows);
+    let (mut known, mut silent) = (0, 0);
+    loop {
+        if let Ok(done) = tokio::time::timeout(settings.statement_timeout / LOOKS, &mut rows).await {
+            return done.map_err(|reason| refused(settings, table, reason));
+        }
+        let now = given.load(Ordering::Relaxed);
+        silent = if now == known && now > 0 { silent + 1 } else { 0 };
+        known = now;
+        if silent >= LOOKS {
+            let reason = format!("it sent nothing for {} s", settings.statement_timeout.as_secs());
+            return Err(SqlError::Lost { server: settings.server(), table, reason });
+        }
+    }
 }
 
 /// Waits for the server no longer than its own limit and a little.

@@ -16,11 +16,7 @@ use crate::issuance::column::Cell;
 use crate::issuance::tables::{self, Table};
 
 /// The most rows that one question gives.
-const MOST_ROWS: u64 = 1_000_000;
-/// The values of one condition.
-const CHUNK: usize = 500;
-/// The newest observations of one control that are looked at.
-const OBSERVATIONS: u64 = 2_000;
+pub(super) const MOST_ROWS: u64 = 1_000_000;
 
 /// What is brought here.
 #[derive(Clone, Debug)]
@@ -29,15 +25,13 @@ pub(in crate::issuance) enum Part {
     Signed(Timestamp, Timestamp, u64),
     /// These certificates and their revocations.
     Keys(Vec<CaseKey>),
-    /// Every revocation with its certificate.
-    Revocations,
-    /// The newest observations of every control.
-    Controls,
+    /// The observations of controls after these times, and the newest of every control.
+    Controls(Vec<(String, Timestamp)>),
     /// The counts of the hours from the first on and before the second.
     Counts(Timestamp, Timestamp),
 }
 
-type Rows = Vec<(&'static Table, Vec<Value>)>;
+pub(super) type Rows = Vec<(&'static Table, Vec<Value>)>;
 
 impl Sql {
     /// A database in memory with this part of the record; `None`: there are more rows than were wanted.
@@ -67,22 +61,7 @@ impl Sql {
                 }
                 rows = gathered.rows;
             }
-            Part::Revocations => {
-                let filter = Filter { limit: Some(MOST_ROWS), ..Filter::default() };
-                let revocations = self.rows(&mut held, "revocations", &filter).await?;
-                let ids: Vec<String> = revocations.iter().map(|(_, values)| values[0].to_string()).collect();
-                rows = self.issuers(&mut held).await?;
-                for ids in ids.chunks(CHUNK) {
-                    let filter = Filter { limit: Some(MOST_ROWS), ..Filter::one_of("cert_id", ids.to_vec()) };
-                    rows.extend(self.rows(&mut held, "certificates", &filter).await?);
-                }
-                rows.extend(revocations);
-            }
-            Part::Controls => {
-                let newest = Some(("name", "observed_at", OBSERVATIONS));
-                let filter = Filter { newest, limit: Some(MOST_ROWS), ..Filter::default() };
-                rows.extend(self.rows(&mut held, "controls", &filter).await?);
-            }
+            Part::Controls(after) => rows = self.controls(&mut held, &after).await?,
             Part::Counts(from, until) => {
                 rows = self.issuers(&mut held).await?;
                 let filter = Filter { times: times("hour", from, until), limit: Some(MOST_ROWS), ..Filter::default() };
@@ -99,7 +78,7 @@ impl Sql {
     }
 
     /// The sound rows of a question; one that is not sound ends it, and so do so many that some may be missing.
-    async fn rows(&self, held: &mut Held, table: &str, filter: &Filter) -> Result<Rows, SqlError> {
+    pub(super) async fn rows(&self, held: &mut Held, table: &str, filter: &Filter) -> Result<Rows, SqlError> {
         let settings = self.settings();
         let Some(table) = tables::table(table).filter(|table| settings.feeds(table.name)) else {
             return Ok(Rows::new());
@@ -126,7 +105,7 @@ impl Sql {
     }
 
     /// The issuers of the database, or those that the configuration names.
-    async fn issuers(&self, held: &mut Held) -> Result<Rows, SqlError> {
+    pub(super) async fn issuers(&self, held: &mut Held) -> Result<Rows, SqlError> {
         let settings = self.settings();
         let mapped = settings.issuers.iter().filter_map(|issuer| {
             let texts = [issuer.name.clone(), issuer.key_hash.to_string(), issuer.hierarchy.clone()];

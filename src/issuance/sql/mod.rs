@@ -6,6 +6,7 @@
 
 mod assemble;
 mod check;
+mod controls;
 mod ddl;
 mod error;
 mod gather;
@@ -15,6 +16,7 @@ mod mysql;
 mod postgres;
 mod preset;
 mod question;
+mod revoked;
 mod settings;
 mod stream;
 
@@ -48,6 +50,8 @@ struct Shared {
     clock: Clock,
     /// Connections that nobody uses now.
     idle: Mutex<Vec<Link>>,
+    /// What is known of the controls.
+    controls: Mutex<Option<controls::Known>>,
     /// As many as there may be connections: a slow server is asked no more than that at once.
     permits: Arc<Semaphore>,
 }
@@ -69,7 +73,9 @@ impl Sql {
     /// A server that nobody has connected to yet; the first question does.
     pub fn new(settings: Settings, clock: Clock) -> Sql {
         let permits = Arc::new(Semaphore::new(settings.connections.max(1)));
-        Sql { shared: Arc::new(Shared { settings, clock, idle: Mutex::default(), permits }) }
+        Sql {
+            shared: Arc::new(Shared { settings, clock, idle: Mutex::default(), controls: Mutex::default(), permits }),
+        }
     }
 
     /// What it was told about the server.

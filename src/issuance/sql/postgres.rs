@@ -42,7 +42,7 @@ impl Drop for Postgres {
     }
 }
 
-/// How often a silent peer is asked whether it is there: the rows of a whole table have no other limit.
+/// How often a silent peer is asked whether it is there: the first row of a whole table has no other limit.
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// The most statements that are kept prepared on one connection.

@@ -3,7 +3,7 @@
 //! ```toml
 //! serials = "hex-36"                 # how serial numbers are written: hex, hex-upper, hex-36, decimal
 //! replica_time = "SELECT ..."        # may be left out
-//! [queries]                          # one text for each table of the feed that the database can answer
+//! [queries]                          # one text for each table of the feed that the database can answer, and `revoked`
 //! certificates = "SELECT ..."
 //! ```
 
@@ -70,7 +70,7 @@ fn read(text: &str) -> Result<Preset, String> {
     };
     let mut texts = BTreeMap::new();
     for (name, text) in file.queries {
-        let table = tables::table(&name).ok_or_else(|| format!("queries.{name}: there is no such table"))?;
+        let table = tables::question(&name).ok_or_else(|| format!("queries.{name}: there is no such table"))?;
         texts.insert(table.name, check_text(&text).map_err(|reason| format!("queries.{name}: {reason}"))?);
     }
     let replica_time = file.replica_time.as_deref().map(check_text).transpose()?;

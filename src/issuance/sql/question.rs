@@ -63,7 +63,9 @@ impl Shape {
                     shown.push(Shown { place, name, form, type_name });
                 }
                 Ok(_) => {
-                    return Err(format!("column {name} is text: give a number of seconds or a time with its zone"));
+                    let wanted =
+                        if name == "place" { "a number" } else { "a number of seconds or a time with its zone" };
+                    return Err(format!("column {name} is text: give {wanted}"));
                 }
                 Err(remedy) => {
                     return Err(format!("column {name} has the type {}: {remedy}", escape(type_name.as_bytes(), 60)));
@@ -86,6 +88,16 @@ impl Shape {
         Shape(vec![Shown { place: 0, name: Shape::SINGLE, form, type_name: type_name.to_string() }])
     }
 
+    /// Whether the text gives a column that a number of ours can be compared with.
+    pub(super) fn compares(&self, name: &str) -> bool {
+        self.0.iter().any(|column| column.name == name && column.form != Form::Text)
+    }
+
+    /// Whether the text gives a column.
+    pub(super) fn gives(&self, name: &str) -> bool {
+        self.0.iter().any(|column| column.name == name)
+    }
+
     fn form(&self, name: &str) -> Form {
         self.0.iter().find(|column| column.name == name).map_or(Form::Text, |column| column.form)
     }
@@ -96,15 +108,20 @@ impl Shape {
 }
 
 /// Times that the server compares with a time of ours.
-const COMPARED_TIMES: [&str; 4] = ["signed_at", "completed_at", "revoked_at", "hour"];
+const COMPARED_TIMES: [&str; 5] = ["signed_at", "completed_at", "revoked_at", "hour", "place"];
+
+/// Compares as `>` does, and lets rows without a value through.
+pub(super) const STILL: &str = "IS NULL OR >";
 
 /// Which rows are wanted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
     /// The column has one of these values.
     pub one_of: Vec<(&'static str, Vec<String>)>,
-    /// The column, a time, compares so (`<`, `<=`, `>=`) with a moment in seconds.
+    /// The column, a time or a number, compares so (`<`, `<=`, `>`, `>=` or [`STILL`]) with a moment in seconds or a number.
     pub times: Vec<(&'static str, &'static str, i64)>,
+    /// The rows come in the rising order of this column.
+    pub ordered: Option<&'static str>,
     /// Of the rows with equal values of the first column the newest by the second, so many.
     pub newest: Option<(&'static str, &'static str, u64)>,
     /// The most rows.
@@ -173,7 +190,10 @@ pub(super) fn statement(dialect: Dialect, text: &str, shape: &Shape, filter: &Fi
             (Dialect::Mysql, Form::Moment | Form::Day) => format!("FROM_UNIXTIME({given})"),
             _ => given,
         };
-        conditions.push(format!("q.{column} {compared} {given}"));
+        conditions.push(match *compared {
+            STILL => format!("(q.{column} IS NULL OR q.{column} > {given})"),
+            compared => format!("q.{column} {compared} {given}"),
+        });
         binds.push(Bind { form: Form::Whole, values: vec![seconds.to_string()] });
     }
     let mut condition = match conditions.is_empty() {
@@ -188,7 +208,8 @@ pub(super) fn statement(dialect: Dialect, text: &str, shape: &Shape, filter: &Fi
     }
     let columns: Vec<String> = shape.0.iter().map(|column| expression(dialect, column)).collect();
     let limit = filter.limit.map_or(String::new(), |limit| format!(" LIMIT {limit}"));
-    (format!("SELECT {} FROM {from}{condition}{limit}", columns.join(", ")), binds)
+    let order = filter.ordered.map_or(String::new(), |column| format!(" ORDER BY q.{column}"));
+    (format!("SELECT {} FROM {from}{condition}{order}{limit}", columns.join(", ")), binds)
 }
 
 /// The longest text that is taken from a server, in characters; the longest that a column may have and one.

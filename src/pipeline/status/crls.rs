@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::named::{Own, note_named};
+use super::sought::{Found, One, Sought};
 use super::{commit_matter, count, facts, record_lines, report, silent};
-use crate::books::{BooksError, CrlRow, Followed, Listing, Matter, Sight};
+use crate::books::{BooksError, CrlRow, Listing, Matter, Sight};
 use crate::cert::Certificate;
 use crate::cert::crl::magnitude;
 use crate::clock::{DAY, Timestamp};
@@ -59,7 +60,7 @@ pub async fn compare_crls_due(walk: &Walk, reader: &CrlReader, compared: &mut Co
                 walk,
                 issuer,
                 certificate,
-                looked_for: HashMap::new(),
+                sought: Sought::new(issuer.key_hash, HashMap::new()),
                 read: HashMap::new(),
                 unread: Vec::new(),
                 recorded_until: Timestamp::EPOCH,
@@ -70,15 +71,6 @@ pub async fn compare_crls_due(walk: &Walk, reader: &CrlReader, compared: &mut Co
     }
     reader.forget_others(&urls);
     Ok(())
-}
-
-/// What is known of a certificate that is looked for.
-struct LookedFor {
-    followed: Followed,
-    /// `None`: it was not asked for, or is not in the record.
-    standing: Option<Standing>,
-    /// Where it was found in this round: URL, revocationDate, reason.
-    found: Option<(Arc<str>, Option<Timestamp>, u8)>,
 }
 
 /// An entry of a CRL that nobody looked for: serial number without sign octet, revocationDate, reason.
@@ -95,8 +87,7 @@ struct Round<'a> {
     walk: &'a Walk,
     issuer: &'a Issuer,
     certificate: &'a Certificate,
-    /// By serial number without sign octet.
-    looked_for: HashMap<Vec<u8>, LookedFor>,
+    sought: Sought,
     /// Up to when the record was complete when it was read.
     recorded_until: Timestamp,
     /// Every CRL that certificates name, and whether its server gave one in this round that can be relied on; by URL. One
@@ -144,51 +135,52 @@ impl Round<'_> {
     /// why the record is silent.
     async fn gather(&mut self, now: Timestamp) -> Result<Result<(), Silence>, BooksError> {
         let (walk, key_hash) = (self.walk, self.issuer.key_hash);
-        let followed = walk.storage(walk.books.followed(key_hash, now).await)?;
-        let new = |followed| LookedFor { followed, standing: None, found: None };
-        self.looked_for = followed.into_iter().map(|(serial, followed)| (serial, new(followed))).collect();
-        // One that has expired lately may have been revoked too late all the same.
-        let revoked = match walk.issuance.revocations(key_hash, now.minus(DAY)).await {
-            Ok(revoked) => revoked,
-            Err(silence) => {
-                silent(walk, &silence);
-                return Ok(Err(silence));
-            }
+        let followed = walk.storage(walk.books.followed(key_hash).await)?;
+        let new = || Sought::new(key_hash, followed.clone());
+        let (mut sought, mut recorded) = match self.revoked(new(), now).await {
+            Ok(sought) => (sought, Ok(())),
+            Err(silence) => (new(), Err(silence)),
         };
-        match walk.issuance.complete_until(now).await {
-            Ok(until) => self.recorded_until = until,
-            Err(silence) => {
-                silent(walk, &silence);
-                return Ok(Err(silence));
-            }
+        sought.settle();
+        self.sought = walk.storage(walk.books.seen_on_crls(key_hash, now, sought, Sought::add_seen).await)?;
+        self.sought.settle();
+        if recorded.is_ok() {
+            recorded = self.ask_about_rest().await;
         }
-        walk.metrics.issuance_db_answered(walk.clock.now());
-        revoked.into_iter().for_each(|standing| self.take(standing));
-        let unasked: Vec<CaseKey> = (self.looked_for.values())
-            .filter(|one| one.standing.is_none())
-            .map(|one| one.followed.key.clone())
-            .collect();
-        for keys in unasked.chunks(BATCH) {
-            match walk.issuance.standings(keys.to_vec()).await {
-                Ok(standings) => standings.into_iter().flatten().for_each(|standing| self.take(standing)),
-                Err(silence) => {
-                    silent(walk, &silence);
-                    return Ok(Err(silence));
-                }
-            }
+        match &recorded {
+            Ok(()) => walk.metrics.issuance_db_answered(walk.clock.now()),
+            Err(silence) => silent(walk, silence),
         }
-        Ok(Ok(()))
+        Ok(recorded)
     }
 
-    fn take(&mut self, standing: Standing) {
-        let key = standing.key.clone();
-        let none = || LookedFor {
-            followed: Followed { key, case: None, is_awaited: false, listed: None, not_after: None },
-            standing: None,
-            found: None,
-        };
-        let serial = magnitude(&standing.key.serial.0).to_vec();
-        self.looked_for.entry(serial).or_insert_with(none).standing = Some(standing);
+    /// What the record says is revoked.
+    async fn revoked(&mut self, sought: Sought, now: Timestamp) -> Result<Sought, Silence> {
+        let record = &self.walk.issuance;
+        // Asked first: what the record has then, all that follows has too.
+        self.recorded_until = record.complete_until(now).await?;
+        // One that has expired lately may have been revoked too late all the same.
+        record.revocations(self.issuer.key_hash, now.minus(DAY), sought, Sought::add_revoked).await
+    }
+
+    /// Asks the record about what is looked for and not among its revocations.
+    async fn ask_about_rest(&mut self) -> Result<(), Silence> {
+        let mut place = Some(0);
+        while let Some(from) = place {
+            let (keys, next) = self.sought.unasked(from, BATCH);
+            for keys in keys.chunks(BATCH) {
+                let standings = self.walk.issuance.standings(keys.to_vec()).await?;
+                standings.into_iter().flatten().for_each(|standing| self.take(standing, None));
+            }
+            place = next;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, standing: Standing, found: Option<Found>) {
+        let Standing { key, not_after, revocation, .. } = standing;
+        let key = CaseKey { serial: Serial(magnitude(&key.serial.0).to_vec()), ..key };
+        self.sought.add(One { not_after, record: Some(revocation), found, ..One::new(key) });
     }
 
     /// Reads one CRL and brings its own case up to date; the CRL if it, or the one before it, can be relied on, and whether
@@ -309,10 +301,8 @@ impl Round<'_> {
             while let Ok(Some(entries)) = &mut entries
                 && let Ok(Some(entry)) = entries.next()
             {
-                match self.looked_for.get_mut(entry.serial) {
-                    Some(one) => one.found = Some((url.clone(), entry.at, entry.reason)),
-                    None if asks => strangers.push((entry.serial.to_vec(), entry.at, entry.reason)),
-                    None => {}
+                if !self.sought.find(entry.serial, url, entry.at, entry.reason) && asks {
+                    strangers.push((entry.serial.to_vec(), entry.at, entry.reason));
                 }
                 if strangers.len() >= BATCH {
                     // A record that falls silent is asked no more; what is looked for is found to the end all the same.
@@ -321,6 +311,7 @@ impl Round<'_> {
             }
         }
         let answered = self.ask_about(url, &mut strangers, now).await?;
+        self.sought.settle();
         Ok(answered && asks == record_first)
     }
 
@@ -345,14 +336,11 @@ impl Round<'_> {
                 return Ok(false);
             }
         };
-        for ((serial, at, reason), standing) in strangers.drain(..).zip(standings) {
+        for ((_, at, reason), standing) in strangers.drain(..).zip(standings) {
             // What the record does not know at all is not known to be a certificate; db.unknown is about those.
             let Some(standing) = standing else { continue };
             if standing.not_after.is_none_or(|end| end > now) {
-                self.take(standing);
-                if let Some(one) = self.looked_for.get_mut(&serial) {
-                    one.found = Some((url.clone(), at, reason));
-                }
+                self.take(standing, Some((url.clone(), at, reason)));
             }
         }
         Ok(true)
@@ -363,13 +351,11 @@ impl Round<'_> {
         let (walk, now) = (self.walk, self.walk.clock.now());
         let all_good = !is_cut && self.read.values().all(|good| *good);
         let (mut awaited, mut sights) = (0, Vec::new());
-        let looked_for = std::mem::take(&mut self.looked_for);
-        for one in looked_for.into_values() {
+        for one in self.sought.each() {
             let sight = self.judge(&one, recorded, all_good, now).await?;
-            let valid = |standing: &&Standing| standing.not_after.is_none_or(|end| end > now);
-            let standing = one.standing.as_ref().filter(valid);
-            let revoked = standing.and_then(|standing| standing.revocation?.revoked_at).is_some();
-            let has_clock = one.followed.case.is_some_and(|(_, clock)| clock != RevocationClock::None);
+            let is_valid = one.not_after.is_none_or(|end| end > now);
+            let revoked = is_valid && one.record.flatten().is_some_and(|revocation| revocation.revoked_at.is_some());
+            let has_clock = one.case.is_some_and(|(_, clock)| clock != RevocationClock::None);
             awaited += u64::from(one.found.is_none() && (revoked || has_clock));
             sights.extend(sight);
             if sights.len() >= BATCH {
@@ -397,21 +383,18 @@ impl Round<'_> {
     /// What is to be written of one certificate, if anything.
     async fn judge(
         &self,
-        one: &LookedFor,
+        one: &One,
         recorded: &Result<(), Silence>,
         all_good: bool,
         now: Timestamp,
     ) -> Result<Option<Sight>, BooksError> {
-        let (walk, followed) = (self.walk, &one.followed);
-        let standing = one.standing.as_ref();
+        let (walk, key, seen_at) = (self.walk, &one.key, one.seen_at);
         // Read only where the record and the CRLs leave something open.
-        let dated = standing.is_some_and(|standing| standing.not_after.is_some());
-        let own = match dated && (all_good || one.found.is_some()) {
+        let own = match one.not_after.is_some() && (all_good || one.found.is_some()) {
             true => Own::default(),
-            false => Own::of(walk, &followed.key).await?,
+            false => Own::of(walk, key).await?,
         };
-        let not_after = standing.and_then(|standing| standing.not_after).or(followed.not_after).or(own.not_after);
-        let seen_at = followed.listed.as_ref().map(|listed| listed.seen_at);
+        let not_after = one.not_after.or(own.not_after);
         let listed = match &one.found {
             Some((url, at, reason)) => {
                 Listed::On { at: *at, reason: *reason, url: url.to_string(), seen_at: seen_at.unwrap_or(now) }
@@ -419,16 +402,15 @@ impl Round<'_> {
             None if all_good || own.names_good(&self.read) => Listed::Off { seen_at },
             None => Listed::Unknown("a CRL that it may be on could not be read, or cannot be relied on".to_string()),
         };
-        let record = match (recorded, standing) {
-            (_, Some(standing)) => Ok(standing.revocation),
+        let record = match (recorded, one.record) {
+            (_, Some(revocation)) => Ok(revocation),
             (Ok(()), None) => Err("the record has no such certificate".to_string()),
             (Err(silence), None) => Err(silence.to_string()),
         };
         let revoked_in_db = matches!(record, Ok(Some(Revocation { revoked_at: Some(_), .. })));
-        let case = followed.case.filter(|(_, clock)| *clock != RevocationClock::None);
-        let is_told = seen_at.is_some() && !followed.is_awaited;
+        let case = one.case.filter(|(_, clock)| *clock != RevocationClock::None);
+        let is_told = seen_at.is_some() && !one.is_awaited;
         let (grace, recorded_until) = (walk.grace, self.recorded_until);
-        let key = &followed.key;
         let mut facts_of =
             Facts { key, not_after, short_lived: false, record, listed, case, grace, recorded_until, now };
         let mut judged = judge(&facts_of);
@@ -439,7 +421,7 @@ impl Round<'_> {
         count(walk, &judged);
         let findings = findings(&judged);
         let newly = one.found.as_ref().filter(|_| !is_told);
-        let is_on_its_way = revoked_in_db && followed.case.is_some() && one.found.is_none();
+        let is_on_its_way = revoked_in_db && one.case.is_some() && one.found.is_none();
         if findings.is_empty() && newly.is_none() && !is_on_its_way {
             return Ok(None);
         }
@@ -449,9 +431,9 @@ impl Round<'_> {
             reason: *reason,
             seen_at: now,
         });
-        let certificate = facts(walk, &followed.key).await?;
-        let record = if findings.is_empty() { Vec::new() } else { record_lines(walk, &followed.key).await };
-        let key = followed.key.clone();
+        let certificate = facts(walk, key).await?;
+        let record = if findings.is_empty() { Vec::new() } else { record_lines(walk, key).await };
+        let key = key.clone();
         Ok(Some(Sight { key, not_after, listed, revoked_in_db, findings, certificate, record }))
     }
 }

@@ -6,6 +6,7 @@ mod counts;
 mod crls;
 mod named;
 mod record;
+mod sought;
 
 use super::Walk;
 use super::examine::announce;

@@ -115,6 +115,44 @@ async fn a_list_that_has_not_changed_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_body_is_written_to_a_file_as_it_came_and_an_excuse_is_not() {
+    let address = serve(|request| {
+        let gone = || (StatusCode::NOT_FOUND, "no such list").into_response();
+        match (request.uri().path(), request.headers().get("if-none-match")) {
+            ("/1", Some(_)) => (StatusCode::NOT_MODIFIED, "").into_response(),
+            ("/1", None) => ([("etag", "\"v1\"")], vec![7_u8; 100_000]).into_response(),
+            ("/gzip", _) => ([("content-encoding", "gzip")], "as it came").into_response(),
+            ("/odd", _) => ([("content-encoding", "br")], "as it came").into_response(),
+            ("/busy", _) => (StatusCode::BAD_GATEWAY, "an excuse").into_response(),
+            _ => gone(),
+        }
+    })
+    .await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("body");
+    let fetch = async |name: &str, limit: usize, etag: Option<&str>| {
+        let mut file = File::create(&path).await.expect("a file");
+        let fetched = fetcher().fetch_changed_into(&format!("http://{address}{name}"), limit, etag, &mut file).await;
+        let told = fetched.map(|arrived| arrived.map(|arrived| arrived.expect("written")));
+        let told = told.map(|arrived| arrived.map(|arrived| (arrived.etag, arrived.is_gzip)));
+        (told.map_err(|error| error.outcome()), std::fs::read(&path).expect("it"))
+    };
+    let whole = (Ok(Some((Some("\"v1\"".to_string()), false))), vec![7; 100_000]);
+    assert_eq!(fetch("/1", 100_000, None).await, whole);
+    assert_eq!(fetch("/1", 99_999, None).await, (Err("too_large"), vec![]));
+    assert_eq!(fetch("/1", 100_000, Some("\"v1\"")).await, (Ok(None), vec![]));
+    assert_eq!(fetch("/gzip", 100, None).await, (Ok(Some((None, true))), b"as it came".to_vec()));
+    assert_eq!(fetch("/odd", 100, None).await.0, Err("garbled"));
+    assert_eq!(fetch("/busy", 100, None).await, (Err("server_error"), vec![]));
+    assert_eq!(fetch("/other", 100, None).await, (Err("not_found"), vec![]));
+    // What cannot be written is no fault of the server.
+    std::fs::write(&path, "").expect("a file");
+    let mut file = File::open(&path).await.expect("to be read alone");
+    let fetched = fetcher().fetch_changed_into(&format!("http://{address}/1"), 100_000, None, &mut file).await;
+    assert!(matches!(fetched, Ok(Some(Err(_)))), "{fetched:?}");
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let asked = Arc::new(AtomicU32::new(0));
     let count = asked.clone();

@@ -344,6 +344,13 @@ pub fn crl(bytes: &[u8]) {
         let expected = Expected { url: "http://crl.example/1.crl", name_der: &[], spki_der: &[], before: None };
         let _ = status::crls::judge(&read, [0; 32], &expected, NOW);
     });
+    // Without its entries nothing is a CRL that is none with them.
+    let Ok(der) = crls::der(bytes) else { return };
+    let head = &der[..der.len().min(crls::HEAD_BYTES as usize)];
+    if let Ok(outline) = crls::Outline::read(head, der.len() as u64) {
+        let without = outline.without_entries(head, &der[outline.entries_at.end as usize..]);
+        assert!(crls::Crl::parse(&without).is_err() || crls::Crl::parse(&der).is_ok());
+    }
 }
 
 /// The tables of names: Public Suffix List and TLDs.
