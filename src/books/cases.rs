@@ -396,7 +396,7 @@ pub(super) fn write_case(
                 "INSERT INTO case_findings (case_number, rule, subject, event_number, finding, found_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (case_number, rule, subject)
                  DO UPDATE SET event_number = excluded.event_number, finding = excluded.finding,
-                               found_at = excluded.found_at",
+                               found_at = excluded.found_at, ended_at = NULL",
             )?
             .execute(params![
                 number.0,
@@ -427,8 +427,10 @@ pub(super) fn load(connection: &Connection, about: About, key: &CaseKey) -> rusq
     Ok(Some(CaseState { number, key: key.clone(), aware_at, subject_line, events, findings }))
 }
 
+/// The findings of a case whose causes have not ended.
 pub(super) fn findings(connection: &Connection, number: CaseNumber) -> rusqlite::Result<Vec<Finding>> {
-    let mut statement = connection.prepare_cached("SELECT finding FROM case_findings WHERE case_number = ?1")?;
+    let sql = "SELECT finding FROM case_findings WHERE case_number = ?1 AND ended_at IS NULL";
+    let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map(params![number.0], |row| row.get::<_, String>(0))?;
     rows.map(|text| from_json(&text?)).collect()
 }

@@ -45,13 +45,14 @@ pub use statistics::{Counted, Statistics};
 pub use walks::{LogReading, Step, Told, Waiting};
 
 /// Books of format 1, and what makes each format of the one before it.
-const SCHEMA: [&str; 6] = [
+const SCHEMA: [&str; 7] = [
     include_str!("schema.sql"),
     include_str!("statistics.sql"),
     include_str!("gaps.sql"),
     include_str!("opinions.sql"),
     include_str!("tld_history.sql"),
     include_str!("status.sql"),
+    include_str!("ended.sql"),
 ];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.

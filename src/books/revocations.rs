@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::cases::{About, Told as ToldAbout, commit_each, ders, fold_and_tell, load};
-use super::matters::{resolve, set_state, state};
+use super::matters::{end_findings, end_rule, resolve, set_state, state};
 use super::walks::{as_seen, serial_forms};
 use super::{Books, BooksError, Opened};
 use crate::case::{CertificateFacts, EntryKind};
@@ -53,6 +53,8 @@ pub struct Followed {
     pub case: Option<(Timestamp, RevocationClock)>,
     /// Whether the case is to be told as soon as it is on a CRL: it has a deadline, or is about its absence there.
     pub is_awaited: bool,
+    /// Whether the case holds that the record and a CRL disagree, for as long as they do.
+    pub is_disputed: bool,
     /// When and where it was seen on a CRL.
     pub listed: Option<Listing>,
     /// The end of its validity, if it was known when it was seen on a CRL.
@@ -68,10 +70,12 @@ pub struct Sight {
     pub not_after: Option<Timestamp>,
     /// On a CRL, for the first time or when its case is to be told.
     pub listed: Option<Listing>,
-    /// Whether the record says that it is revoked.
-    pub revoked_in_db: bool,
+    /// Whether the record says that it is revoked, and no CRL has it yet.
+    pub is_on_its_way: bool,
     /// What is wrong.
     pub findings: Vec<Finding>,
+    /// The rules of what was wrong and is right now, each with what has put it right.
+    pub ended: Vec<(&'static str, String)>,
     /// The certificate as shown to people.
     pub certificate: CertificateFacts,
     /// The record as shown to people.
@@ -190,7 +194,9 @@ impl Books {
                    state <> 'seen_on_crl' AND (due_at IS NOT NULL OR EXISTS
                      (SELECT 1 FROM case_findings AS f WHERE f.case_number = c.case_number AND rule = 'status.crl')),
                    EXISTS (SELECT 1 FROM case_findings AS f WHERE f.case_number = c.case_number
-                     AND (finding ->> '$.clock.Day' IN (3, 4) OR finding ->> '$.clock.FiveDays' = 16))
+                     AND (finding ->> '$.clock.Day' IN (3, 4) OR finding ->> '$.clock.FiveDays' = 16)),
+                   EXISTS (SELECT 1 FROM case_findings AS f WHERE f.case_number = c.case_number
+                     AND rule IN ('status.record', 'status.reason') AND ended_at IS NULL)
                  FROM cases AS c WHERE about = 'certificate' AND issuer_key_hash = ?1 AND state <> 'closed'",
             )?;
             let mut rows = statement.query(params![issuer.0])?;
@@ -200,8 +206,9 @@ impl Books {
                 let clock = clock_of(due_at.map(|due_at| Span::from_millis(due_at - opened_at)), row.get(4)?);
                 let key = CaseKey { issuer_key_hash: issuer, serial: Serial(serial.clone()) };
                 let case = Some((Timestamp::from_millis(opened_at), clock));
-                let is_awaited = row.get(3)?;
-                followed.insert(serial, Followed { key, case, is_awaited, listed: None, not_after: None });
+                let (is_awaited, is_disputed) = (row.get(3)?, row.get(5)?);
+                let one = Followed { key, case, is_awaited, is_disputed, listed: None, not_after: None };
+                followed.insert(serial, one);
             }
             let mut statement = connection.prepare_cached(
                 "SELECT serial, url, revoked_at, reason, seen_at, not_after FROM listed
@@ -217,7 +224,8 @@ impl Books {
                     seen_at: Timestamp::from_millis(row.get(4)?),
                 };
                 let key = CaseKey { issuer_key_hash: issuer, serial: Serial(serial.clone()) };
-                let none = Followed { key, case: None, is_awaited: false, listed: None, not_after: None };
+                let none =
+                    Followed { key, case: None, is_awaited: false, is_disputed: false, listed: None, not_after: None };
                 let one = followed.entry(serial).or_insert(none);
                 one.listed = Some(listed);
                 one.not_after = row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis);
@@ -276,11 +284,10 @@ fn clock_of(span: Option<Span>, is_about_key: bool) -> RevocationClock {
 }
 
 /// What was on a CRL and is gone from it is told anew: its case has said before that it is there.
-fn reopen(transaction: &Transaction<'_>, key: &CaseKey) -> rusqlite::Result<()> {
+fn reopen(transaction: &Transaction<'_>, key: &CaseKey, now: Timestamp) -> rusqlite::Result<()> {
     let Some(case) = load(transaction, About::Certificate, key)? else { return Ok(()) };
     if state(transaction, About::Certificate, key)? == "seen_on_crl" {
-        let sql = "DELETE FROM case_findings WHERE case_number = ?1 AND rule = 'status.crl'";
-        transaction.prepare_cached(sql)?.execute([case.number.0])?;
+        end_findings(transaction, case.number, Some("status.crl"), now)?;
         set_state(transaction, About::Certificate, key, "new")?;
     }
     Ok(())
@@ -326,10 +333,10 @@ fn commit_one(
         resolve(transaction, (About::Certificate, &key), "seen_on_crl", &words, recipients, now)?;
     } else {
         if sight.findings.iter().any(|finding| finding.rule == "status.crl") {
-            reopen(transaction, &key)?;
+            reopen(transaction, &key, now)?;
         }
         let is_known = load(transaction, About::Certificate, &key)?.is_some();
-        if sight.revoked_in_db && is_known && state(transaction, About::Certificate, &key)? == "new" {
+        if sight.is_on_its_way && is_known && state(transaction, About::Certificate, &key)? == "new" {
             set_state(transaction, About::Certificate, &key, "revoked_in_db")?;
         }
     }
@@ -339,7 +346,11 @@ fn commit_one(
         record: sight.record.clone(),
         not_evaluable: Vec::new(),
     };
-    fold_and_tell(transaction, told, &sight.findings, recipients, now)
+    let opened = fold_and_tell(transaction, told, &sight.findings, recipients, now)?;
+    for (rule, words) in &sight.ended {
+        end_rule(transaction, &key, (rule, words), recipients, now)?;
+    }
+    Ok(opened)
 }
 
 #[cfg(test)]
@@ -361,8 +372,9 @@ mod tests {
             key: key(),
             not_after: None,
             listed: is_on.then(listing),
-            revoked_in_db: false,
+            is_on_its_way: false,
             findings,
+            ended: vec![],
             certificate: exam::certificate_facts("CA", &key(), None, &[]),
             record: vec![],
         }
@@ -404,5 +416,46 @@ mod tests {
             assert_eq!(after(&books, gone()).await.0, 0, "once");
             assert_eq!(after(&books, sight(true, vec![])).await, (0, seen(), false, RevocationClock::Day(4)));
         }
+    }
+
+    #[tokio::test]
+    async fn a_case_about_a_disagreement_alone_is_closed_by_its_end_and_opens_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let books = Books::open(&directory.path().join("books.sqlite")).expect("open");
+        let none = RevocationClock::None;
+        let commit = async |sight: Sight| -> (usize, String, u32) {
+            let people = vec![("mail".to_string(), "you@example.net".to_string())];
+            let news = books.commit_sights(vec![sight], people, AT).await.expect("write").len();
+            let case = books.show_case(CaseNumber(1)).await.expect("read").expect("a case");
+            (news, case.line.state, case.notice.event_number)
+        };
+        let ends = |rules: &[&'static str]| Sight {
+            ended: rules.iter().map(|rule| (*rule, format!("{rule} has ended"))).collect(),
+            ..sight(false, vec![])
+        };
+        let disputed = async || {
+            let mut followed = books.followed(key().issuer_key_hash, AT).await.expect("read");
+            followed.remove(&key().serial.0).is_some_and(|one| one.is_disputed)
+        };
+        let (open, closed) = (|| "new".to_string(), || "closed".to_string());
+        let both = || sight(false, vec![finding("status.record", none), finding("status.reason", none)]);
+        assert_eq!(commit(both()).await, (1, open(), 1));
+        assert!(disputed().await);
+        assert_eq!(commit(ends(&["status.record"])).await, (0, open(), 2));
+        assert!(disputed().await, "the reason is still another one");
+        assert_eq!(commit(ends(&["status.record"])).await, (0, open(), 2), "once");
+        assert_eq!(commit(ends(&["status.record", "status.reason"])).await, (0, closed(), 3));
+        assert!(!disputed().await);
+        let case = books.show_case(CaseNumber(1)).await.expect("read").expect("a case");
+        assert_eq!(case.notice.resolved.as_deref(), Some("status.reason has ended"));
+        assert_eq!(case.line.rules, ["status.reason", "status.record"], "what it was about stays on record");
+        assert_eq!(books.queue_state().await.expect("read").length, 3);
+        // The same again is news, and the case is open.
+        assert_eq!(commit(sight(false, vec![finding("status.record", none)])).await, (1, open(), 4));
+        let case = books.show_case(CaseNumber(1)).await.expect("read").expect("a case");
+        assert_eq!((case.notice.resolved, case.notice.findings.len()), (None, 1), "what has ended is not said again");
+        // What is about more than that stays as it is.
+        assert_eq!(commit(sight(false, vec![finding("status.late", none)])).await, (1, open(), 5));
+        assert_eq!(commit(ends(&["status.record"])).await, (0, open(), 6));
     }
 }

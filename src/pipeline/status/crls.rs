@@ -15,7 +15,7 @@ use crate::issuance::Silence;
 use crate::pipeline::Walk;
 use crate::record::{Revocation, Standing};
 use crate::revocation::{CrlRead, CrlReader, EntryReader, GoodCrl};
-use crate::status::revoked::{Facts, Listed, judge};
+use crate::status::revoked::{Facts, Listed, agreed, judge};
 use crate::status::{crls, findings};
 use crate::tail::Fetcher;
 use crate::watch::Issuer;
@@ -183,7 +183,14 @@ impl Round<'_> {
     fn take(&mut self, standing: Standing) {
         let key = standing.key.clone();
         let none = || LookedFor {
-            followed: Followed { key, case: None, is_awaited: false, listed: None, not_after: None },
+            followed: Followed {
+                key,
+                case: None,
+                is_awaited: false,
+                is_disputed: false,
+                listed: None,
+                not_after: None,
+            },
             standing: None,
             found: None,
         };
@@ -440,7 +447,8 @@ impl Round<'_> {
         let findings = findings(&judged);
         let newly = one.found.as_ref().filter(|_| !is_told);
         let is_on_its_way = revoked_in_db && followed.case.is_some() && one.found.is_none();
-        if findings.is_empty() && newly.is_none() && !is_on_its_way {
+        let ended = if followed.is_disputed { agreed(&facts_of) } else { Vec::new() };
+        if findings.is_empty() && newly.is_none() && !is_on_its_way && ended.is_empty() {
             return Ok(None);
         }
         let listed = newly.map(|(url, at, reason)| Listing {
@@ -452,6 +460,6 @@ impl Round<'_> {
         let certificate = facts(walk, &followed.key).await?;
         let record = if findings.is_empty() { Vec::new() } else { record_lines(walk, &followed.key).await };
         let key = followed.key.clone();
-        Ok(Some(Sight { key, not_after, listed, revoked_in_db, findings, certificate, record }))
+        Ok(Some(Sight { key, not_after, listed, is_on_its_way, findings, ended, certificate, record }))
     }
 }
