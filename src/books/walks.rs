@@ -75,6 +75,21 @@ impl Books {
         .await
     }
 
+    /// How far everything was walked whose name begins so: what comes behind that in its name, and its position.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn walk_positions(&self, prefix: &'static str) -> Result<Vec<(String, i64)>, BooksError> {
+        self.read(move |connection| {
+            let sql = "SELECT substr(walk, length(?1) + 1), position FROM walks WHERE substr(walk, 1, length(?1)) = ?1
+                       ORDER BY walk";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        })
+        .await
+    }
+
     /// Puts down how far several things were walked.
     ///
     /// # Errors

@@ -49,6 +49,7 @@ pub async fn walk_record(walk: Arc<Walk>) -> Result<(), BooksError> {
 /// Unusable books.
 pub async fn walk_record_due(walk: &Walk) -> Result<(), BooksError> {
     let (now, after) = (walk.clock.now(), walk.status.logged_within);
+    counts::tell_ages(walk).await?;
     let readings = readings(walk).await?;
     look_again(walk, &readings).await?;
     let position = walk.storage(walk.books.walk_position("record").await)?;
