@@ -371,7 +371,7 @@ fn a_file_of_version_1_is_extended_in_place() {
         ALTER TABLE dcv_confirmations DROP COLUMN recorded_at; ALTER TABLE orders DROP COLUMN identity_id;
         ALTER TABLE controls DROP COLUMN value; ALTER TABLE controls DROP COLUMN entries;
         DROP TABLE identities; DROP TABLE lint_runs; DROP TABLE counts; DROP TABLE batches; DROP TABLE followed;
-        DROP TABLE waiting; DROP TABLE refused; DROP TABLE account_caa_checks; DROP TABLE names_without_check; PRAGMA user_version = 1;";
+        DROP TABLE waiting; DROP TABLE refused; DROP TABLE account_caa_checks; PRAGMA user_version = 1;";
     Connection::open(&path).and_then(|c| c.execute_batch(older)).expect("made older");
     let database = Embedded::open(directory.path()).expect("extended");
     assert_eq!(record(&database), before);
@@ -384,6 +384,27 @@ fn a_file_of_version_1_is_extended_in_place() {
     assert_eq!((found.token_issued_at, found.remote), (Some(date(2026, 11, 3)), Some(remote)));
     assert_eq!((found.dnssec.as_deref(), found.account_id.as_deref()), (Some("secure"), Some("77")));
     drop(Embedded::open(directory.path()).expect("opens again"));
+}
+
+#[test]
+fn names_that_waited_for_a_check_in_an_earlier_program_wait_on() {
+    let (directory, database) = database();
+    drop(database);
+    let path = directory.path().join(FILE_NAME);
+    let older =
+        "CREATE TABLE names_without_check (account_id TEXT NOT NULL, name TEXT NOT NULL, cert_id INTEGER NOT NULL,
+          signed_at INTEGER NOT NULL, PRIMARY KEY (account_id, name, cert_id)) STRICT, WITHOUT ROWID;
+        INSERT INTO names_without_check VALUES ('7', 'a.eus', 5, 1000);";
+    Connection::open(&path).and_then(|c| c.execute_batch(older)).expect("made older");
+    for _ in 0..2 {
+        drop(Embedded::open(directory.path()).expect("opens"));
+    }
+    let connection = schema::connect(&path).expect("connected");
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
+    let waits =
+        "SELECT count(*) FROM names_awaiting_check WHERE cert_id = 5 AND noted_at = 1000 AND checked_at IS NULL";
+    assert_eq!(number(waits), 1);
+    assert_eq!(number("SELECT count(*) FROM sqlite_master WHERE name = 'names_without_check'"), 0);
 }
 
 #[test]
