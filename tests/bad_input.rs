@@ -218,6 +218,21 @@ async fn a_port_in_use_is_named_and_nothing_is_begun() {
     log.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_at_the_first_start_is_said_to_be_full() {
+    let ca = Ca::generate(Clock::System.now()).expect("CA");
+    let log = log_of(&ca, 1).await;
+    let bench = Bench::new(&[&log], &issuers(&ca), "");
+    let Some(_disk) = SmallDisk::mount(&bench.path("data"), 4) else {
+        println!("skipped: cannot mount");
+        return;
+    };
+    bench.write("data/filler", &"x".repeat(4096));
+    let full = bench.run_beside(&["run", "--until-caught-up"]).await;
+    ends(&full, FAILED, &["ctwarden.lock: the disk is full", "Free some space and start ctwarden again"]);
+    log.stop().await;
+}
+
 /// The disk fills up while the daemon reads, examines or mails, according to its size.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_stops_the_daemon_with_a_sentence_and_loses_nothing() {

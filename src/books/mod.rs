@@ -113,7 +113,10 @@ pub struct DirectoryLock(#[allow(dead_code)] File);
 /// [`BooksError::InUse`] when another process holds it, [`BooksError::Unusable`] when the directory cannot be made.
 pub fn lock_directory(directory: &Path) -> Result<DirectoryLock, BooksError> {
     let path = directory.join("ctwarden.lock");
-    let unusable = |e: std::io::Error| BooksError::Unusable { path: path.clone(), reason: e.to_string() };
+    let unusable = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => BooksError::DiskFull(path.clone()),
+        _ => BooksError::Unusable { path: path.clone(), reason: e.to_string() },
+    };
     std::fs::create_dir_all(directory).map_err(unusable)?;
     let mut file = File::options().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
     match file.try_lock() {

@@ -215,7 +215,8 @@ fn bench(question: &Question) -> Result<(Bench, Panel), LintError> {
         let bytes = std::fs::read(path).map_err(|e| given(path, format!("{e}; give the issuer's certificate")))?;
         for block in pem::certificates(&bytes) {
             let issuer = block.and_then(|der| Certificate::parse(&der).map_err(|error| error.to_string()));
-            bench.issuers.push(issuer.map_err(|error| given(path, error))?);
+            let issuer = issuer.map_err(|error| given(path, format!("{error}; give the issuer's certificate")))?;
+            bench.issuers.push(issuer);
         }
     }
     let mut judges = Vec::new();

@@ -1,3 +1,4 @@
+mod files;
 mod people_and_linters;
 
 use proptest::prelude::*;
@@ -384,27 +385,6 @@ fn a_file_of_version_1_is_extended_in_place() {
     assert_eq!((found.token_issued_at, found.remote), (Some(date(2026, 11, 3)), Some(remote)));
     assert_eq!((found.dnssec.as_deref(), found.account_id.as_deref()), (Some("secure"), Some("77")));
     drop(Embedded::open(directory.path()).expect("opens again"));
-}
-
-#[test]
-fn names_that_waited_for_a_check_in_an_earlier_program_wait_on() {
-    let (directory, database) = database();
-    drop(database);
-    let path = directory.path().join(FILE_NAME);
-    let older =
-        "CREATE TABLE names_without_check (account_id TEXT NOT NULL, name TEXT NOT NULL, cert_id INTEGER NOT NULL,
-          signed_at INTEGER NOT NULL, PRIMARY KEY (account_id, name, cert_id)) STRICT, WITHOUT ROWID;
-        INSERT INTO names_without_check VALUES ('7', 'a.eus', 5, 1000);";
-    Connection::open(&path).and_then(|c| c.execute_batch(older)).expect("made older");
-    for _ in 0..2 {
-        drop(Embedded::open(directory.path()).expect("opens"));
-    }
-    let connection = schema::connect(&path).expect("connected");
-    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
-    let waits =
-        "SELECT count(*) FROM names_awaiting_check WHERE cert_id = 5 AND noted_at = 1000 AND checked_at IS NULL";
-    assert_eq!(number(waits), 1);
-    assert_eq!(number("SELECT count(*) FROM sqlite_master WHERE name = 'names_without_check'"), 0);
 }
 
 #[test]
