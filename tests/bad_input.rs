@@ -272,7 +272,15 @@ fn what_is_not_there_is_said_in_one_sentence() {
     for command in [&["cases"][..], &["cases", "show", "42"], &["logs"]] {
         ends(&desk.run(command), FAILED, &[&books, "there are no books yet", "`ctwarden run` makes them"]);
     }
+    let only = |output: &Output| !said(output).contains("permissions");
+    assert!(only(&desk.run(&["cases"])), "what is not there yet has no owner");
     ends(&desk.run(&["cases", "show", "barakaldo"]), USAGE, &["\"barakaldo\" is not the name of a case"]);
+    drop(ctwarden::books::Books::open(&desk.bench.path("data/books.sqlite")).expect("books without a log"));
+    let logs = desk.run(&["logs"]);
+    assert!(printed(&logs).starts_with("no log was read yet; "), "{}", printed(&logs));
+    desk.bench.write("wrong.log", "2026-11-22T00:00:00Z host nginx[9]: GET /\n");
+    let import = desk.run(&["issuance", "import", "--input", "boulder-log", &desk.shown("wrong.log")]);
+    assert!(printed(&import).contains("is it the audit log of Boulder's RA, VA or CA?"), "{}", printed(&import));
     let absent = desk.shown("absent");
     let parts = [&absent[..], "No such file or directory"];
     ends(&desk.run(&["lint", &absent]), FAILED, &parts);

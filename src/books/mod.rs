@@ -88,6 +88,19 @@ pub enum BooksError {
         /// The format found.
         found: i64,
     },
+    /// None were made yet.
+    #[error("{0}: there are no books yet; `ctwarden run` makes them, in [data] directory")]
+    Absent(PathBuf),
+    /// Written by an older version.
+    #[error(
+        "{path}: the books are older than this ctwarden: they have format {found}: `ctwarden run` of this version makes {SCHEMA_VERSION} of it"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The format found.
+        found: i64,
+    },
     /// No space left.
     #[error(
         "{0}: the disk is full; nothing acknowledged is lost. Free some space and start ctwarden again: it goes on where it stopped"
@@ -194,12 +207,9 @@ impl Books {
     /// Opens existing books for reading only, as the commands that look at a running daemon do.
     ///
     /// # Errors
-    /// [`BooksError::Unusable`] when there are none yet.
+    /// [`BooksError::Absent`] when there are none yet, [`BooksError::Older`] before the daemon has brought them up to date.
     pub fn open_read_only(path: &Path) -> Result<Books, BooksError> {
-        let none = || {
-            let reason = "there are no books yet: `ctwarden run` makes them".to_string();
-            Err(BooksError::Unusable { path: path.to_path_buf(), reason })
-        };
+        let none = || Err(BooksError::Absent(path.to_path_buf()));
         if !path.exists() {
             return none();
         }
@@ -208,11 +218,7 @@ impl Books {
         match version(path, &reader)? {
             0 => return none(),
             SCHEMA_VERSION => {}
-            older => {
-                let reason =
-                    format!("they have format {older}: `ctwarden run` of this version makes {SCHEMA_VERSION} of it");
-                return Err(BooksError::Unusable { path: path.to_path_buf(), reason });
-            }
+            found => return Err(BooksError::Older { path: path.to_path_buf(), found }),
         }
         let reader = desk("books-reader", reader);
         Ok(Books { path: path.to_path_buf(), writer: reader.clone(), reader })

@@ -51,11 +51,15 @@ pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
         return Ok(Exit::Nothing);
     }
     let width = lines.iter().map(|line| line.log.len()).max().unwrap_or(3).max(3);
-    writeln!(
-        out,
-        "{:width$}  {:>13}  {:>13}  {:>8}  {:>5}  LAST TREE HEAD",
-        "LOG", "DOWNLOADED", "VERIFIED", "HITS", "FAULT"
-    )?;
+    if lines.is_empty() {
+        writeln!(out, "no log was read yet; what the running daemon says on standard error tells why")?;
+    } else {
+        writeln!(
+            out,
+            "{:width$}  {:>13}  {:>13}  {:>8}  {:>5}  LAST TREE HEAD",
+            "LOG", "DOWNLOADED", "VERIFIED", "HITS", "FAULT"
+        )?;
+    }
     for line in &lines {
         let head = line.tree_head_at.map_or("none verified yet".to_string(), Timestamp::minute);
         let (log, downloaded, verified) = (&line.log, line.downloaded, line.verified);

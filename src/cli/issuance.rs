@@ -252,6 +252,9 @@ pub fn import_log(
         text(&shown, &summary, out)?;
         let lines = plural(passed_over as usize);
         writeln!(out, "  {passed_over} line{lines} hold nothing for the record, {count} refused")?;
+        if summary.rows == 0 && count == 0 && passed_over > 0 {
+            writeln!(out, "  is it the audit log of Boulder's RA, VA or CA? No line of theirs that is read was in it")?;
+        }
     }
     Ok(if count == 0 { Outcome::Imported } else { Outcome::Refused })
 }

@@ -39,7 +39,7 @@ pub(super) fn read(input: &mut dyn BufRead, format: Format, staging: &mut Stagin
 fn foreign(start: &[u8]) -> Option<&'static str> {
     match start {
         // RFC 1952 2.3.1: "ID1 = 31 (0x1f, \037), ID2 = 139 (0x8b, \213)".
-        [0x1f, 0x8b, ..] => Some("is packed with gzip: unpack it first"),
+        [0x1f, 0x8b, ..] => Some("is packed with gzip: unpack it, or send it with Content-Encoding: gzip"),
         [b'P', b'K', 3, 4, ..] => Some("is an archive or a spreadsheet: export its table as CSV in UTF-8"),
         [b'P', b'A', b'R', b'1', ..] => Some("is Parquet, which only an audit reads: export it as CSV or NDJSON"),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("is text in UTF-16: write it in UTF-8"),

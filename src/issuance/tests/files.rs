@@ -19,7 +19,11 @@ fn a_file_that_is_something_else_is_told_what_to_do() {
             "line 1: is an archive or a spreadsheet: export its table as CSV in UTF-8",
         ),
         ("accounts.csv", b"PAR1\x15\x04", "line 1: is Parquet, which only an audit reads: export it as CSV or NDJSON"),
-        ("rows.ndjson", b"\x1f\x8b\x08\0", "line 1: is packed with gzip: unpack it first"),
+        (
+            "rows.ndjson",
+            b"\x1f\x8b\x08\0",
+            "line 1: is packed with gzip: unpack it, or send it with Content-Encoding: gzip",
+        ),
         ("rows.ndjson", b"\xfe\xff\0{", "line 1: is text in UTF-16: write it in UTF-8"),
     ];
     for (name, bytes, reason) in cases {
