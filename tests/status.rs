@@ -123,6 +123,30 @@ async fn what_no_log_has_is_told_once_and_closed_when_it_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_precertificate_has_its_certificate_when_the_record_has_it_though_no_log_does() {
+    let (ca, log) = (TestCa::new("Tests CA"), log().await);
+    let logged = |serial: u64| ca.precert_entry(&leaf(serial, &format!("host{serial}.ca-tests.eus")), now());
+    log.append([logged(0x30), logged(0xb1)]);
+    log.publish();
+    let bench = bench(&[&log], &ca, "");
+    let both = [0x30, 0xb1].map(|serial| certificate_row(serial, "precert_only"));
+    feed(&bench, &[&[issuer_row(&ca)][..], &both].concat()).await;
+    let daemon = Daemon::start(&bench).await;
+    wait_for("both without their certificates", || found(&bench, "pre.unfinalised") == 2).await;
+    feed(&bench, &[certificate_row(0xb1, "issued")]).await;
+    let ended =
+        "SELECT count(*) FROM case_findings WHERE rule = 'pre.unfinalised' AND subject = 'serial b1' AND ended_at > 0";
+    wait_for("the end of one", || bench.count(ended) == 1).await;
+    let told =
+        || bench.mails().into_values().filter(|mail| mail.contains("the record has its certificate now")).count();
+    wait_for("its message", || told() >= 1).await;
+    another_round(&daemon).await;
+    let all = "SELECT count(*) FROM case_findings WHERE ended_at > 0";
+    assert_eq!((bench.count(all), bench.count("SELECT count(*) FROM unlogged")), (1, 1));
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_our_own_reading_is_behind_nothing_is_said_of_a_certificate() {
     let ca = TestCa::new("Tests CA");
     let (one, two, gone) = (log().await, log().await, log().await);
