@@ -3,7 +3,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::cases::{About, from_json, load, write_case, write_event};
+use super::cases::{About, Written, from_json, load, write_case, write_event};
 use super::{Books, BooksError};
 use crate::case::{self, CaseNumber, CaseState, EventKind, Notice};
 use crate::clock::Timestamp;
@@ -102,7 +102,7 @@ pub(super) fn tell_of(
     (recipients, now): (&[(String, String)], Timestamp),
 ) -> rusqlite::Result<Option<Notice>> {
     let Some(change) = case::fold(known.as_ref(), findings) else { return Ok(None) };
-    let (number, aware_at, subject_line) = write_case(transaction, whom, known.as_ref(), &change, now)?;
+    let Written { number, aware_at, subject_line, .. } = write_case(transaction, whom, known.as_ref(), &change, now)?;
     let notice = Notice {
         case: case::case_name(number, aware_at),
         event: change.event,
@@ -113,6 +113,7 @@ pub(super) fn tell_of(
         due: None,
         severity: change.severity,
         new_findings: change.new_findings.len(),
+        clock_since: None,
         resolved: None,
         findings: change.all_findings,
         certificate: None,

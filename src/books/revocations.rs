@@ -9,7 +9,7 @@ use super::matters::{end_findings, end_rule, resolve, set_state, state};
 use super::walks::{as_seen, serial_forms};
 use super::{Books, BooksError, Opened};
 use crate::case::{CertificateFacts, EntryKind};
-use crate::clock::{DAY, Span, Timestamp};
+use crate::clock::Timestamp;
 use crate::finding::{CaseKey, Finding, KeyHash, RevocationClock, Serial};
 use crate::status::crls::Before;
 use crate::watch::Form;
@@ -49,7 +49,7 @@ pub struct Listing {
 pub struct Followed {
     /// Issuer key and serial number, without sign octet.
     pub key: CaseKey,
-    /// When the case was opened, and its clock.
+    /// The clock of the case, and since when it runs; where there is none, since when there is a case.
     pub case: Option<(Timestamp, RevocationClock)>,
     /// Whether the case is to be told as soon as it is on a CRL: it has a deadline, or is about its absence there.
     pub is_awaited: bool,
@@ -190,22 +190,24 @@ impl Books {
             let bare = |serial: &Vec<u8>| crate::cert::crl::magnitude(serial).to_vec();
             let mut followed: HashMap<Vec<u8>, Followed> = HashMap::new();
             let mut statement = connection.prepare_cached(
-                "SELECT serial, opened_at, due_at,
+                "SELECT serial, clock, due_at,
                    state <> 'seen_on_crl' AND (due_at IS NOT NULL OR EXISTS
                      (SELECT 1 FROM case_findings AS f WHERE f.case_number = c.case_number AND rule = 'status.crl')),
                    EXISTS (SELECT 1 FROM case_findings AS f WHERE f.case_number = c.case_number
                      AND (finding ->> '$.clock.Day' IN (3, 4) OR finding ->> '$.clock.FiveDays' = 16)),
                    EXISTS (SELECT 1 FROM case_findings AS f WHERE f.case_number = c.case_number
-                     AND rule IN ('status.record', 'status.reason') AND ended_at IS NULL)
+                     AND rule IN ('status.record', 'status.reason') AND ended_at IS NULL),
+                   opened_at
                  FROM cases AS c WHERE about = 'certificate' AND issuer_key_hash = ?1 AND state <> 'closed'",
             )?;
             let mut rows = statement.query(params![issuer.0])?;
             while let Some(row) = rows.next()? {
                 let serial = bare(&row.get(0)?);
-                let (opened_at, due_at) = (row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(2)?);
-                let clock = clock_of(due_at.map(|due_at| Span::from_millis(due_at - opened_at)), row.get(4)?);
+                let clock = clock_of(&row.get::<_, String>(1)?, row.get(4)?);
+                let due_at = row.get::<_, Option<i64>>(2)?.map(Timestamp::from_millis);
+                let since = due_at.zip(clock.span()).map(|(due_at, span)| due_at.minus(span));
                 let key = CaseKey { issuer_key_hash: issuer, serial: Serial(serial.clone()) };
-                let case = Some((Timestamp::from_millis(opened_at), clock));
+                let case = Some((since.unwrap_or(Timestamp::from_millis(row.get(6)?)), clock));
                 let (is_awaited, is_disputed) = (row.get(3)?, row.get(5)?);
                 let one = Followed { key, case, is_awaited, is_disputed, listed: None, not_after: None };
                 followed.insert(serial, one);
@@ -274,13 +276,13 @@ impl Books {
     }
 }
 
-/// The clock of a case by its time; of the items of BR 4.9.1.1 only whether one is about the key matters.
-fn clock_of(span: Option<Span>, is_about_key: bool) -> RevocationClock {
-    match span {
-        None => RevocationClock::None,
-        Some(span) if span <= DAY => RevocationClock::Day(if is_about_key { 4 } else { 5 }),
-        Some(_) => RevocationClock::FiveDays(if is_about_key { 16 } else { 12 }),
-    }
+/// The clock of a case by its word; of the items of BR 4.9.1.1 only whether one is about the key matters.
+fn clock_of(word: &str, is_about_key: bool) -> RevocationClock {
+    let clocks = [
+        RevocationClock::Day(if is_about_key { 4 } else { 5 }),
+        RevocationClock::FiveDays(if is_about_key { 16 } else { 12 }),
+    ];
+    clocks.into_iter().find(|clock| clock.word() == word).unwrap_or(RevocationClock::None)
 }
 
 /// What was on a CRL and is gone from it is told anew: its case has said before that it is there.
@@ -357,7 +359,7 @@ fn commit_one(
 mod tests {
     use super::*;
     use crate::case::CaseNumber;
-    use crate::clock::date;
+    use crate::clock::{Span, date};
     use crate::exam;
 
     const AT: Timestamp = date(2026, 11, 22);
@@ -416,6 +418,30 @@ mod tests {
             assert_eq!(after(&books, gone()).await.0, 0, "once");
             assert_eq!(after(&books, sight(true, vec![])).await, (0, seen(), false, RevocationClock::Day(4)));
         }
+    }
+
+    #[tokio::test]
+    async fn the_clock_of_a_case_runs_from_the_first_finding_that_has_one() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let books = Books::open(&directory.path().join("books.sqlite")).expect("open");
+        let told = async |rule: &str, clock: RevocationClock, days: i64| {
+            let people = vec![("mail".to_string(), "you@example.net".to_string())];
+            let at = AT.plus(Span::from_days(days));
+            let news = books.commit_sights(vec![sight(false, vec![finding(rule, clock)])], people, at).await;
+            let notice = news.expect("write").remove(0).notice;
+            let case = books.followed(key().issuer_key_hash, at).await.expect("read").remove(&key().serial.0);
+            (notice.case, notice.aware_at, notice.clock_since, notice.due, case.expect("a case").case.expect("a case"))
+        };
+        let (name, day) = ("CASE-2026-0001".to_string(), |days: i64| AT.plus(Span::from_days(days)));
+        let none = RevocationClock::None;
+        assert_eq!(told("status.record", none, 0).await, (name.clone(), AT, None, None, (AT, none)));
+        // What is found forty days later is not forty days late.
+        let (five, one) = (RevocationClock::FiveDays(12), RevocationClock::Day(5));
+        let expected = (name.clone(), AT, Some(day(40)), Some(day(45)), (day(40), five));
+        assert_eq!(told("status.reason", five, 40).await, expected);
+        // Whoever was aware of the one has looked at the certificate: the stricter clock runs from there as well.
+        let expected = (name, AT, Some(day(40)), Some(day(41)), (day(40), one));
+        assert_eq!(told("status.late", one, 42).await, expected);
     }
 
     #[tokio::test]
