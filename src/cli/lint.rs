@@ -326,6 +326,17 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_without_a_file_is_no_clean_result() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("inner")).expect("a folder");
+        let (result, text) = run(&[folder.path().to_path_buf()], None, Format::Text);
+        let error = result.expect_err("nothing was judged").to_string();
+        assert!(error.contains(": no file is in it; give files or folders") && text.is_empty(), "{error}");
+        file(&folder, "inner/a.pem", b"");
+        assert!(matches!(run(&[folder.path().to_path_buf()], None, Format::Text), (Ok(true), _)));
+    }
+
+    #[test]
     fn one_json_object_per_certificate_in_input_order() {
         let folder = tempfile::tempdir().expect("a folder");
         let good = pem::encode(&Spec::summer("www.example.com").der());
