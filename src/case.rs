@@ -137,11 +137,14 @@ pub struct Notice {
     pub event_number: u32,
     /// When it happened.
     pub event_at: Timestamp,
-    /// When the first finding was durably written: it starts the revocation clock.
+    /// When the first finding was durably written: it starts the revocation clock, if it has one.
     pub aware_at: Timestamp,
     /// The strictest clock of all findings.
     pub clock: RevocationClock,
-    /// `aware_at` plus that clock.
+    /// Since when that clock runs, where it is later than `aware_at`: nothing that was found before had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_since: Option<Timestamp>,
+    /// The start of that clock plus its time.
     pub due: Option<Timestamp>,
     /// The worst severity of all findings.
     pub severity: Severity,
@@ -174,8 +177,10 @@ pub struct CaseState {
     pub number: CaseNumber,
     /// What it is about.
     pub key: CaseKey,
-    /// When it was opened; the revocation clock runs from here.
+    /// When it was opened.
     pub aware_at: Timestamp,
+    /// When the first finding with a revocation clock was written, which starts it; `None`: none has one so far.
+    pub clock_since: Option<Timestamp>,
     /// The subject line of its first message.
     pub subject_line: String,
     /// How many events it has had.
@@ -287,6 +292,7 @@ mod tests {
             number: CaseNumber(1),
             key: CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(vec![1]) },
             aware_at: Timestamp::EPOCH,
+            clock_since: None,
             subject_line: String::new(),
             events: 1,
             findings: opened.all_findings,
@@ -306,6 +312,7 @@ mod tests {
             number: CaseNumber(1),
             key: CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(vec![1]) },
             aware_at: Timestamp::EPOCH,
+            clock_since: None,
             subject_line: String::new(),
             events: 1,
             findings: vec![review.clone()],

@@ -218,6 +218,21 @@ async fn a_port_in_use_is_named_and_nothing_is_begun() {
     log.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_at_the_first_start_is_said_to_be_full() {
+    let ca = Ca::generate(Clock::System.now()).expect("CA");
+    let log = log_of(&ca, 1).await;
+    let bench = Bench::new(&[&log], &issuers(&ca), "");
+    let Some(_disk) = SmallDisk::mount(&bench.path("data"), 4) else {
+        println!("skipped: cannot mount");
+        return;
+    };
+    bench.write("data/filler", &"x".repeat(4096));
+    let full = bench.run_beside(&["run", "--until-caught-up"]).await;
+    ends(&full, FAILED, &["ctwarden.lock: the disk is full", "Free some space and start ctwarden again"]);
+    log.stop().await;
+}
+
 /// The disk fills up while the daemon reads, examines or mails, according to its size.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_stops_the_daemon_with_a_sentence_and_loses_nothing() {
@@ -257,7 +272,15 @@ fn what_is_not_there_is_said_in_one_sentence() {
     for command in [&["cases"][..], &["cases", "show", "42"], &["logs"]] {
         ends(&desk.run(command), FAILED, &[&books, "there are no books yet", "`ctwarden run` makes them"]);
     }
+    let only = |output: &Output| !said(output).contains("permissions");
+    assert!(only(&desk.run(&["cases"])), "what is not there yet has no owner");
     ends(&desk.run(&["cases", "show", "barakaldo"]), USAGE, &["\"barakaldo\" is not the name of a case"]);
+    drop(ctwarden::books::Books::open(&desk.bench.path("data/books.sqlite")).expect("books without a log"));
+    let logs = desk.run(&["logs"]);
+    assert!(printed(&logs).starts_with("no log was read yet; "), "{}", printed(&logs));
+    desk.bench.write("wrong.log", "2026-11-22T00:00:00Z host nginx[9]: GET /\n");
+    let import = desk.run(&["issuance", "import", "--input", "boulder-log", &desk.shown("wrong.log")]);
+    assert!(printed(&import).contains("is it the audit log of Boulder's RA, VA or CA?"), "{}", printed(&import));
     let absent = desk.shown("absent");
     let parts = [&absent[..], "No such file or directory"];
     ends(&desk.run(&["lint", &absent]), FAILED, &parts);

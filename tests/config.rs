@@ -79,6 +79,41 @@ fn every_problem_is_one_line_with_key_reason_and_remedy() {
 }
 
 #[test]
+fn the_files_that_the_daemon_reads_at_its_start_are_read_by_the_check() {
+    let directory = tempfile::tempdir().unwrap();
+    write_issuer(directory.path());
+    let path = |name: &str| directory.path().join(name);
+    let text = "data.directory = \"data\"\nlogs.list = \"logs.json\"\nlogs.contact = \"a@b.example\"\n\
+                mail.folder = \"mail\"\nmail.from = \"a@b.example\"\nmail.to = [\"c@b.example\"]\n\
+                lint.weak_keys = [\"weak\"]\n[[issuer]]\nname = \"A\"\ncertificate = \"issuer.pem\"\n";
+    std::fs::write(path("ctwarden.toml"), text).unwrap();
+    std::fs::write(path("logs.json"), "{}").unwrap();
+    std::fs::write(path("weak"), "# one hash a line\nthis is none\n").unwrap();
+    let (code, out, err) = check(&path("ctwarden.toml"));
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    let lines: Vec<&str> = err.lines().collect();
+    let list = format!("ctwarden: log list {}: has no \"operators\" array", path("logs.json").display());
+    let keys = format!("ctwarden: list of keys {}: line 2: ", path("weak").display());
+    assert!(lines.len() == 2 && lines[0].starts_with(&list) && lines[1].starts_with(&keys), "{err}");
+    assert!(lines[0].ends_with("mend it or name another in [logs] list"), "{err}");
+    assert!(!path("data").exists() && !path("mail").exists(), "a check creates nothing");
+}
+
+#[test]
+fn a_case_without_its_command_is_told_how_it_is_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    write_issuer(directory.path());
+    let file = directory.path().join("ctwarden.toml");
+    std::fs::write(&file, ctwarden(&["config", "example"]).stdout).unwrap();
+    for (word, command) in [("CASE-2026-0007", "`ctwarden cases show CASE-2026-0007`"), ("lst", "`list` nor `show`")] {
+        let output = ctwarden(&["cases", "--config", file.to_str().unwrap(), word]);
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{err}");
+        assert!(err.starts_with(&format!("ctwarden: cases {word}: ")) && err.contains(command), "{err}");
+    }
+}
+
+#[test]
 fn a_missing_file_and_a_wrong_word_are_one_sentence_and_code_2() {
     let (code, out, err) = check(Path::new("/nowhere/ctwarden.toml"));
     assert_eq!((code, out.as_str()), (Some(2), ""));

@@ -200,3 +200,45 @@ async fn a_record_that_lost_lines_is_found_by_its_counts() {
     wait_for("a message that says of which hours", resolved).await;
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_that_fell_silent_keep_their_age_over_a_restart_until_their_record_is_retired() {
+    let (ca, log) = (TestCa::new("Tests CA"), log().await);
+    log.append([ca.precert_entry(&leaf(0x10, "host16.ca-tests.eus"), now())]);
+    log.publish();
+    let bench = bench(&log, &ca, "");
+    let last = Timestamp::from_seconds(now().minus(Span::from_days(5)).seconds() / 3600 * 3600);
+    let issuer = serde_json::json!({
+        "table": "issuers", "issuer_id": 1, "name": "Tests CA", "spki_sha256": ca.key_hash().to_string(),
+        "hierarchy": "public",
+    });
+    let count = serde_json::json!({
+        "table": "counts", "source": "audit_log", "issuer_id": 1, "hour": last.to_string(), "certificates": 0,
+    });
+    let certificate = serde_json::json!({
+        "table": "certificates", "cert_id": 0x10, "issuer_id": 1, "serial": "10", "state": "issued",
+        "signed_at": now().minus(HOUR).to_string(), "not_after": "2027-01-01T00:00:00Z",
+    });
+    feed(&bench, &[issuer, certificate, count]).await;
+    let series = "ctwarden_reconcile_hour_timestamp_seconds{source=\"audit_log\"}";
+    let age_of = |metrics: &str| metrics.contains(series).then(|| metric(metrics, series));
+    let dead = Some(last.plus(HOUR).seconds_f64());
+    let daemon = Daemon::start(&bench).await;
+    daemon.wait("its age", |metrics| age_of(metrics) == dead, "audit_log").await;
+
+    // SIGKILL. The record is walked again over two days, in which this source has no counts.
+    drop(daemon);
+    let daemon = Daemon::start(&bench).await;
+    daemon.wait("its age after the restart", |metrics| age_of(metrics) == dead, "audit_log").await;
+
+    let text = std::fs::read_to_string(bench.path("ctwarden.toml")).expect("the configuration");
+    bench.write("ctwarden.toml", &text.replace(QUICK, &format!("{QUICK}retired_counts = [\"audit_log\"]\n")));
+    let reloaded = bench.run_beside(&["config", "reload"]).await;
+    assert!(reloaded.status.success(), "{}", said(&reloaded));
+    daemon.wait("no age", |metrics| !metrics.contains(series), "audit_log").await;
+    let walked = |metrics: &str| metric(metrics, "ctwarden_record_walk_timestamp_seconds");
+    let before = walked(&daemon.metrics().await);
+    daemon.wait("a walk after", |metrics| walked(metrics) > before, "the reload").await;
+    assert!(!daemon.metrics().await.contains(series));
+    daemon.stop().await;
+}

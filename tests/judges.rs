@@ -337,7 +337,10 @@ async fn books_of_the_format_before_are_brought_up_to_date() {
     caught_up(&bench).await.expect("all is read");
     let books = bench.books();
     books
-        .execute_batch("DROP TABLE opinions; DROP TABLE tld_history; DROP TABLE walks; DROP TABLE unlogged; DROP TABLE crls; DROP TABLE listed; PRAGMA user_version = 3")
+        .execute_batch(
+            "DROP TABLE opinions; DROP TABLE tld_history; DROP TABLE walks; DROP TABLE unlogged; DROP TABLE crls;
+             DROP TABLE listed; ALTER TABLE case_findings DROP COLUMN ended_at; PRAGMA user_version = 3",
+        )
         .expect("books as they were");
     drop(books);
     let refused = bench.run_beside(&["cases"]).await;

@@ -54,6 +54,7 @@ fn barakaldo() -> Notice {
         severity: Severity::Error,
         findings: vec![internal, unexpected],
         new_findings: 2,
+        clock_since: None,
         resolved: None,
         certificate: Some(CertificateFacts {
             issuer: "Example CA G2".into(),
@@ -133,6 +134,20 @@ DO    1 check, then revoke serial 04ab with reason 4 superseded; on the CRL befo
 LINK  https://crt.sh/?sha256=7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a
 ";
     assert_eq!(text::render(&barakaldo()), expected);
+}
+
+#[test]
+fn a_clock_that_began_after_the_case_is_said_to_and_leaves_the_thread_as_it_is() {
+    let since = AWARE.plus(Span::from_days(10));
+    let later = Notice { clock_since: Some(since), due: Some(since.plus(DAY)), ..barakaldo() };
+    let said =
+        format!("CLOCK aware {since}; BR 4.9.1.1 item 5 -> 24 h to PUBLISHED revocation; due {}", since.plus(DAY));
+    assert!(text::render(&later).contains(&said), "{}", text::render(&later));
+    let mail = |notice: &Notice| Part::parse(&compose(notice, &to("oncall@ca.example")).bytes);
+    assert_eq!(mail(&later).header("thread-index"), mail(&barakaldo()).header("thread-index"));
+    let [_, _, json] = contents(&mail(&later));
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["clock_since"], since.to_string(), "{json}");
 }
 
 #[test]

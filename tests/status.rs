@@ -115,6 +115,34 @@ async fn what_no_log_has_is_told_once_and_closed_when_it_is_seen() {
     daemon.wait_for("ctwarden_record_unlogged{state=\"missing\"}", 0).await;
     let resolved = || bench.mails().into_values().filter(|mail| mail.contains("[resolved]")).count();
     wait_for("two messages that it is put right", || resolved() == 2).await;
+    // What the certificates in the log break stands; what has ended does not.
+    let ended = "SELECT count(*) FROM case_findings WHERE rule IN ('ct.unlogged', 'pre.unfinalised') AND ended_at > 0";
+    assert_eq!(bench.count(ended), 2);
+    assert_eq!(bench.count("SELECT count(*) FROM case_findings WHERE ended_at > 0"), 2);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_precertificate_has_its_certificate_when_the_record_has_it_though_no_log_does() {
+    let (ca, log) = (TestCa::new("Tests CA"), log().await);
+    let logged = |serial: u64| ca.precert_entry(&leaf(serial, &format!("host{serial}.ca-tests.eus")), now());
+    log.append([logged(0x30), logged(0xb1)]);
+    log.publish();
+    let bench = bench(&[&log], &ca, "");
+    let both = [0x30, 0xb1].map(|serial| certificate_row(serial, "precert_only"));
+    feed(&bench, &[&[issuer_row(&ca)][..], &both].concat()).await;
+    let daemon = Daemon::start(&bench).await;
+    wait_for("both without their certificates", || found(&bench, "pre.unfinalised") == 2).await;
+    feed(&bench, &[certificate_row(0xb1, "issued")]).await;
+    let ended =
+        "SELECT count(*) FROM case_findings WHERE rule = 'pre.unfinalised' AND subject = 'serial b1' AND ended_at > 0";
+    wait_for("the end of one", || bench.count(ended) == 1).await;
+    let told =
+        || bench.mails().into_values().filter(|mail| mail.contains("the record has its certificate now")).count();
+    wait_for("its message", || told() >= 1).await;
+    another_round(&daemon).await;
+    let all = "SELECT count(*) FROM case_findings WHERE ended_at > 0";
+    assert_eq!((bench.count(all), bench.count("SELECT count(*) FROM unlogged")), (1, 1));
     daemon.stop().await;
 }
 
@@ -198,6 +226,54 @@ async fn revocations_and_crls_are_held_against_each_other_until_the_serial_is_li
     let told = "SELECT count(*) FROM case_findings JOIN cases USING (case_number)
                 WHERE rule = 'status.crl' AND hex(serial) = '20' AND finding LIKE '%on none of them any more%'";
     assert_eq!(bench.count(told), 1);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_catches_up_with_the_crl_ends_the_case_about_that_and_no_silence_does() {
+    let (ca, log, crls) = (TestCa::new("Tests CA"), log().await, Crls::start().await);
+    let (url, start) = (crls.url("1.crl"), now().minus(HOUR));
+    let of = |number: u64, revoked: &[(u64, RevocationReason)]| {
+        Some(ca.crl(&url, number, start.plus(Span::from_seconds(number as i64)), revoked))
+    };
+    let (superseded, compromised) = (RevocationReason::Superseded, RevocationReason::KeyCompromise);
+    crls.serve("1.crl", of(1, &[(0x40, superseded), (0x50, compromised)]));
+    let bench = bench(&[&log], &ca, &format!("crls = [\"{url}\"]"));
+    // What is not meant for the logs is not looked for in them: the case is about the CRL alone.
+    let mut rows = vec![issuer_row(&ca).replace("\"public\"", "\"internal\"")];
+    rows.extend([0x40, 0x50].map(|serial| certificate_row(serial, "issued")));
+    let days = |days: i64| Some(now().minus(Span::from_days(days)));
+    rows.push(revocation_row(0x50, None, days(2), 4));
+    feed(&bench, &rows).await;
+    let daemon = Daemon::start(&bench).await;
+    let states = || [0x40, 0x50].map(|serial| state_of(&bench, serial));
+    wait_for("both cases", || states() == ["new", "new"]).await;
+    let resolved = |words: &str| {
+        let mails = bench.mails().into_values();
+        mails.filter(|mail| mail.contains("[resolved]") && mail.contains(words)).count()
+    };
+
+    // A CRL that cannot be fetched, and one round more with it: nobody agrees with anybody.
+    crls.serve("1.crl", None);
+    let failing = "SELECT count(*) FROM crls WHERE good_at < failing_since";
+    wait_for("an outage", || bench.count(failing) == 1).await;
+    assert_eq!((states(), resolved("")), (["new", "new"].map(String::from), 0));
+    // The reason on the CRL is now that of the record.
+    crls.serve("1.crl", of(2, &[(0x40, superseded), (0x50, superseded)]));
+    wait_for("the end of the second", || state_of(&bench, 0x50) == "closed").await;
+    wait_for("its message", || resolved("agree on the reason 4") == 1).await;
+    assert_eq!(state_of(&bench, 0x40), "new");
+
+    // SIGKILL; then the record catches up.
+    drop(daemon);
+    feed(&bench, &[revocation_row(0x40, None, days(2), 4)]).await;
+    let daemon = Daemon::start(&bench).await;
+    wait_for("the end of the first", || state_of(&bench, 0x40) == "closed").await;
+    wait_for("its message", || resolved("the record agrees with the CRL") == 1).await;
+    // The same disagreement once more opens the case once more.
+    crls.serve("1.crl", of(3, &[(0x40, superseded), (0x50, compromised)]));
+    wait_for("the second again", || state_of(&bench, 0x50) == "new").await;
+    assert_eq!((state_of(&bench, 0x40).as_str(), resolved("")), ("closed", 2));
     daemon.stop().await;
 }
 

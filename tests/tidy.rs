@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use ctwarden::metrics::{Kind, Metrics, TABLE};
+use ctwarden::metrics::{Kind, MetricInfo, Metrics, TABLE};
 
 /// The floors, lowest first. A room imports from its own floor and from those below it.
 const FLOORS: &[(&str, &[&str])] = &[
@@ -309,6 +309,30 @@ fn metrics_named(text: &str) -> Vec<(usize, String, String)> {
     named
 }
 
+/// The row of a metric, or of the histogram that a series belongs to.
+fn row_of(metric: &str) -> Option<&'static MetricInfo> {
+    let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| metric.strip_suffix(end));
+    TABLE.iter().find(|row| row.name == metric || (row.kind == Kind::Histogram && Some(row.name) == family))
+}
+
+#[test]
+fn every_metric_is_on_a_dashboard_or_in_an_alert() {
+    let rules = read("alerts/ctwarden.rules.yml");
+    let said = |line: &&str| !line.trim_start().starts_with('#') && !line.contains("description:");
+    let mut queries: Vec<String> = rules.lines().filter(said).map(str::to_string).collect();
+    for (name, text) in files("dashboards", ".json") {
+        let board: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let targets = board["panels"].as_array().into_iter().flatten().filter_map(|panel| panel["targets"].as_array());
+        queries.extend(targets.flatten().filter_map(|target| target["expr"].as_str().map(str::to_string)));
+    }
+    let named: BTreeSet<&str> = (queries.iter().flat_map(|query| metrics_named(query)))
+        .filter_map(|(_, metric, _)| row_of(&metric).map(|row| row.name))
+        .collect();
+    let unseen = TABLE.iter().filter(|row| !named.contains(row.name));
+    let problems = unseen.map(|row| format!("src/metrics/table.rs: {} is on no dashboard and in no alert", row.name));
+    fail_with(problems.collect());
+}
+
 #[test]
 fn every_metric_that_is_named_exists_with_its_labels() {
     let rules = read("alerts/ctwarden.rules.yml");
@@ -325,11 +349,7 @@ fn every_metric_that_is_named_exists_with_its_labels() {
                 }
                 continue;
             }
-            let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| metric.strip_suffix(end));
-            let row = TABLE
-                .iter()
-                .find(|row| row.name == metric || (row.kind == Kind::Histogram && Some(row.name) == family));
-            let Some(row) = row else {
+            let Some(row) = row_of(&metric) else {
                 problems.push(format!("{name}:{line}: {metric} is not in the table of src/metrics/table.rs"));
                 continue;
             };

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use super::{Books, BooksError, Counted, Questions};
 use crate::case::{self, CaseNumber, CaseState, CertificateFacts, Change, EntryKind, Notice, Sighting};
 use crate::clock::Timestamp;
-use crate::finding::{CaseKey, Finding, KeyHash, Serial};
+use crate::finding::{CaseKey, Finding, KeyHash, RevocationClock, Serial};
 use crate::promise::Promise;
 use crate::watch::{Form, Standing};
 
@@ -269,7 +269,8 @@ pub(super) fn fold_and_tell(
     let Some(change) = case::fold(known.as_ref(), findings) else { return Ok(None) };
     let sightings = sightings(transaction, told.key)?;
     let whom = (About::Certificate, told.key, told.certificate.issuer.as_str());
-    let (number, aware_at, subject_line) = write_case(transaction, whom, known.as_ref(), &change, now)?;
+    let Written { number, aware_at, subject_line, clock_since, due } =
+        write_case(transaction, whom, known.as_ref(), &change, now)?;
     let offending: HashSet<&str> = change.all_findings.iter().map(|f| f.subject.as_str()).collect();
     let mut certificate = told.certificate.clone();
     for san in &mut certificate.sans {
@@ -283,7 +284,8 @@ pub(super) fn fold_and_tell(
         event_at: now,
         aware_at,
         clock: change.clock,
-        due: change.clock.span().map(|span| aware_at.plus(span)),
+        clock_since: clock_since.filter(|since| *since != aware_at),
+        due,
         severity: change.severity,
         new_findings: change.new_findings.len(),
         resolved: None,
@@ -339,6 +341,16 @@ pub(super) fn write_event(
     super::delivery::enqueue(transaction, &key, &text, recipients, now)
 }
 
+/// A case as it was written.
+pub(super) struct Written {
+    pub number: CaseNumber,
+    pub aware_at: Timestamp,
+    pub subject_line: String,
+    /// Since when its clock runs, if it has one.
+    pub clock_since: Option<Timestamp>,
+    pub due: Option<Timestamp>,
+}
+
 /// The case after a change, with its new findings. `whom`: what it is about, its key, and the name in the subject line.
 pub(super) fn write_case(
     transaction: &Transaction<'_>,
@@ -346,11 +358,14 @@ pub(super) fn write_case(
     known: Option<&CaseState>,
     change: &Change,
     now: Timestamp,
-) -> rusqlite::Result<(CaseNumber, Timestamp, String)> {
+) -> rusqlite::Result<Written> {
     let (about, key, shown) = whom;
+    // BR 4.9.1.1: the time runs from when the CA becomes aware of the circumstance that demands revocation; what a case
+    // held before that demands none was no such thing.
+    let since = known.and_then(|case| case.clock_since).unwrap_or(now);
+    let due = change.clock.span().map(|span| since.plus(span));
     let (number, aware_at, subject_line) = match known {
         Some(case) => {
-            let due = change.clock.span().map(|span| case.aware_at.plus(span).millis());
             let sql = "UPDATE cases SET severity = ?2, clock = ?3, due_at = ?4, events = ?5,
                          state = CASE state WHEN 'closed' THEN 'new' ELSE state END WHERE case_number = ?1";
             let events = change.event_number;
@@ -358,13 +373,12 @@ pub(super) fn write_case(
                 case.number.0,
                 change.severity.word(),
                 change.clock.word(),
-                due,
+                due.map(Timestamp::millis),
                 events
             ])?;
             (case.number, case.aware_at, case.subject_line.clone())
         }
         None => {
-            let due = change.clock.span().map(|span| now.plus(span));
             transaction
                 .prepare_cached(
                     "INSERT INTO cases (about, issuer_key_hash, serial, state, opened_at, subject_line, severity, clock,
@@ -396,7 +410,7 @@ pub(super) fn write_case(
                 "INSERT INTO case_findings (case_number, rule, subject, event_number, finding, found_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (case_number, rule, subject)
                  DO UPDATE SET event_number = excluded.event_number, finding = excluded.finding,
-                               found_at = excluded.found_at",
+                               found_at = excluded.found_at, ended_at = NULL",
             )?
             .execute(params![
                 number.0,
@@ -407,28 +421,34 @@ pub(super) fn write_case(
                 now.millis()
             ])?;
     }
-    Ok((number, aware_at, subject_line))
+    let clock_since = due.map(|_| since);
+    Ok(Written { number, aware_at, subject_line, clock_since, due })
 }
 
 pub(super) fn load(connection: &Connection, about: About, key: &CaseKey) -> rusqlite::Result<Option<CaseState>> {
     let row = connection
         .prepare_cached(
-            "SELECT case_number, opened_at, subject_line, events FROM cases
+            "SELECT case_number, opened_at, subject_line, events, due_at FROM cases
              WHERE about = ?1 AND issuer_key_hash = ?2 AND serial = ?3",
         )?
         .query_row(params![about.word(), key.issuer_key_hash.0, key.serial.0], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, u32>(3)?))
+            let due_at = row.get::<_, Option<i64>>(4)?.map(Timestamp::from_millis);
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, u32>(3)?, due_at))
         })
         .optional()?;
-    let Some((number, opened_at, subject_line, events)) = row else { return Ok(None) };
+    let Some((number, opened_at, subject_line, events, due_at)) = row else { return Ok(None) };
     let number = CaseNumber(number);
     let findings = findings(connection, number)?;
     let aware_at = Timestamp::from_millis(opened_at);
-    Ok(Some(CaseState { number, key: key.clone(), aware_at, subject_line, events, findings }))
+    let clock = findings.iter().fold(RevocationClock::None, |clock, finding| clock.strictest(finding.clock));
+    let clock_since = due_at.zip(clock.span()).map(|(due_at, span)| due_at.minus(span));
+    Ok(Some(CaseState { number, key: key.clone(), aware_at, clock_since, subject_line, events, findings }))
 }
 
+/// The findings of a case whose causes have not ended.
 pub(super) fn findings(connection: &Connection, number: CaseNumber) -> rusqlite::Result<Vec<Finding>> {
-    let mut statement = connection.prepare_cached("SELECT finding FROM case_findings WHERE case_number = ?1")?;
+    let sql = "SELECT finding FROM case_findings WHERE case_number = ?1 AND ended_at IS NULL";
+    let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map(params![number.0], |row| row.get::<_, String>(0))?;
     rows.map(|text| from_json(&text?)).collect()
 }

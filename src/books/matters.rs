@@ -3,9 +3,9 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::cases::{About, from_json, load, write_case, write_event};
+use super::cases::{About, Written, from_json, load, write_case, write_event};
 use super::{Books, BooksError};
-use crate::case::{self, CaseState, EventKind, Notice};
+use crate::case::{self, CaseNumber, CaseState, EventKind, Notice};
 use crate::clock::Timestamp;
 use crate::finding::{CaseKey, Finding, KeyHash, Serial};
 
@@ -86,11 +86,7 @@ fn charge(
     now: Timestamp,
 ) -> rusqlite::Result<Option<Notice>> {
     let (about, key) = (matter.about(), matter.key());
-    let mut known = load(transaction, about, &key)?;
-    if let Some(case) = known.as_mut().filter(|_| state(transaction, about, &key).is_ok_and(|word| word == "closed")) {
-        // It was right in between.
-        case.findings.clear();
-    }
+    let known = load(transaction, about, &key)?;
     let record = vec![(about.word().to_string(), shown.to_string())];
     tell_of(transaction, (about, &key, shown), known, wrong, record, (recipients, now))
 }
@@ -106,7 +102,7 @@ pub(super) fn tell_of(
     (recipients, now): (&[(String, String)], Timestamp),
 ) -> rusqlite::Result<Option<Notice>> {
     let Some(change) = case::fold(known.as_ref(), findings) else { return Ok(None) };
-    let (number, aware_at, subject_line) = write_case(transaction, whom, known.as_ref(), &change, now)?;
+    let Written { number, aware_at, subject_line, .. } = write_case(transaction, whom, known.as_ref(), &change, now)?;
     let notice = Notice {
         case: case::case_name(number, aware_at),
         event: change.event,
@@ -117,6 +113,7 @@ pub(super) fn tell_of(
         due: None,
         severity: change.severity,
         new_findings: change.new_findings.len(),
+        clock_since: None,
         resolved: None,
         findings: change.all_findings,
         certificate: None,
@@ -145,8 +142,44 @@ pub(super) fn resolve(
         return Ok(None);
     }
     let notice = resolution(transaction, &case, words, recipients, now)?;
+    if to == "closed" {
+        end_findings(transaction, case.number, None, now)?;
+    }
     set_state(transaction, about, key, to)?;
     Ok(notice)
+}
+
+/// Says in the case of a certificate that the cause of what a rule found has ended; a case that holds nothing else is
+/// closed. Nothing when the rule has found nothing there that still stands.
+pub(super) fn end_rule(
+    transaction: &Transaction<'_>,
+    key: &CaseKey,
+    (rule, words): (&str, &str),
+    recipients: &[(String, String)],
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let Some(case) = load(transaction, About::Certificate, key)? else { return Ok(()) };
+    if !case.findings.iter().any(|finding| finding.rule == rule) {
+        return Ok(());
+    }
+    resolution(transaction, &case, words, recipients, now)?;
+    end_findings(transaction, case.number, Some(rule), now)?;
+    if case.findings.iter().all(|finding| finding.rule == rule) {
+        set_state(transaction, About::Certificate, key, "closed")?;
+    }
+    Ok(())
+}
+
+/// Marks what a rule, or all rules, have found in a case as ended: the same finding is news when it comes back.
+pub(super) fn end_findings(
+    transaction: &Transaction<'_>,
+    case: CaseNumber,
+    rule: Option<&str>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE case_findings SET ended_at = ?3
+               WHERE case_number = ?1 AND rule = coalesce(?2, rule) AND ended_at IS NULL";
+    transaction.prepare_cached(sql)?.execute(params![case.0, rule, now.millis()]).map(drop)
 }
 
 /// The event that something of a case was put right, and the messages about it.

@@ -45,13 +45,14 @@ pub use statistics::{Counted, Statistics};
 pub use walks::{LogReading, Step, Told, Waiting};
 
 /// Books of format 1, and what makes each format of the one before it.
-const SCHEMA: [&str; 6] = [
+const SCHEMA: [&str; 7] = [
     include_str!("schema.sql"),
     include_str!("statistics.sql"),
     include_str!("gaps.sql"),
     include_str!("opinions.sql"),
     include_str!("tld_history.sql"),
     include_str!("status.sql"),
+    include_str!("ended.sql"),
 ];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 /// Closures waiting for the writer; a full queue holds the loops back instead of growing.
@@ -87,6 +88,19 @@ pub enum BooksError {
         /// The format found.
         found: i64,
     },
+    /// None were made yet.
+    #[error("{0}: there are no books yet; `ctwarden run` makes them, in [data] directory")]
+    Absent(PathBuf),
+    /// Written by an older version.
+    #[error(
+        "{path}: the books are older than this ctwarden: they have format {found}: `ctwarden run` of this version makes {SCHEMA_VERSION} of it"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The format found.
+        found: i64,
+    },
     /// No space left.
     #[error(
         "{0}: the disk is full; nothing acknowledged is lost. Free some space and start ctwarden again: it goes on where it stopped"
@@ -112,7 +126,10 @@ pub struct DirectoryLock(#[allow(dead_code)] File);
 /// [`BooksError::InUse`] when another process holds it, [`BooksError::Unusable`] when the directory cannot be made.
 pub fn lock_directory(directory: &Path) -> Result<DirectoryLock, BooksError> {
     let path = directory.join("ctwarden.lock");
-    let unusable = |e: std::io::Error| BooksError::Unusable { path: path.clone(), reason: e.to_string() };
+    let unusable = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => BooksError::DiskFull(path.clone()),
+        _ => BooksError::Unusable { path: path.clone(), reason: e.to_string() },
+    };
     std::fs::create_dir_all(directory).map_err(unusable)?;
     let mut file = File::options().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
     match file.try_lock() {
@@ -190,12 +207,9 @@ impl Books {
     /// Opens existing books for reading only, as the commands that look at a running daemon do.
     ///
     /// # Errors
-    /// [`BooksError::Unusable`] when there are none yet.
+    /// [`BooksError::Absent`] when there are none yet, [`BooksError::Older`] before the daemon has brought them up to date.
     pub fn open_read_only(path: &Path) -> Result<Books, BooksError> {
-        let none = || {
-            let reason = "there are no books yet: `ctwarden run` makes them".to_string();
-            Err(BooksError::Unusable { path: path.to_path_buf(), reason })
-        };
+        let none = || Err(BooksError::Absent(path.to_path_buf()));
         if !path.exists() {
             return none();
         }
@@ -204,11 +218,7 @@ impl Books {
         match version(path, &reader)? {
             0 => return none(),
             SCHEMA_VERSION => {}
-            older => {
-                let reason =
-                    format!("they have format {older}: `ctwarden run` of this version makes {SCHEMA_VERSION} of it");
-                return Err(BooksError::Unusable { path: path.to_path_buf(), reason });
-            }
+            found => return Err(BooksError::Older { path: path.to_path_buf(), found }),
         }
         let reader = desk("books-reader", reader);
         Ok(Books { path: path.to_path_buf(), writer: reader.clone(), reader })

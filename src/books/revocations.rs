@@ -1,15 +1,18 @@
 //! What is known of the CRLs of our issuers, and which of the serial numbers that are looked for were seen on them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::cases::{About, Told as ToldAbout, commit_each, ders, fold_and_tell, load};
-use super::matters::{resolve, set_state, state};
+use super::matters::{end_findings, end_rule, resolve, set_state, state};
 use super::walks::{as_seen, serial_forms};
 use super::{Books, BooksError, Opened};
 use crate::case::{CertificateFacts, EntryKind};
-use crate::clock::{DAY, Span, Timestamp};
+use crate::clock::Timestamp;
 use crate::finding::{CaseKey, Finding, KeyHash, RevocationClock, Serial};
 use crate::status::crls::Before;
 use crate::watch::Form;
@@ -49,10 +52,12 @@ pub struct Listing {
 pub struct Followed {
     /// Issuer key and serial number, without sign octet.
     pub key: CaseKey,
-    /// When the case was opened, and its clock.
+    /// The clock of the case, and since when it runs; where there is none, since when there is a case.
     pub case: (Timestamp, RevocationClock),
     /// Whether the case is to be told as soon as it is on a CRL: it has a deadline, or is about its absence there.
     pub is_awaited: bool,
+    /// Whether the case holds that the record and a CRL disagree, for as long as they do.
+    pub is_disputed: bool,
 }
 
 /// A serial number that was seen on a CRL before.
@@ -75,10 +80,12 @@ pub struct Sight {
     pub not_after: Option<Timestamp>,
     /// On a CRL, for the first time or when its case is to be told.
     pub listed: Option<Listing>,
-    /// Whether the record says that it is revoked.
-    pub revoked_in_db: bool,
+    /// Whether the record says that it is revoked, and no CRL has it yet.
+    pub is_on_its_way: bool,
     /// What is wrong.
     pub findings: Vec<Finding>,
+    /// The rules of what was wrong and is right now, each with what has put it right.
+    pub ended: Vec<(&'static str, String)>,
     /// The certificate as shown to people.
     pub certificate: CertificateFacts,
     /// The record as shown to people.
@@ -195,21 +202,25 @@ impl Books {
             let bare = |serial: &Vec<u8>| crate::cert::crl::magnitude(serial).to_vec();
             let mut followed: HashMap<Vec<u8>, Followed> = HashMap::new();
             let mut statement = connection.prepare_cached(
-                "SELECT serial, opened_at, due_at,
+                "SELECT serial, clock, due_at,
                    state <> 'seen_on_crl' AND (due_at IS NOT NULL OR EXISTS
                      (SELECT 1 FROM case_findings AS f WHERE f.case_number = c.case_number AND rule = 'status.crl')),
                    EXISTS (SELECT 1 FROM case_findings AS f WHERE f.case_number = c.case_number
-                     AND (finding ->> '$.clock.Day' IN (3, 4) OR finding ->> '$.clock.FiveDays' = 16))
+                     AND (finding ->> '$.clock.Day' IN (3, 4) OR finding ->> '$.clock.FiveDays' = 16)),
+                   EXISTS (SELECT 1 FROM case_findings AS f WHERE f.case_number = c.case_number
+                     AND rule IN ('status.record', 'status.reason') AND ended_at IS NULL),
+                   opened_at
                  FROM cases AS c WHERE about = 'certificate' AND issuer_key_hash = ?1 AND state <> 'closed'",
             )?;
             let mut rows = statement.query(params![issuer.0])?;
             while let Some(row) = rows.next()? {
                 let serial = bare(&row.get(0)?);
-                let (opened_at, due_at) = (row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(2)?);
-                let clock = clock_of(due_at.map(|due_at| Span::from_millis(due_at - opened_at)), row.get(4)?);
+                let clock = clock_of(&row.get::<_, String>(1)?, row.get(4)?);
+                let due_at = row.get::<_, Option<i64>>(2)?.map(Timestamp::from_millis);
+                let since = due_at.zip(clock.span()).map(|(due_at, span)| due_at.minus(span));
                 let key = CaseKey { issuer_key_hash: issuer, serial: Serial(serial.clone()) };
-                let case = (Timestamp::from_millis(opened_at), clock);
-                followed.insert(serial, Followed { key, case, is_awaited: row.get(3)? });
+                let case = (since.unwrap_or(Timestamp::from_millis(row.get(6)?)), clock);
+                followed.insert(serial, Followed { key, case, is_awaited: row.get(3)?, is_disputed: row.get(5)? });
             }
             Ok(followed)
         })
@@ -291,21 +302,20 @@ impl Books {
     }
 }
 
-/// The clock of a case by its time; of the items of BR 4.9.1.1 only whether one is about the key matters.
-fn clock_of(span: Option<Span>, is_about_key: bool) -> RevocationClock {
-    match span {
-        None => RevocationClock::None,
-        Some(span) if span <= DAY => RevocationClock::Day(if is_about_key { 4 } else { 5 }),
-        Some(_) => RevocationClock::FiveDays(if is_about_key { 16 } else { 12 }),
-    }
+/// The clock of a case by its word; of the items of BR 4.9.1.1 only whether one is about the key matters.
+fn clock_of(word: &str, is_about_key: bool) -> RevocationClock {
+    let clocks = [
+        RevocationClock::Day(if is_about_key { 4 } else { 5 }),
+        RevocationClock::FiveDays(if is_about_key { 16 } else { 12 }),
+    ];
+    clocks.into_iter().find(|clock| clock.word() == word).unwrap_or(RevocationClock::None)
 }
 
 /// What was on a CRL and is gone from it is told anew: its case has said before that it is there.
-fn reopen(transaction: &Transaction<'_>, key: &CaseKey) -> rusqlite::Result<()> {
+fn reopen(transaction: &Transaction<'_>, key: &CaseKey, now: Timestamp) -> rusqlite::Result<()> {
     let Some(case) = load(transaction, About::Certificate, key)? else { return Ok(()) };
     if state(transaction, About::Certificate, key)? == "seen_on_crl" {
-        let sql = "DELETE FROM case_findings WHERE case_number = ?1 AND rule = 'status.crl'";
-        transaction.prepare_cached(sql)?.execute([case.number.0])?;
+        end_findings(transaction, case.number, Some("status.crl"), now)?;
         set_state(transaction, About::Certificate, key, "new")?;
     }
     Ok(())
@@ -351,10 +361,10 @@ fn commit_one(
         resolve(transaction, (About::Certificate, &key), "seen_on_crl", &words, recipients, now)?;
     } else {
         if sight.findings.iter().any(|finding| finding.rule == "status.crl") {
-            reopen(transaction, &key)?;
+            reopen(transaction, &key, now)?;
         }
         let is_known = load(transaction, About::Certificate, &key)?.is_some();
-        if sight.revoked_in_db && is_known && state(transaction, About::Certificate, &key)? == "new" {
+        if sight.is_on_its_way && is_known && state(transaction, About::Certificate, &key)? == "new" {
             set_state(transaction, About::Certificate, &key, "revoked_in_db")?;
         }
     }
@@ -364,96 +374,9 @@ fn commit_one(
         record: sight.record.clone(),
         not_evaluable: Vec::new(),
     };
-    fold_and_tell(transaction, told, &sight.findings, recipients, now)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::case::CaseNumber;
-    use crate::clock::date;
-    use crate::exam;
-
-    const AT: Timestamp = date(2026, 11, 22);
-
-    fn key() -> CaseKey {
-        CaseKey { issuer_key_hash: KeyHash([7; 32]), serial: Serial(vec![0x10]) }
+    let opened = fold_and_tell(transaction, told, &sight.findings, recipients, now)?;
+    for (rule, words) in &sight.ended {
+        end_rule(transaction, &key, (rule, words), recipients, now)?;
     }
-
-    fn sight(is_on: bool, findings: Vec<Finding>) -> Sight {
-        let listing = || Listing { url: "http://crl.example/1.crl".into(), revoked_at: None, reason: 4, seen_at: AT };
-        Sight {
-            key: key(),
-            not_after: None,
-            listed: is_on.then(listing),
-            revoked_in_db: false,
-            findings,
-            certificate: exam::certificate_facts("CA", &key(), None, &[]),
-            record: vec![],
-        }
-    }
-
-    fn finding(rule: &str, clock: RevocationClock) -> Finding {
-        let info = crate::status::RULES.iter().find(|info| info.id == rule).expect("a rule");
-        Finding { clock, ..info.finding("serial 10", "because") }
-    }
-
-    /// What is written, then: how much of it is news, the state of the case, what is awaited, and the clock.
-    async fn after(books: &Books, sight: Sight) -> (usize, String, bool, RevocationClock) {
-        let people = vec![("mail".to_string(), "you@example.net".to_string())];
-        let news = books.commit_sights(vec![sight], people, AT).await.expect("write").len();
-        let state = books.show_case(CaseNumber(1)).await.expect("read").map_or("none".into(), |case| case.line.state);
-        let issuer = key().issuer_key_hash;
-        let seen = books.seen_on_crls(issuer, AT, Vec::new(), Vec::push).await.expect("read");
-        assert_eq!(seen, [Seen { serial: key().serial.0, seen_at: AT, not_after: None }]);
-        let one = books.followed(issuer).await.expect("read").remove(&key().serial.0);
-        let (is_awaited, clock) = one.map_or((false, RevocationClock::None), |one| (one.is_awaited, one.case.1));
-        (news, state, is_awaited, clock)
-    }
-
-    #[tokio::test]
-    async fn what_was_seen_is_read_page_by_page() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let books = Books::open(&directory.path().join("books.sqlite")).expect("open");
-        let issuer = key().issuer_key_hash;
-        // Of serial numbers of two lengths every third has expired; another issuer has one, too.
-        let count = 3 * SEEN_PAGE;
-        let fill = move |connection: &mut rusqlite::Connection| {
-            let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?2)
-                       INSERT INTO listed SELECT ?1, CASE WHEN n % 2 THEN unhex(printf('%06x', n)) ELSE
-                         unhex(printf('%08x', n * 256)) END, 'u', NULL, 0, n, CASE n % 3 WHEN 0 THEN 1 END FROM n";
-            connection.execute(sql, params![issuer.0, count])?;
-            connection.execute("UPDATE listed SET serial = X'' WHERE serial = X'000001'", [])?;
-            let other = "INSERT INTO listed VALUES (?1, X'01', 'u', NULL, 0, 1, NULL)";
-            connection.execute(other, params![[8_u8; 32]]).map(drop)
-        };
-        books.write(fill).await.expect("rows");
-        let seen = books.seen_on_crls(issuer, AT, Vec::new(), Vec::push).await.expect("read");
-        let numbers: std::collections::BTreeSet<i64> = seen.iter().map(|seen| seen.seen_at.millis()).collect();
-        assert!(numbers.iter().eq((1..=count).filter(|n| n % 3 != 0).collect::<Vec<_>>().iter()));
-        assert_eq!(seen.len(), numbers.len(), "each once");
-    }
-
-    #[tokio::test]
-    async fn a_case_follows_the_serial_onto_the_crl_off_it_and_on_again() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let books = Books::open(&directory.path().join("books.sqlite")).expect("open");
-        let none = RevocationClock::None;
-        // It is listed before there is a case; the case of something else has no deadline.
-        assert_eq!(after(&books, sight(true, vec![])).await, (0, "none".into(), false, none));
-        let record = vec![finding("status.record", none)];
-        assert_eq!(after(&books, sight(false, record)).await, (1, "new".into(), false, none));
-        // One with a deadline is told that it is listed, and no more than once.
-        let key_item = RevocationClock::Day(3);
-        let urgent = vec![finding("status.reason", key_item)];
-        assert_eq!(after(&books, sight(false, urgent)).await, (1, "new".into(), true, RevocationClock::Day(4)));
-        let seen = || "seen_on_crl".to_string();
-        assert_eq!(after(&books, sight(true, vec![])).await, (0, seen(), false, RevocationClock::Day(4)));
-        for _ in 0..2 {
-            let gone = || sight(false, vec![finding("status.crl", none)]);
-            assert_eq!(after(&books, gone()).await, (1, "new".into(), true, RevocationClock::Day(4)));
-            assert_eq!(after(&books, gone()).await.0, 0, "once");
-            assert_eq!(after(&books, sight(true, vec![])).await, (0, seen(), false, RevocationClock::Day(4)));
-        }
-    }
+    Ok(opened)
 }

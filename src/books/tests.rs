@@ -403,7 +403,8 @@ async fn books_of_an_older_format_are_brought_up_to_date() {
     books.note_gap(LOG, Gap { start: 256, end: 512, attempts: 0, is_hashed: false }, now()).await.expect("note");
     drop(books);
     let old = "ALTER TABLE gaps DROP COLUMN hashed; DROP TABLE opinions; DROP TABLE tld_history;
-        DROP TABLE walks; DROP TABLE unlogged; DROP TABLE crls; DROP TABLE listed; PRAGMA user_version = 2;";
+        DROP TABLE walks; DROP TABLE unlogged; DROP TABLE crls; DROP TABLE listed;
+        ALTER TABLE case_findings DROP COLUMN ended_at; PRAGMA user_version = 2;";
     Connection::open(&path).and_then(|c| c.execute_batch(old)).expect("the second format");
     let told = Books::open_read_only(&path).map(|_| ()).expect_err("refused").to_string();
     assert!(told.contains("they have format 2: `ctwarden run`"), "{told}");
@@ -411,6 +412,32 @@ async fn books_of_an_older_format_are_brought_up_to_date() {
     let due = books.due_gap(LOG, now().plus(Span::from_days(1))).await.expect("read").expect("due");
     assert_eq!(due, Gap { start: 256, end: 512, attempts: 0, is_hashed: true });
     assert!(Books::open_read_only(&path).is_ok());
+}
+
+#[tokio::test]
+async fn what_a_case_of_format_6_held_when_it_was_closed_has_ended() {
+    let (directory, books) = begun().await;
+    let path = directory.path().join("books.sqlite");
+    books
+        .commit_entries(entries(10, vec![hit(7, 1, EntryKind::Certificate), hit(8, 2, EntryKind::Certificate)]))
+        .await
+        .expect("door 1");
+    for pending in books.due_hits(now(), 9).await.expect("due") {
+        let examination = examination(&pending, &["name.internal"]);
+        books.commit_examinations(vec![examination], people(), now()).await.expect("door 2");
+    }
+    drop(books);
+    let old = "UPDATE cases SET state = 'closed' WHERE case_number = 1;
+        ALTER TABLE case_findings DROP COLUMN ended_at; PRAGMA user_version = 6;";
+    Connection::open(&path).and_then(|c| c.execute_batch(old)).expect("the sixth format");
+    drop(Books::open(&path).expect("open"));
+    let read = Connection::open(&path).expect("open");
+    let ended: Vec<Option<i64>> =
+        (read.prepare("SELECT ended_at FROM case_findings ORDER BY case_number").expect("sql"))
+            .query_map([], |row| row.get(0))
+            .and_then(Iterator::collect)
+            .expect("rows");
+    assert_eq!(ended, [Some(now().millis()), None]);
 }
 
 #[tokio::test]

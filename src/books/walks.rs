@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::cases::{About, Told as ToldAbout, fold_and_tell, load};
-use super::matters::{resolution, set_state};
+use super::cases::{Told as ToldAbout, fold_and_tell};
+use super::matters::end_rule;
 use super::{Books, BooksError, Opened};
 use crate::case::CertificateFacts;
 use crate::clock::Timestamp;
@@ -71,6 +71,21 @@ impl Books {
         self.read(move |connection| {
             let sql = "SELECT position FROM walks WHERE walk = ?1";
             connection.prepare_cached(sql)?.query_row([walk], |row| row.get(0)).optional()
+        })
+        .await
+    }
+
+    /// How far everything was walked whose name begins so: what comes behind that in its name, and its position.
+    ///
+    /// # Errors
+    /// Unusable books.
+    pub async fn walk_positions(&self, prefix: &'static str) -> Result<Vec<(String, i64)>, BooksError> {
+        self.read(move |connection| {
+            let sql = "SELECT substr(walk, length(?1) + 1), position FROM walks WHERE substr(walk, 1, length(?1)) = ?1
+                       ORDER BY walk";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
         })
         .await
     }
@@ -200,7 +215,8 @@ impl Books {
                 let key = &signed.key;
                 transaction.prepare_cached(sql)?.execute(params![key.issuer_key_hash.0, key.serial.0, rule])?;
                 if let Some(words) = words {
-                    found(&transaction, key, rule, words, &recipients, now)?;
+                    let key = as_seen(&transaction, key)?;
+                    end_rule(&transaction, &key, (rule, words), &recipients, now)?;
                 }
             }
             transaction.commit()?;
@@ -284,26 +300,6 @@ fn tell(
     fold_and_tell(transaction, about, std::slice::from_ref(&told.finding), recipients, now)
 }
 
-/// What was missing has been seen. A case that is about nothing else is closed.
-fn found(
-    transaction: &Transaction<'_>,
-    key: &CaseKey,
-    rule: &str,
-    words: &str,
-    recipients: &[(String, String)],
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    let key = as_seen(transaction, key)?;
-    let Some(case) = load(transaction, About::Certificate, &key)? else { return Ok(()) };
-    if case.findings.iter().any(|finding| finding.rule == rule) {
-        resolution(transaction, &case, words, recipients, now)?;
-    }
-    if case.findings.iter().all(|finding| finding.rule == rule) {
-        set_state(transaction, About::Certificate, &key, "closed")?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,5 +348,9 @@ mod tests {
         books.commit_step(step, people(), AT).await.expect("write");
         assert_eq!(state(&books).await, ("new".to_string(), 3));
         assert_eq!(books.queue_state().await.expect("read").length, 3);
+        // The end of the second closes it too, although it was about the first before.
+        let done = vec![(signed(0xff), "pre.unfinalised".to_string(), Some("seen".to_string()))];
+        books.commit_step(Step { done, ..Step::default() }, people(), AT).await.expect("write");
+        assert_eq!(state(&books).await, ("closed".to_string(), 4));
     }
 }

@@ -51,6 +51,7 @@ impl Splitter {
         let mut found = self.scan(true);
         match (self.blocks, self.first) {
             (0, Some(0x30)) => found.push(Ok(self.pending)),
+            (0, None) => found.push(Err("it is empty".to_string())),
             (0, _) => found.push(Err("neither PEM nor DER: no BEGIN line and not a SEQUENCE".to_string())),
             (blocks, _) if !self.any => found.push(Err(format!("no certificate in its {blocks} PEM blocks"))),
             _ => {}
@@ -166,7 +167,7 @@ mod tests {
     fn der_and_nothing() {
         assert_eq!(certificates(&[0x30, 0]), vec![Ok(vec![0x30, 0])]);
         assert!(certificates(b"hello")[0].is_err());
-        assert!(certificates(b"")[0].is_err());
+        assert_eq!(certificates(b""), vec![Err("it is empty".to_string())]);
         assert!(certificates(b"-----BEGIN X-----\n-----END X-----")[0].is_err());
         assert!(certificates(b"-----BEGIN CERTIFICATE")[0].is_err());
     }

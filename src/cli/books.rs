@@ -9,6 +9,7 @@ use crate::books::{Books, BooksError, LogLine, PromiseLine, keeps_up};
 use crate::case::parse_case_name;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
+use crate::finding::escape;
 use crate::notify::text;
 
 /// The most promises of logs that a list shows.
@@ -50,11 +51,15 @@ pub fn logs(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
         return Ok(Exit::Nothing);
     }
     let width = lines.iter().map(|line| line.log.len()).max().unwrap_or(3).max(3);
-    writeln!(
-        out,
-        "{:width$}  {:>13}  {:>13}  {:>8}  {:>5}  LAST TREE HEAD",
-        "LOG", "DOWNLOADED", "VERIFIED", "HITS", "FAULT"
-    )?;
+    if lines.is_empty() {
+        writeln!(out, "no log was read yet; what the running daemon says on standard error tells why")?;
+    } else {
+        writeln!(
+            out,
+            "{:width$}  {:>13}  {:>13}  {:>8}  {:>5}  LAST TREE HEAD",
+            "LOG", "DOWNLOADED", "VERIFIED", "HITS", "FAULT"
+        )?;
+    }
     for line in &lines {
         let head = line.tree_head_at.map_or("none verified yet".to_string(), Timestamp::minute);
         let (log, downloaded, verified) = (&line.log, line.downloaded, line.verified);
@@ -134,6 +139,13 @@ pub fn list(config: &Config, format: Format, out: &mut dyn Write) -> Result<Exit
     Ok(Exit::Nothing)
 }
 
+/// What is said of a word behind `ctwarden cases` that is no command.
+pub fn no_command(words: &[String]) -> CliError {
+    let word = words.first().map_or(String::new(), |word| escape(word.as_bytes(), 100));
+    let id = if parse_case_name(&word).is_some() { word.as_str() } else { "CASE-2026-0042" };
+    CliError::Usage(format!("cases {word}: neither `list` nor `show`; one case is shown by `ctwarden cases show {id}`"))
+}
+
 /// Prints everything that is known about one case.
 ///
 /// # Errors
@@ -161,6 +173,7 @@ pub fn show(config: &Config, id: &str, format: Format, out: &mut dyn Write) -> R
             for promise in &case.promises {
                 writeln!(out, "SCT: {}", promise_text(promise))?;
             }
+            writeln!(out, "State: {}", case.line.state)?;
             writeln!(out, "Mails: {} delivered, {} waiting", case.line.delivered, case.line.waiting)?;
         }
     }

@@ -7,7 +7,7 @@ use super::format::Format;
 use super::{CliError, Exit};
 use crate::clock::Clock;
 use crate::config::{self, Config, IssuanceSource, IssuerSource, ListSource, MailTransport};
-use crate::daemon::reload;
+use crate::daemon::{self, reload};
 use crate::issuance::sql::Settings;
 
 /// Prints the commented example.
@@ -25,6 +25,11 @@ pub fn example(out: &mut dyn Write) -> Result<Exit, CliError> {
 /// Everything that is wrong with the file; or when the output cannot be written.
 pub fn check(file: &Path, out: &mut dyn Write) -> Result<Exit, CliError> {
     let config = config::load(file)?;
+    let unusable = daemon::check_files(&config);
+    if !unusable.is_empty() {
+        let sentences: Vec<String> = unusable.iter().map(ToString::to_string).collect();
+        return Err(CliError::Usage(sentences.join("\nctwarden: ")));
+    }
     writeln!(out, "{}: good", file.display())?;
     for (word, text) in summary(&config) {
         writeln!(out, "{word:>9}: {text}")?;

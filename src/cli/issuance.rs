@@ -146,6 +146,9 @@ fn of_file(file: &str, mut told: Value) -> Value {
 
 fn text(file: &str, summary: &ImportSummary, out: &mut dyn Write) -> io::Result<()> {
     let rows = format!("{} row{}", summary.rows, plural(summary.rows as usize));
+    if summary.rows == 0 {
+        return writeln!(out, "{file}: there is no row in it: nothing changed");
+    }
     if summary.inserted + summary.updated == 0 {
         return writeln!(out, "{file}: {rows}, all of them known: nothing changed");
     }
@@ -193,6 +196,14 @@ pub fn import_directory(
         }
         Err(error) => return Err(CliError::Failed(format!("{error}; nothing was imported"))),
     };
+    if report.files.is_empty() {
+        let error = "no file in it is named .csv, .ndjson, .jsonl or .json; name the directory of the exports";
+        if !json {
+            return Err(CliError::Usage(format!("{shown}: {error}; nothing was imported")));
+        }
+        writeln!(out, "{}", json!({"directory": shown, "imported": false, "error": error}))?;
+        return Ok(Outcome::Refused);
+    }
     match json {
         true => writeln!(out, "{}", directory_json(&shown, &report))?,
         false => directory_text(&shown, &report, out)?,
@@ -241,6 +252,9 @@ pub fn import_log(
         text(&shown, &summary, out)?;
         let lines = plural(passed_over as usize);
         writeln!(out, "  {passed_over} line{lines} hold nothing for the record, {count} refused")?;
+        if summary.rows == 0 && count == 0 && passed_over > 0 {
+            writeln!(out, "  is it the audit log of Boulder's RA, VA or CA? No line of theirs that is read was in it")?;
+        }
     }
     Ok(if count == 0 { Outcome::Imported } else { Outcome::Refused })
 }
@@ -419,6 +433,15 @@ mod tests {
         let (_, text) = told(true);
         assert!(text.contains(r#""files":[{"file":"accounts.csv","imported":true,"rows":2}]"#), "{text}");
         assert!(text.contains(r#""directory":"DIR""#) && text.contains(r#""unchanged":2"#), "{text}");
+        let empty = directory.path().join("empty");
+        std::fs::create_dir(&empty).expect("a directory");
+        std::fs::write(empty.join("README"), "x").expect("written");
+        let mut out = Vec::new();
+        let refused = import_directory(&empty, &data, date(2026, 11, 22), false, &mut out);
+        assert!(matches!(refused, Err(CliError::Usage(text)) if text.contains("empty: no file in it is named .csv")));
+        let refused = import_directory(&empty, &data, date(2026, 11, 22), true, &mut out).expect("told as JSON");
+        let told = String::from_utf8(out).expect("text");
+        assert!(refused == Outcome::Refused && told.contains(r#""imported":false"#), "{told}");
         let missing = import_directory(&files.join("none"), &data, date(2026, 11, 22), false, &mut Vec::new());
         assert!(matches!(missing, Err(CliError::Failed(text)) if text.contains("none: ")));
     }

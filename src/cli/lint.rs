@@ -215,7 +215,8 @@ fn bench(question: &Question) -> Result<(Bench, Panel), LintError> {
         let bytes = std::fs::read(path).map_err(|e| given(path, format!("{e}; give the issuer's certificate")))?;
         for block in pem::certificates(&bytes) {
             let issuer = block.and_then(|der| Certificate::parse(&der).map_err(|error| error.to_string()));
-            bench.issuers.push(issuer.map_err(|error| given(path, error))?);
+            let issuer = issuer.map_err(|error| given(path, format!("{error}; give the issuer's certificate")))?;
+            bench.issuers.push(issuer);
         }
     }
     let mut judges = Vec::new();
@@ -322,6 +323,17 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, content).expect("a file");
         path
+    }
+
+    #[test]
+    fn a_folder_without_a_file_is_no_clean_result() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("inner")).expect("a folder");
+        let (result, text) = run(&[folder.path().to_path_buf()], None, Format::Text);
+        let error = result.expect_err("nothing was judged").to_string();
+        assert!(error.contains(": no file is in it; give files or folders") && text.is_empty(), "{error}");
+        file(&folder, "inner/a.pem", b"");
+        assert!(matches!(run(&[folder.path().to_path_buf()], None, Format::Text), (Ok(true), _)));
     }
 
     #[test]

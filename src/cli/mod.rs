@@ -196,6 +196,9 @@ pub enum CasesCommand {
         /// CASE-YYYY-NNNN, or the number alone
         id: String,
     },
+    /// Anything else: most often a case whose `show` was forgotten.
+    #[command(external_subcommand)]
+    Other(Vec<String>),
 }
 
 /// Where the configuration is.
@@ -283,6 +286,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, CliError> {
             match command {
                 None | Some(CasesCommand::List) => books::list(&config, format, out),
                 Some(CasesCommand::Show { id }) => books::show(&config, &id, format, out),
+                Some(CasesCommand::Other(words)) => Err(books::no_command(&words)),
             }
         }
         Command::Lint { question, output } => match lint::lint(&question, output.format, out) {

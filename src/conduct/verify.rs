@@ -28,7 +28,7 @@ pub enum Worth {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
     /// Not the format.
-    #[error("not an evidence file of {FORMAT}: {0}")]
+    #[error("not an evidence file of {FORMAT} ({0}); give what `ctwarden evidence export` printed, unchanged")]
     Format(String),
     /// The key is not the log's.
     #[error("the key in the file hashes to {found}, the file says log {stated}")]

@@ -284,6 +284,7 @@ pub static KEYS: &[Key] = &[
     key("status.crl_grace", Text, Default(r#""2h""#), "How long a CRL may be out of reach before that is a case.", r#""2h""#),
     key("status.crl_limit_mib", Integer(1, 2048), Default("256"), "The largest CRL that is read, in MiB; up to four times as much of the disk is needed while it is fetched.", "256"),
     key("status.controls_every", Text, Default(r#""1m""#), "How often the feed of the controls is read.", r#""1m""#),
+    key("status.retired_counts", Texts, Optional, "Records of the CA that count certificates no more: their silence is not alarmed.", r#"["old_audit_log"]"#),
     key("control[].name", Text, Required, "The name of a control in the feed.", r#""internal-names""#),
     key("control[].max_age", Text, Optional, "How old its newest observation may be.", r#""15m""#),
     key("control[].enabled", Boolean, Default("true"), "Whether it is meant to be in force.", "true"),

@@ -249,6 +249,7 @@ pub struct RawStatus {
     pub crl_grace: Option<String>,
     pub crl_limit_mib: Option<usize>,
     pub controls_every: Option<String>,
+    pub retired_counts: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

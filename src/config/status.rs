@@ -33,6 +33,8 @@ pub struct StatusConfig {
     pub crl_limit_bytes: usize,
     /// How often the feed of the controls is read; at least one second.
     pub controls_every: Span,
+    /// The records of the CA that count no more, by their names in the feed.
+    pub retired_counts: Vec<String>,
     /// The controls that must be in force.
     pub controls: Vec<ControlConfig>,
 }
@@ -81,6 +83,7 @@ pub(super) fn build(raw: RawStatus, controls: Vec<RawControl>, document: &mut Do
         crl_grace: crl_grace?,
         crl_limit_bytes: raw.crl_limit_mib? << 20,
         controls_every: controls_every?,
+        retired_counts: raw.retired_counts.unwrap_or_default(),
         controls,
     })
 }

@@ -1,5 +1,6 @@
 //! The log list: read at start and ever again, and what of it is followed.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,19 +157,32 @@ impl ListReader {
         etag: Option<&str>,
     ) -> Result<Option<(Vec<u8>, Option<String>)>, String> {
         match source {
-            ListSource::File(path) => {
-                let length = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
-                if length > caps.body_bytes as u64 {
-                    return Err(format!("it has more than {} bytes", caps.body_bytes));
-                }
-                std::fs::read(path).map(|bytes| Some((bytes, None))).map_err(|e| e.to_string())
-            }
+            ListSource::File(path) => read_file(path, caps).map(|bytes| Some((bytes, None))),
             ListSource::Url(url) => {
                 let answer = self.fetcher.get_changed(url, caps, etag).await.map_err(|e| e.to_string())?;
                 Ok(answer.map(|tagged| (tagged.body, tagged.etag)))
             }
         }
     }
+}
+
+/// Reads a list that is a file, as the daemon does at its start.
+///
+/// # Errors
+/// [`DaemonError::LogList`] when it could not be used.
+pub(super) fn check_file(config: &LogsConfig) -> Result<(), DaemonError> {
+    let ListSource::File(path) = &config.list else { return Ok(()) };
+    let refused = |reason: String| DaemonError::LogList { source_name: name(&config.list), reason };
+    let bytes = read_file(path, LIST_CAPS).map_err(refused)?;
+    good(config, &bytes).map(drop).map_err(refused)
+}
+
+fn read_file(path: &Path, caps: Caps) -> Result<Vec<u8>, String> {
+    let length = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
+    if length > caps.body_bytes as u64 {
+        return Err(format!("it has more than {} bytes", caps.body_bytes));
+    }
+    std::fs::read(path).map_err(|e| e.to_string())
 }
 
 /// A list out of bytes, if there is something in it to follow.

@@ -35,7 +35,7 @@ use follows::{Assignment, Follows};
 use inputs::Inputs;
 use lists::{ListRead, ListReader};
 use open::watchlist;
-pub use open::{grounds, issuance, judges, notifier};
+pub use open::{check_files, grounds, issuance, judges, notifier};
 use reload::Answer;
 
 /// How long a run that is to end waits, after everything is read, for messages that cannot be delivered.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inputs;
-use super::lists::ListReader;
+use super::lists::{self, ListReader};
 use super::{DaemonError, key_lists};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -89,6 +89,13 @@ pub fn notifier(config: &Config) -> Result<(Notifier, Vec<Addressing>), DaemonEr
     };
     let recipients = mail.to.iter().map(|to| Addressing::parse(&mail.from, to, profile));
     Ok((notifier, recipients.collect::<Result<_, _>>()?))
+}
+
+/// What is wrong with the files of a configuration that only the daemon reads: the log list and the lists of keys.
+pub fn check_files(config: &Config) -> Vec<DaemonError> {
+    let list = lists::check_file(&config.logs);
+    let keys = key_lists::read(&config.weak_keys, &config.compromised_keys).map(drop);
+    [list, keys].into_iter().filter_map(Result::err).collect()
 }
 
 /// What examinations rest on, for a command that examines beside the daemon, and what of it could not be had.

@@ -169,6 +169,7 @@ pub(super) mod tests {
             severity: Severity::Error,
             findings: rules.iter().map(finding).collect(),
             new_findings: rules.len(),
+            clock_since: None,
             resolved: None,
             certificate: Some(CertificateFacts {
                 issuer: "Demo CA".into(),

@@ -223,7 +223,7 @@ impl Follower {
             candidates.extend(rows.map(|(row, only_if_absent)| Candidate::if_absent(*line, row, only_if_absent)));
         }
         step.add(trickle::take(tx, feed, candidates, now)?);
-        Ok(ties::after(tx, feed, &said, now)?)
+        Ok(ties::after(tx, &said, now)?)
     }
 
     fn read_line(&self, text: &[u8]) -> Line {

@@ -25,9 +25,25 @@ pub(super) enum Format {
 
 /// Reads all rows into the staging table until the end or until there are too many complaints.
 pub(super) fn read(input: &mut dyn BufRead, format: Format, staging: &mut Staging<'_>) -> Result<(), Fault> {
+    if let Some(reason) = foreign(input.fill_buf()?) {
+        staging.refuse(1, None, reason.to_string());
+        return Ok(());
+    }
     match format {
         Format::Ndjson(table) => ndjson(input, table, staging),
         Format::Csv(table) => csv(input, table, staging),
+    }
+}
+
+/// What a file is that is no text in UTF-8, by its first octets, and what to do about it.
+fn foreign(start: &[u8]) -> Option<&'static str> {
+    match start {
+        // RFC 1952 2.3.1: "ID1 = 31 (0x1f, \037), ID2 = 139 (0x8b, \213)".
+        [0x1f, 0x8b, ..] => Some("is packed with gzip: unpack it, or send it with Content-Encoding: gzip"),
+        [b'P', b'K', 3, 4, ..] => Some("is an archive or a spreadsheet: export its table as CSV in UTF-8"),
+        [b'P', b'A', b'R', b'1', ..] => Some("is Parquet, which only an audit reads: export it as CSV or NDJSON"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("is text in UTF-16: write it in UTF-8"),
+        _ => None,
     }
 }
 
@@ -198,6 +214,12 @@ fn header(
     staging: &mut Staging<'_>,
 ) -> Option<Vec<Option<usize>>> {
     let names: Vec<String> = record.iter().map(|name| shown_bytes(name.trim_ascii())).collect();
+    let only = record.get(0).filter(|_| record.len() == 1).unwrap_or_default();
+    if let Some(other) = only.iter().find(|octet| b";\t|".contains(octet)) {
+        let other = if *other == b'\t' { "tabs".to_string() } else { format!("'{}'", char::from(*other)) };
+        staging.refuse(line, None, format!("its columns are separated by {other}: export it with commas"));
+        return None;
+    }
     let mut sound = true;
     let mut refuse = |name: &str, reason: String| {
         staging.refuse(line, Some(name), reason);

@@ -88,19 +88,30 @@ CREATE TABLE account_caa_checks (account_id TEXT NOT NULL, name TEXT NOT NULL, c
 ";
 
 /// What came without a version of its own, as an older program is not troubled by it: the way for the walk through the
-/// record by time of signing, the names that an audit log gave a certificate before it gave the name's CAA check, and the
-/// authorizations and certificates of orders that it tells in lines of their own.
+/// record by time of signing, the names of certificates whose CAA check an audit log may still give, the newest check as of
+/// each of our days, and the authorizations and certificates of orders that the log tells in lines of their own.
 const UNVERSIONED: &str = "
 CREATE INDEX IF NOT EXISTS certificates_by_time ON certificates (signed_at, cert_id);
 CREATE INDEX IF NOT EXISTS account_caa_checks_by_time ON account_caa_checks (checked_at);
-CREATE TABLE IF NOT EXISTS names_without_check (account_id TEXT NOT NULL, name TEXT NOT NULL, cert_id INTEGER NOT NULL,
-    signed_at INTEGER NOT NULL, PRIMARY KEY (account_id, name, cert_id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS names_awaiting_check (account_id TEXT NOT NULL, name TEXT NOT NULL,
+    cert_id INTEGER NOT NULL, signed_at INTEGER NOT NULL, checked_at INTEGER, noted_at INTEGER NOT NULL,
+    PRIMARY KEY (account_id, name, cert_id)) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS names_awaiting_check_by_time ON names_awaiting_check (noted_at);
+CREATE TABLE IF NOT EXISTS newest_caa_checks (noted_on INTEGER PRIMARY KEY, checked_at INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS order_authorizations (order_id TEXT NOT NULL, name TEXT NOT NULL, dcv_id INTEGER NOT NULL,
     noted_at INTEGER NOT NULL, PRIMARY KEY (order_id, name)) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS order_authorizations_by_time ON order_authorizations (noted_at);
 CREATE TABLE IF NOT EXISTS order_certificates (order_id TEXT PRIMARY KEY, account_id TEXT NOT NULL,
     cert_id INTEGER NOT NULL, signed_at INTEGER NOT NULL, noted_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS order_certificates_by_time ON order_certificates (noted_at);
+";
+
+/// What became of the table of names without a check of earlier programs, where there is one: it had the time of signing
+/// alone.
+const NAMES_WITHOUT_CHECK: &str = "
+INSERT OR IGNORE INTO names_awaiting_check SELECT account_id, name, cert_id, signed_at, NULL, signed_at
+    FROM names_without_check;
+DROP TABLE names_without_check;
 ";
 
 /// What version 2 has and version 1 had not.
@@ -161,6 +172,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, IssuanceError> {
         _ => return Err(IssuanceError::Newer { path: path.to_path_buf(), found, known: VERSION }),
     }
     tx.execute_batch(UNVERSIONED).map_err(fault)?;
+    if number("SELECT count(*) FROM sqlite_master WHERE name = 'names_without_check'")? > 0 {
+        tx.execute_batch(NAMES_WITHOUT_CHECK).map_err(fault)?;
+    }
     tx.commit().map_err(fault)?;
     Ok(connection)
 }

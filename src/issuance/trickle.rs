@@ -13,7 +13,7 @@ use crate::issuance::staging::{Fault, Staging};
 use crate::issuance::{Embedded, IssuanceError, lines, schema, tables};
 
 /// How long a row waits for the rows that it names.
-const PATIENCE: Span = Span::from_days(1);
+pub(super) const PATIENCE: Span = Span::from_days(1);
 /// How many rows of one feed wait at most, and how many refused ones are kept: the newest.
 const WAITING_LIMIT: i64 = 50_000;
 const KEPT_LIMIT: i64 = 100_000;

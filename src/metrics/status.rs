@@ -55,7 +55,8 @@ impl Metrics {
     pub fn forget_status(&self) {
         let status = &self.status;
         [&status.crls, &status.awaited, &status.control_faults, &status.difference].iter().for_each(|g| g.reset());
-        [&status.crl_good, &status.crl_next, &status.control_observed].iter().for_each(|g| g.reset());
+        [&status.crl_good, &status.crl_next, &status.control_observed, &status.compared].iter().for_each(|g| g.reset());
+        status.compared.with_label_values(&[LOGS]);
     }
     /// How far the record was held against the logs, by time of signing.
     pub fn record_walked(&self, to: Timestamp) {

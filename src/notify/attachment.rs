@@ -75,6 +75,7 @@ fn json_within(notice: &Notice, limits: Limits) -> Value {
         "aware_at": moment(Some(notice.aware_at)),
         "severity": notice.severity.word(),
         "clock": notice.clock.word(),
+        "clock_since": moment(notice.clock_since),
         "clock_item": notice.clock.item(),
         "crl_reason": notice.clock.crl_reason().map(|(code, word)| json!({"code": code, "name": word})),
         "due": moment(notice.due),

@@ -145,6 +145,7 @@ pub fn test_notice(now: Timestamp) -> Notice {
         severity: Severity::Notice,
         findings: Vec::new(),
         new_findings: 0,
+        clock_since: None,
         resolved: None,
         certificate: None,
         sightings: Vec::new(),

@@ -177,7 +177,8 @@ fn rules(notice: &Notice) -> String {
 }
 
 fn clock(notice: &Notice) -> String {
-    let aware = notice.aware_at;
+    // What was found before may demand no revocation.
+    let aware = notice.clock_since.unwrap_or(notice.aware_at);
     // BR 4.9.1.1: "within 24 hours" (items 1 to 5); "SHOULD revoke a certificate within 24 hours and MUST revoke a
     // Certificate within 5 days" (items 6 to 16). BR 4.9.5: the time runs to published revocation.
     let (item, within) = match notice.clock {

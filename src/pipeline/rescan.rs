@@ -248,6 +248,7 @@ mod tests {
             number: CaseNumber(3),
             key: key.clone(),
             aware_at: crate::clock::date(2026, 3, 1),
+            clock_since: None,
             subject_line: String::new(),
             events: 1,
             findings: on_record.to_vec(),

@@ -88,6 +88,23 @@ pub fn judge(facts: &Facts<'_>) -> Vec<Judged> {
     vec![(&ON_CRL, on_crl(facts)), (&IN_RECORD, in_record(facts)), (&LATE, late(facts)), (&REASON, reason(facts))]
 }
 
+/// The rules of this file by which the record and a CRL do not disagree any more, each with what they agree on. A
+/// silence of either is no agreement.
+pub fn agreed(facts: &Facts<'_>) -> Vec<(&'static str, String)> {
+    let Ok(Some(Revocation { revoked_at: Some(at), reason: recorded, .. })) = facts.recorded() else {
+        return Vec::new();
+    };
+    let mut agreed = vec![(IN_RECORD.id, format!("the record agrees with the CRL: it was revoked at {at}"))];
+    if let (Listed::On { reason: listed, .. }, Verdict::Pass) = (&facts.listed, reason(facts)) {
+        let words = match recorded {
+            Some(_) => format!("the record and the CRL agree on the reason {listed}"),
+            None => format!("the record has no other reason than the CRL, which has {listed}"),
+        };
+        agreed.push((REASON.id, words));
+    }
+    agreed
+}
+
 impl Facts<'_> {
     fn subject(&self) -> String {
         format!("serial {}", self.key.serial)
@@ -312,5 +329,27 @@ mod tests {
         let compromise = |facts: &mut Facts<'_>| facts.case = Some((NOW, RevocationClock::Day(3)));
         assert_eq!(failing(revoked(None), on(NOW.minus(DAY), 4), compromise), ["status.reason"]);
         assert_eq!(failing(revoked(None), on(NOW.minus(DAY), 1), compromise), NONE);
+    }
+
+    #[test]
+    fn record_and_crl_agree_when_both_have_spoken() {
+        let rules = |record: Result<Option<Revocation>, String>, listed: Listed| -> Vec<&str> {
+            let (key, not_after) = (key(), Some(date(2027, 1, 1)));
+            let (short_lived, case, grace, recorded_until, now) = (false, None, HOUR, NOW, NOW);
+            let facts = Facts { key: &key, not_after, short_lived, record, listed, case, grace, recorded_until, now };
+            agreed(&facts).into_iter().map(|(rule, _)| rule).collect()
+        };
+        let revoked = |reason| Ok(row(None, Some(NOW.minus(DAY)), reason));
+        let on = |reason| on(NOW.minus(DAY), reason);
+        let both = ["status.record", "status.reason"];
+        assert_eq!(rules(revoked(Some(4)), on(4)), both);
+        assert_eq!(rules(revoked(None), on(4)), both);
+        assert_eq!(rules(revoked(Some(1)), on(4)), ["status.record"]);
+        // The entry is gone with the end of its validity, or its CRL cannot be read: of its reason nothing is known.
+        assert_eq!(rules(revoked(Some(4)), Listed::Off { seen_at: Some(NOW) }), ["status.record"]);
+        assert_eq!(rules(revoked(Some(4)), Listed::Unknown("not read".into())), ["status.record"]);
+        for silent in [Err("no answer".to_string()), Ok(None), Ok(row(Some(NOW), None, Some(4)))] {
+            assert_eq!(rules(silent, on(4)), NONE);
+        }
     }
 }

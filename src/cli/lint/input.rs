@@ -72,8 +72,17 @@ pub fn read(
     for path in paths {
         if path.as_os_str() == STDIN {
             stream(path, &mut io::stdin().lock(), unreadable, take)?;
-        } else {
-            enter(path, 0, unreadable, take)?;
+            continue;
+        }
+        let (mut taken, before) = (false, unreadable.named.len() + unreadable.more);
+        let mut one = |item: Item| {
+            taken = true;
+            take(item)
+        };
+        enter(path, 0, unreadable, &mut one)?;
+        // Whoever names the wrong folder must not read from the exit code that all is well.
+        if !taken && unreadable.named.len() + unreadable.more == before {
+            unreadable.pass(path, &"no file is in it")?;
         }
     }
     Ok(())

@@ -1,3 +1,5 @@
+mod backlog;
+
 use std::path::PathBuf;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SerialNumber};
@@ -228,26 +230,6 @@ impl Place {
             other => panic!("{other:?}, {steps:?}"),
         }
     }
-}
-
-#[test]
-fn checks_are_remembered_for_as_long_as_an_order_may_live() {
-    let place = Place::new();
-    let of = |day: &str, name: &str| {
-        let said = format!(
-            "Checked CAA records for {name}, [Present: false, Account ID: 7, Challenge: dns-01, Valid for issuance: true]"
-        );
-        line(&format!("{day}T10:00:00+00:00"), "boulder-va", &said)
-    };
-    let lines: Vec<String> =
-        [of("2025-12-10", "old.eus"), of("2025-12-12", "young.eus")].into_iter().chain(place.lines()).collect();
-    place.record_of(&lines);
-    let record = rusqlite::Connection::open(place.directory.path().join("data/issuance.sqlite")).expect("the record");
-    let known = |name: &str| -> i64 {
-        let sql = "SELECT count(*) FROM account_caa_checks WHERE name = ?1";
-        record.query_row(sql, [name], |row| row.get(0)).expect("a count")
-    };
-    assert_eq!((known("old.eus"), known("young.eus"), known("a.eus")), (0, 1, 1));
 }
 
 fn check(record: &IssuanceRecord) {

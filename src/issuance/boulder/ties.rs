@@ -7,11 +7,15 @@ use serde_json::{Value, json};
 
 use super::{AccountCheck, Said, Used, row};
 use crate::clock::{DAY, Span, Timestamp};
+use crate::issuance::trickle::PATIENCE;
 
 /// How long after the check of the primary perspective the remote ones may answer.
 const REMOTE: Span = Span::from_seconds(120);
 /// How long a check waits for the request that rests on it: longer than an order lives.
 const REMEMBERED: Span = Span::from_days(30);
+// BR 4.2.2.1: "If the CA issues, they MUST do so within the TTL of the CAA record, or 8 hours, whichever is greater."
+/// A check that is older than this at signing may have a successor that was not read yet.
+const FRESH: Span = Span::from_seconds(8 * 3600);
 
 /// Before the rows are taken: notes the checks, and names in each row of an authorisation the newest check of the name
 /// for the account that was made before the signature.
@@ -29,15 +33,26 @@ pub(in crate::issuance) fn before(
     for (_, said) in said.iter_mut() {
         let Some((account, cert_id, names, signed_at)) = &said.names else { continue };
         for name in names {
-            let sql = "SELECT caa_id FROM account_caa_checks WHERE account_id = ?1 AND name = ?2 AND checked_at <= ?3
+            // What the record has already counts too: of a log that is read again the checks may be forgotten.
+            let sql = "SELECT caa_id, checked_at FROM account_caa_checks
+                       WHERE account_id = ?1 AND name = ?2 AND checked_at <= ?3
+                       UNION ALL SELECT s.caa_id, 1000 * c.checked_at
+                       FROM san_authorisations AS s JOIN caa_checks AS c USING (caa_id)
+                       WHERE s.cert_id = ?4 AND s.name = ?2 AND 1000 * c.checked_at <= ?3
                        ORDER BY checked_at DESC LIMIT 1";
-            let given = params![account, name, signed_at.millis()];
-            let caa_id: Option<i64> = connection.prepare_cached(sql)?.query_row(given, |row| row.get(0)).optional()?;
-            let Some(caa_id) = caa_id else {
-                let sql = "INSERT INTO names_without_check VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-                connection.prepare_cached(sql)?.execute(params![account, name, cert_id, signed_at.millis()])?;
-                continue;
-            };
+            let given = params![account, name, signed_at.millis(), cert_id];
+            let known: Option<(i64, i64)> =
+                connection.prepare_cached(sql)?.query_row(given, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            let checked_at = known.map(|(_, at)| Timestamp::from_millis(at));
+            if checked_at.is_none_or(|at| at < signed_at.minus(FRESH)) {
+                let sql = "INSERT INTO names_awaiting_check VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                           ON CONFLICT DO UPDATE SET noted_at = excluded.noted_at,
+                             checked_at = coalesce(excluded.checked_at, checked_at)";
+                let checked_at = checked_at.map(Timestamp::millis);
+                let given = params![account, name, cert_id, signed_at.millis(), checked_at, now.millis()];
+                connection.prepare_cached(sql)?.execute(given)?;
+            }
+            let Some((caa_id, _)) = known else { continue };
             let of_name = |row: &&mut serde_json::Map<String, Value>| {
                 row["table"] == "san_authorisations" && row["name"] == *name
             };
@@ -87,23 +102,58 @@ fn authorise(connection: &Connection, said: &mut [(u64, Said)], now: Timestamp) 
     Ok(())
 }
 
-/// A check that came after the request that it belongs to: the programs log on different machines.
-fn found_late(connection: &Connection, feed: &str, check: &AccountCheck) -> rusqlite::Result<()> {
-    let (account, name, caa_id) = (&check.account, &check.name, check.caa_id);
-    let sql = "SELECT cert_id FROM names_without_check WHERE account_id = ?1 AND name = ?2 AND signed_at >= ?3";
+/// A check that came after the request that it belongs to: the programs log on different machines. A newer one takes the
+/// place of an older one.
+fn found_late(connection: &Connection, check: &AccountCheck) -> rusqlite::Result<()> {
+    let (account, name, caa_id, at) = (&check.account, &check.name, check.caa_id, check.at.millis());
+    let sql = "SELECT cert_id, signed_at, checked_at IS NOT NULL FROM names_awaiting_check
+               WHERE account_id = ?1 AND name = ?2 AND signed_at >= ?3 AND (checked_at IS NULL OR checked_at < ?3)";
     let mut late = connection.prepare_cached(sql)?;
-    let late = late.query_map(params![account, name, check.at.millis()], |row| row.get(0))?;
-    for cert_id in late.collect::<rusqlite::Result<Vec<i64>>>()? {
-        let sql = "UPDATE san_authorisations SET caa_id = ?3 WHERE cert_id = ?1 AND name = ?2 AND caa_id IS NULL
-                   AND EXISTS (SELECT 1 FROM caa_checks WHERE caa_id = ?3)";
-        let linked = connection.prepare_cached(sql)?.execute(params![cert_id, name, caa_id])?;
-        let sql = "UPDATE waiting SET row = json_set(row, '$.caa_id', ?4)
-                   WHERE feed = ?1 AND tab = 'san_authorisations' AND key = ?2 || char(31) || ?3";
-        let waits = connection.prepare_cached(sql)?.execute(params![feed, cert_id, name, caa_id])?;
+    let late = late.query_map(params![account, name, at], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    for (cert_id, signed_at, has_older) in late.collect::<rusqlite::Result<Vec<(i64, i64, bool)>>>()? {
+        let sql = "UPDATE san_authorisations SET caa_id = ?3 WHERE cert_id = ?1 AND name = ?2
+                   AND (caa_id IS NULL OR ?4) AND EXISTS (SELECT 1 FROM caa_checks WHERE caa_id = ?3)";
+        let linked = connection.prepare_cached(sql)?.execute(params![cert_id, name, caa_id, has_older])?;
+        // It may wait among the rows of another file.
+        let sql = "UPDATE waiting SET row = json_set(row, '$.caa_id', ?3)
+                   WHERE tab = 'san_authorisations' AND key = ?1 || char(31) || ?2";
+        let waits = connection.prepare_cached(sql)?.execute(params![cert_id, name, caa_id])?;
         if linked + waits > 0 {
-            let sql = "DELETE FROM names_without_check WHERE account_id = ?1 AND name = ?2 AND cert_id = ?3";
-            connection.prepare_cached(sql)?.execute(params![account, name, cert_id])?;
+            let sql = "UPDATE names_awaiting_check SET checked_at = ?4
+                       WHERE account_id = ?1 AND name = ?2 AND cert_id = ?3";
+            connection.prepare_cached(sql)?.execute(params![account, name, cert_id, at])?;
+            if at >= signed_at - FRESH.millis() {
+                let sql = "DELETE FROM names_awaiting_check WHERE account_id = ?1 AND name = ?2 AND cert_id = ?3";
+                connection.prepare_cached(sql)?.execute(params![account, name, cert_id])?;
+            }
         }
+    }
+    Ok(())
+}
+
+/// Forgets what nothing waits for any more. By our own clock, and not by that of the lines: where logs are read from their
+/// beginning, one of them may be read through while another has hardly begun.
+fn forget(connection: &Connection, has_checks: bool, now: Timestamp) -> rusqlite::Result<()> {
+    let limit = now.minus(PATIENCE);
+    let day = |at: Timestamp| at.seconds().div_euclid(DAY.seconds());
+    if has_checks {
+        // A clock that is ahead of ours must not make all others old.
+        let sql = "INSERT INTO newest_caa_checks SELECT ?1, min(max(checked_at), ?2) FROM account_caa_checks WHERE true
+                   ON CONFLICT DO UPDATE SET checked_at = excluded.checked_at WHERE excluded.checked_at > checked_at";
+        connection.prepare_cached(sql)?.execute([day(now), now.millis()])?;
+    }
+    // Measured by the newest line as it was a day or two ago: an old log is read like a new one, and beside others.
+    let sql = "DELETE FROM account_caa_checks
+               WHERE checked_at < (SELECT max(checked_at) FROM newest_caa_checks WHERE noted_on <= ?1) - ?2";
+    connection.prepare_cached(sql)?.execute(params![day(limit), REMEMBERED.millis()])?;
+    let sql = "DELETE FROM newest_caa_checks
+               WHERE noted_on < (SELECT max(noted_on) FROM newest_caa_checks WHERE noted_on <= ?1)";
+    connection.prepare_cached(sql)?.execute([day(limit)])?;
+    let sql = "DELETE FROM names_awaiting_check WHERE noted_at < ?1";
+    connection.prepare_cached(sql)?.execute([limit.millis()])?;
+    for table in ["order_authorizations", "order_certificates"] {
+        let sql = format!("DELETE FROM {table} WHERE noted_at < ?1");
+        connection.prepare_cached(&sql)?.execute([limit.millis()])?;
     }
     Ok(())
 }
@@ -111,13 +161,12 @@ fn found_late(connection: &Connection, feed: &str, check: &AccountCheck) -> rusq
 /// After the rows were taken.
 pub(in crate::issuance) fn after(
     connection: &Connection,
-    feed: &str,
     said: &[(u64, Said)],
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     for (_, said) in said {
         for check in &said.checks {
-            found_late(connection, feed, check)?;
+            found_late(connection, check)?;
         }
         if let Some((check, [ok, total, regions])) = &said.remote {
             let sql =
@@ -136,15 +185,5 @@ pub(in crate::issuance) fn after(
             connection.prepare_cached(sql)?.execute(params![cert_id, sha256, at.seconds()])?;
         }
     }
-    // Measured by the newest line: an old log is read like a new one.
-    let sql = "DELETE FROM account_caa_checks WHERE checked_at < (SELECT max(checked_at) FROM account_caa_checks) - ?1";
-    connection.prepare_cached(sql)?.execute([REMEMBERED.millis()])?;
-    // Whoever has no check a day after the request has none.
-    let sql = "DELETE FROM names_without_check WHERE signed_at < ?1";
-    connection.prepare_cached(sql)?.execute([now.minus(DAY).millis()])?;
-    for table in ["order_authorizations", "order_certificates"] {
-        let sql = format!("DELETE FROM {table} WHERE noted_at < ?1");
-        connection.prepare_cached(&sql)?.execute([now.minus(DAY).millis()])?;
-    }
-    Ok(())
+    forget(connection, said.iter().any(|(_, said)| !said.checks.is_empty()), now)
 }

@@ -15,6 +15,21 @@ use crate::status::counts::{Difference, compare, finding, hour_of};
 
 /// The most records of the CA that are compared; each has metrics of its own.
 const MOST_SOURCES: usize = 16;
+/// The most records whose age is told, those included that have fallen silent since.
+const MOST_AGES: usize = 4 * MOST_SOURCES;
+/// How the newest hour that a record counted is called among the walks in the books.
+const NEWEST_OF: &str = "counts ";
+
+/// Tells how old the counts of every record are that has ever counted, whether or not it still does: a restart forgets
+/// none of them.
+pub(super) async fn tell_ages(walk: &Walk) -> Result<(), BooksError> {
+    let known = walk.storage(walk.books.walk_positions(NEWEST_OF).await)?;
+    let ages = known.into_iter().filter(|(source, _)| !walk.status.retired_counts.contains(source));
+    for (source, newest) in ages.take(MOST_AGES) {
+        walk.metrics.reconciled_until(&source, Timestamp::from_millis(newest));
+    }
+    Ok(())
+}
 
 /// Compares every record that the feed counts, and the logs, with the issuance database over the hours that were walked.
 pub(super) async fn reconcile(walk: &Walk, hours: &Hours, from: Timestamp, to: Timestamp) -> Result<(), BooksError> {
@@ -37,11 +52,12 @@ pub(super) async fn reconcile(walk: &Walk, hours: &Hours, from: Timestamp, to: T
         let (most, first) = (MOST_SOURCES, crate::finding::escape(first.as_bytes(), 100));
         tracing::error!(most, first, "the feed counts for more records than are compared; from this one on none is");
     }
+    let mut ages = Vec::new();
     for source in sources.into_iter().take(MOST_SOURCES) {
         let counts: Vec<&Count> = counts.iter().filter(|count| count.source == *source).collect();
         // What it has not counted yet it does not lack.
         let newest = counts.iter().map(|count| count.hour.plus(HOUR)).max().unwrap_or(from).min(end);
-        walk.metrics.reconciled_until(source, newest);
+        ages.push((format!("{NEWEST_OF}{source}"), newest.millis()));
         for (issuer, name) in issuers(walk) {
             let of_issuer = counts.iter().filter(|count| count.issuer_key_hash == issuer);
             let counted: BTreeMap<Timestamp, u64> = of_issuer.map(|count| (count.hour, count.certificates)).collect();
@@ -55,7 +71,8 @@ pub(super) async fn reconcile(walk: &Walk, hours: &Hours, from: Timestamp, to: T
             settle(walk, issuer, (&name, source), &difference, (from, newest)).await?;
         }
     }
-    Ok(())
+    walk.storage(walk.books.commit_positions(ages).await)?;
+    tell_ages(walk).await
 }
 
 async fn settle(

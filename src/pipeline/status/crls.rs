@@ -16,7 +16,7 @@ use crate::issuance::Silence;
 use crate::pipeline::Walk;
 use crate::record::{Revocation, Standing};
 use crate::revocation::{CrlRead, CrlReader, EntryReader, GoodCrl};
-use crate::status::revoked::{Facts, Listed, judge};
+use crate::status::revoked::{Facts, Listed, agreed, judge};
 use crate::status::{crls, findings};
 use crate::tail::Fetcher;
 use crate::watch::Issuer;
@@ -422,7 +422,8 @@ impl Round<'_> {
         let findings = findings(&judged);
         let newly = one.found.as_ref().filter(|_| !is_told);
         let is_on_its_way = revoked_in_db && one.case.is_some() && one.found.is_none();
-        if findings.is_empty() && newly.is_none() && !is_on_its_way {
+        let ended = if one.is_disputed { agreed(&facts_of) } else { Vec::new() };
+        if findings.is_empty() && newly.is_none() && !is_on_its_way && ended.is_empty() {
             return Ok(None);
         }
         let listed = newly.map(|(url, at, reason)| Listing {
@@ -434,6 +435,6 @@ impl Round<'_> {
         let certificate = facts(walk, key).await?;
         let record = if findings.is_empty() { Vec::new() } else { record_lines(walk, key).await };
         let key = key.clone();
-        Ok(Some(Sight { key, not_after, listed, revoked_in_db, findings, certificate, record }))
+        Ok(Some(Sight { key, not_after, listed, is_on_its_way, findings, ended, certificate, record }))
     }
 }

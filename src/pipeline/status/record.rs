@@ -1,6 +1,6 @@
 //! The walk backwards: from the CA's record to what was seen in the logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::{count, counts, facts, record_lines, report, silent};
@@ -8,8 +8,9 @@ use crate::books::{BooksError, Step, Told, Waiting};
 use crate::clock::{DAY, Span, Timestamp};
 use crate::ct::log_list::LogState;
 use crate::finding::{CaseKey, KeyHash, Verdict};
+use crate::issuance::Query;
 use crate::pipeline::Walk;
-use crate::record::Signed;
+use crate::record::{Lookup, Signed};
 use crate::status::unlogged::{self, Reading, Seen};
 use crate::status::{counts::hour_of, findings};
 
@@ -49,6 +50,7 @@ pub async fn walk_record(walk: Arc<Walk>) -> Result<(), BooksError> {
 /// Unusable books.
 pub async fn walk_record_due(walk: &Walk) -> Result<(), BooksError> {
     let (now, after) = (walk.clock.now(), walk.status.logged_within);
+    counts::tell_ages(walk).await?;
     let readings = readings(walk).await?;
     look_again(walk, &readings).await?;
     let position = walk.storage(walk.books.walk_position("record").await)?;
@@ -189,16 +191,18 @@ async fn look_again(walk: &Walk, readings: &[Reading]) -> Result<(), BooksError>
         after = Some(last.clone());
         let keys = batch.iter().map(|waiting| waiting.signed.key.clone()).collect();
         let seen = walk.storage(walk.books.seen_in_logs(keys).await)?;
+        let finalised = finalised(walk, &batch).await;
         let mut step = Step::default();
         for (waiting, seen) in batch.into_iter().zip(seen) {
+            let is_finalised = finalised.contains(&waiting.signed.key) && !seen.certificate;
             let Waiting { signed, rule, told } = waiting;
             let expired = signed.not_after.is_some_and(|end| end.plus(DAY) <= now);
             let is_found = match rule.as_str() {
-                "pre.unfinalised" => seen.certificate,
+                "pre.unfinalised" => seen.certificate || is_finalised,
                 _ => seen.precertificate || seen.certificate,
             };
             if is_found || expired {
-                let words = (is_found && told).then(|| found(&rule));
+                let words = (is_found && told).then(|| found(&rule, is_finalised));
                 step.done.push((signed, rule, words));
             } else if !told {
                 let mut judged = Step::default();
@@ -214,11 +218,24 @@ async fn look_again(walk: &Walk, readings: &[Reading]) -> Result<(), BooksError>
     }
 }
 
-fn found(rule: &str) -> String {
-    match rule {
-        "pre.unfinalised" => "the certificate has been seen in a log".to_string(),
-        _ => "it has been seen in a log".to_string(),
-    }
+/// Which of the precertificates that were told to be without a certificate have one in the record now: not every
+/// certificate is logged itself. A record that does not answer has none.
+async fn finalised(walk: &Walk, batch: &[Waiting]) -> HashSet<CaseKey> {
+    let told = batch.iter().filter(|waiting| waiting.told && waiting.rule == "pre.unfinalised");
+    let queries: Vec<Query> =
+        told.map(|waiting| Query { key: waiting.signed.key.clone(), names: Vec::new() }).collect();
+    let lookups = walk.issuance.find(&queries).await;
+    let issued = |lookup: &Lookup| matches!(lookup, Lookup::Found(record) if record.state == "issued");
+    queries.into_iter().zip(lookups).filter(|(_, lookup)| issued(lookup)).map(|(query, _)| query.key).collect()
+}
+
+fn found(rule: &str, is_finalised: bool) -> String {
+    let words = match rule {
+        "pre.unfinalised" if is_finalised => "the record has its certificate now",
+        "pre.unfinalised" => "the certificate has been seen in a log",
+        _ => "it has been seen in a log",
+    };
+    words.to_string()
 }
 
 async fn commit(walk: &Walk, step: Step) -> Result<(), BooksError> {

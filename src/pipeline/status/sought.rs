@@ -18,6 +18,8 @@ pub(super) struct One {
     pub(super) case: Option<(Timestamp, RevocationClock)>,
     /// Whether its case is to be told as soon as it is on a CRL.
     pub(super) is_awaited: bool,
+    /// Whether its case holds that the record and a CRL disagree.
+    pub(super) is_disputed: bool,
     /// When it was seen on a CRL before.
     pub(super) seen_at: Option<Timestamp>,
     /// The end of its validity, by the record or as it was known when it was seen on a CRL.
@@ -33,13 +35,15 @@ pub(super) type Found = (Arc<str>, Option<Timestamp>, u8);
 
 impl One {
     pub(super) fn new(key: CaseKey) -> One {
-        One { key, case: None, is_awaited: false, seen_at: None, not_after: None, record: None, found: None }
+        let (is_awaited, is_disputed) = (false, false);
+        One { key, case: None, is_awaited, is_disputed, seen_at: None, not_after: None, record: None, found: None }
     }
 
     /// Adds what is known of the same certificate from elsewhere.
     fn add(&mut self, other: One) {
         self.case = self.case.or(other.case);
         self.is_awaited |= other.is_awaited;
+        self.is_disputed |= other.is_disputed;
         self.seen_at = self.seen_at.or(other.seen_at);
         // The record knows it better than what was noted once.
         self.not_after = match self.record {
@@ -136,7 +140,12 @@ pub(super) struct Sought {
 
 impl Sought {
     pub(super) fn new(issuer: KeyHash, followed: HashMap<Vec<u8>, Followed>) -> Sought {
-        let one = |Followed { key, case, is_awaited }| One { case: Some(case), is_awaited, ..One::new(key) };
+        let one = |Followed { key, case, is_awaited, is_disputed }| One {
+            case: Some(case),
+            is_awaited,
+            is_disputed,
+            ..One::new(key)
+        };
         let alone = followed.into_iter().map(|(serial, followed)| (serial, one(followed))).collect();
         Sought { issuer, alone, rows: Vec::new(), sorted: 0, urls: Vec::new() }
     }
@@ -407,7 +416,8 @@ mod tests {
     #[test]
     fn what_comes_from_the_case_the_record_the_books_and_the_crls_is_one() {
         let clock = RevocationClock::Day(3);
-        let followed = |serial: &[u8]| Followed { key: key(serial), case: (AT, clock), is_awaited: true };
+        let followed =
+            |serial: &[u8]| Followed { key: key(serial), case: (AT, clock), is_awaited: true, is_disputed: false };
         let cases = [vec![1], vec![9]].map(|serial| (serial.clone(), followed(&serial)));
         let mut sought = Sought::new(KeyHash([7; 32]), HashMap::from(cases));
         let (early, later) = (date(2026, 12, 1), date(2026, 11, 1));
