@@ -310,6 +310,10 @@ fn corroborated(remote: Option<Perspectives>, asked: Timestamp, of: u32) -> Opti
 
 /// Whether text may be an IP address: something with a colon, or with a last label of digits.
 fn may_be_address(name: &str) -> bool {
+    // Most names end in a letter.
+    if name.as_bytes().last().is_some_and(u8::is_ascii_lowercase) {
+        return memchr::memchr(b':', name.as_bytes()).is_some();
+    }
     let last = name.rsplit('.').next().unwrap_or_default();
     !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()) || name.contains(':')
 }

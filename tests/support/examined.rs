@@ -43,8 +43,10 @@ pub fn examined(
 pub fn suffixes_of_a_platform() -> SuffixList {
     let filler: String = (0..7_000).map(|n| format!("filler{n}.com\n")).collect();
     let icann = format!("com\nnet\norg\nuk\nco.uk\n*.platform.com\n{filler}");
-    let text = format!("// VERSION: 2026-12-01\n{icann}// ===END ICANN DOMAINS===\n");
-    SuffixList::Embedded
-        .replaced_by(text.as_bytes(), Timestamp::from_seconds(super::NOW + 20 * 86_400))
-        .expect("a list")
+    let text = format!(
+        "// VERSION: 2026-12-01\n// ===BEGIN ICANN DOMAINS===\n{icann}// ===END ICANN DOMAINS===\n\
+         // ===BEGIN PRIVATE DOMAINS===\ngithub.io\n// ===END PRIVATE DOMAINS===\n"
+    );
+    let day = Timestamp::from_seconds(super::NOW + 20 * 86_400);
+    SuffixList::Embedded.replaced_by(text.as_bytes(), day).expect("a list")
 }

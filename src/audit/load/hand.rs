@@ -152,8 +152,8 @@ pub(super) struct Hand<'s> {
     /// Whether each word, as a method, means that an earlier validation was reused.
     methods: Vec<Option<bool>>,
     means: HashMap<Sharing, u32>,
-    /// The applicant of the row before, and its number: rows of one order come together.
-    last_applicant: (String, Option<u32>),
+    /// Of the rows of the block that is being read.
+    applicants: Vec<u32>,
     pub(super) keys: Keys,
     pub(super) orders: (Texts, Vec<OrderRow>),
     /// The order of the certificate before.
@@ -178,7 +178,7 @@ impl<'s> Hand<'s> {
             few: Default::default(),
             methods: Vec::new(),
             means: HashMap::new(),
-            last_applicant: (String::new(), None),
+            applicants: Vec::new(),
             keys: Keys::default(),
             orders: Default::default(),
             last_order: NONE,
@@ -229,15 +229,32 @@ impl<'s> Hand<'s> {
         number
     }
 
-    /// The number of an applicant.
-    pub(super) fn applicant(&mut self, applicant_id: &str, facts: &Facts) -> Option<u32> {
-        let (last, number) = &mut self.last_applicant;
-        if last != applicant_id {
-            *number = facts.applicant_ids.find(applicant_id);
-            last.clear();
-            last.push_str(applicant_id);
+    /// The number of the applicant in a column, once [`Hand::resolve`] has looked at its block.
+    pub(super) fn applicant(&mut self, row: &mut Row<'_>, column: usize, facts: &Facts) -> Option<u32> {
+        match self.applicants.get(row.at).copied().filter(|number| *number != NONE) {
+            Some(number) => Some(number),
+            None => facts.applicant_ids.find(&row.must(column)),
         }
-        *number
+    }
+
+    /// Looks up the applicants of a whole block, at its first row, in one go: their texts lie far apart in memory, and so
+    /// the waits for them overlap. [`NONE`] where there is something to complain of.
+    pub(super) fn resolve(&mut self, row: &Row<'_>, column: usize, facts: &Facts) {
+        if row.at > 0 {
+            return;
+        }
+        self.applicants.clear();
+        let (mut last, mut number) = (Given::Null, NONE);
+        for at in 0..row.block.rows() {
+            let given = row.block.given(column, at);
+            // Rows of one order come together.
+            if given != last {
+                let text = row.columns[column].text(given).ok().flatten();
+                number = text.and_then(|text| facts.applicant_ids.find(&text)).unwrap_or(NONE);
+                last = given;
+            }
+            self.applicants.push(number);
+        }
     }
 
     /// The number of an order; [`NONE`] where there is none.

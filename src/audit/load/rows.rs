@@ -31,6 +31,7 @@ impl Reading<'_> {
     }
 
     pub(super) fn confirmation(&self, row: &mut Row<'_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
+        hand.resolve(row, 1, facts);
         let id = row.whole(0).unwrap_or_default();
         let (method, completed, by) = (hand.must(row, 3), row.moment(4), hand.must(row, 5));
         let (dcv, reused) = (row.whole(12).unwrap_or(0), row.whole(16).unwrap_or(0));
@@ -45,7 +46,7 @@ impl Reading<'_> {
         if !self.wants(place) {
             return Ok(());
         }
-        let Some(applicant) = hand.applicant(&row.must(1), facts) else {
+        let Some(applicant) = hand.applicant(row, 1, facts) else {
             row.refuse(1, "names no row of applicants");
             return Ok(());
         };
@@ -150,8 +151,9 @@ impl Reading<'_> {
 }
 
 pub(super) fn order(row: &mut Row<'_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
+    hand.resolve(row, 1, facts);
     let id = row.must(0);
-    let Some(applicant) = hand.applicant(&row.must(1), facts) else {
+    let Some(applicant) = hand.applicant(row, 1, facts) else {
         row.refuse(1, "names no row of applicants");
         return Ok(());
     };
