@@ -10,6 +10,7 @@ use ctwarden::cert::Certificate;
 use ctwarden::cert::crl::Crl;
 use ctwarden::cert::der::encode;
 use ctwarden::clock::{Clock, Span, Timestamp};
+use ctwarden::demo::log::LogServer;
 use ctwarden::finding::Verdict;
 use ctwarden::pipeline::{Compared, compare_crls_due};
 use ctwarden::revocation::CrlReader;
@@ -103,6 +104,19 @@ fn time(at: Timestamp) -> Vec<u8> {
     encode(23, format!("{digits}Z").as_bytes())
 }
 
+/// A monitor of this CA, whose CRL is `1.crl`, and its certificate.
+fn scene(ca: &Ca, crls: &Crls, log: &LogServer) -> (Bench, Certificate) {
+    let issuer = format!(
+        "[[issuer]]\nname = \"Tests CA\"\ncertificate = \"ca.pem\"\ncrls = [\"{}\"]\n[issuance]\ngrace = \"1s\"",
+        crls.url("1.crl")
+    );
+    let list = ctwarden::demo::log::log_list(&[log], now()).to_string();
+    let bench = Bench::with_list(&list, &issuer, "[status]\ncrl_grace = \"1s\"\n");
+    bench.write("ca.pem", &ca.certificate.pem());
+    let issuer = Certificate::parse(ca.certificate.der()).expect("its certificate");
+    (bench, issuer)
+}
+
 const ENTRIES: u64 = 2_600_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,14 +129,7 @@ async fn a_crl_of_100_mb_is_never_in_memory_and_compared_from_its_file() {
     crls.serve("1.crl", Some(der));
 
     // A record of a few: two on the CRL, one of them known as revoked, and one that is revoked and not on it.
-    let issuer = format!(
-        "[[issuer]]\nname = \"Tests CA\"\ncertificate = \"ca.pem\"\ncrls = [\"{}\"]\n[issuance]\ngrace = \"1s\"",
-        crls.url("1.crl")
-    );
-    let list = ctwarden::demo::log::log_list(&[&log], now()).to_string();
-    let bench = Bench::with_list(&list, &issuer, "[status]\ncrl_grace = \"1s\"\n");
-    bench.write("ca.pem", &ca.certificate.pem());
-    let issuer = Certificate::parse(ca.certificate.der()).expect("its certificate");
+    let (bench, issuer) = scene(&ca, &crls, &log);
     let days = |days: i64| now().minus(Span::from_days(days)).to_string();
     let certificate = |id: u64, serial: &[u8]| {
         serde_json::json!({"table": "certificates", "cert_id": id, "issuer_id": 1, "serial": hex::encode(serial),
@@ -203,14 +210,7 @@ async fn a_record_of_a_million_revocations_is_compared_with_a_crl_of_as_many() {
     let der = ca.crl(1, RECORDED);
     let size = der.len();
     crls.serve("1.crl", Some(der));
-    let issuer = format!(
-        "[[issuer]]\nname = \"Tests CA\"\ncertificate = \"ca.pem\"\ncrls = [\"{}\"]\n[issuance]\ngrace = \"1s\"",
-        crls.url("1.crl")
-    );
-    let list = ctwarden::demo::log::log_list(&[&log], now()).to_string();
-    let bench = Bench::with_list(&list, &issuer, "[status]\ncrl_grace = \"1s\"\n");
-    bench.write("ca.pem", &ca.certificate.pem());
-    let issuer = Certificate::parse(ca.certificate.der()).expect("its certificate");
+    let (bench, issuer) = scene(&ca, &crls, &log);
     let walk = open(&bench).await.walk().clone();
 
     // Revoked three days ago, 0 to RECORDED, of which the last is on no CRL; number 5 is on it and not revoked. The books

@@ -62,12 +62,12 @@ pub(super) struct Bench<'a> {
     whole: Vec<doubt::Whole>,
     /// Whether each word means EV.
     ev: Vec<bool>,
-    /// How many names may still wait in memory for rows of other parts.
+    /// How many rows may still be kept in memory for names that wait for rows of other parts.
     room: AtomicU64,
 }
 
-/// What a name that waits takes in memory, nearly, in bytes.
-const WAITING_BYTES: u64 = 4096;
+/// What a confirmation, a check or a name takes in memory, nearly, in bytes.
+const KEPT_BYTES: u64 = 1024;
 
 impl<'a> Bench<'a> {
     pub(super) fn new(job: &'a Job<'a>, loaded: &'a Loaded, reasons: &'a Reasons) -> Bench<'a> {
@@ -78,7 +78,7 @@ impl<'a> Bench<'a> {
         let ev = (0..words.len() as u32).map(|word| words.get(word).trim().eq_ignore_ascii_case("EV")).collect();
         let limits = (0..words.len() as u32).map(limit).collect();
         let (sieve, whole) = (sieve::is_complete(), doubt::whole(job, &loaded.facts));
-        let room = AtomicU64::new(job.memory / 16 / WAITING_BYTES);
+        let room = AtomicU64::new(job.memory / 16 / KEPT_BYTES);
         Bench { job, loaded, reasons, limits, sieve, whole, ev, room }
     }
 
@@ -165,7 +165,8 @@ impl<'a> Bench<'a> {
                 }
                 let cert_id = self.facts().certificates.at(row.certificate).id;
                 outcome.strays.push(Stray { cert_id, name: name.clone(), dcv: row.dcv, caa: row.caa });
-                let room = |room: u64| room.checked_sub(1);
+                let kept = 3 + rests.others.0.len() as u64;
+                let room = |room: u64| room.checked_sub(kept);
                 match self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room) {
                     Ok(_) => waiting.iter_mut().for_each(|waiting| {
                         waiting.push(Waiting { row, name: name.clone(), rests: rests.clone() });
