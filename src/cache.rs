@@ -305,6 +305,16 @@ mod tests {
             cache.put(Kind::Issuer, &n.to_be_bytes(), &value(n));
         }
         assert_eq!(cache.take_incidents(), Vec::<String>::new());
+        drop(cache);
+        released(directory);
+    }
+
+    /// Waits until nobody holds the lock of a cache: a thread of sled's own lets go of it, a moment after the last handle.
+    fn released(directory: &Path) {
+        let lock = fs::File::open(directory.join("db")).expect("the file that sled locks");
+        while lock.try_lock().is_err() {
+            std::thread::yield_now();
+        }
     }
 
     /// Every value is either right or missing, and new values are kept.
@@ -400,6 +410,7 @@ mod tests {
         stored[40] ^= 1;
         db.insert(&key, stored).unwrap();
         drop(db);
+        released(&directory);
         let cache = Cache::open(&directory, clock());
         assert_eq!(cache.get(Kind::Issuer, &5u32.to_be_bytes()), None);
         let incidents = cache.take_incidents();
@@ -446,10 +457,12 @@ mod tests {
         second.put(Kind::Crl, b"k", b"v");
         assert_eq!((second.get(Kind::Crl, b"k"), asides(place.path())), (None, 0));
         drop(first);
+        released(&directory);
         clock.advance(HOUR);
         assert_eq!(usable(&second, "after the other ended"), 0);
         let third = Cache::open(&directory, clock.clone());
         drop(second);
+        released(&directory);
         clock.advance(crate::clock::Span::from_days(-1));
         assert_eq!(usable(&third, "a clock that was put back is not waited for"), 0);
         fs::write(place.path().join("file"), b"").unwrap();
