@@ -63,7 +63,10 @@ pub(super) fn write(corpus: &Corpus, job: &Job<'_>) -> Result<(), AuditError> {
     parts::side_by_side(job, &parts, &|part| {
         let mut mine: BTreeMap<i64, Affected> = BTreeMap::new();
         parts::findings(job.out, part, &mut |record| {
-            let Some(found) = Found::read(record).filter(|found| found.clock != "none") else { return Ok(()) };
+            let found = Found::read(record).ok_or_else(|| parts::strange(job.out))?;
+            if found.clock == "none" {
+                return Ok(());
+            }
             let entry = mine.entry(found.cert_id).or_insert_with(|| Affected {
                 cert_id: found.cert_id,
                 issuer: found.issuer.to_string(),

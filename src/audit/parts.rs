@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use libdeflater::Crc;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::found::{Found, Outcome, Stray};
@@ -42,7 +43,8 @@ pub(super) struct Manifest {
 pub(super) struct Counts {
     pub(super) names: u64,
     pub(super) certificates: u64,
-    pub(super) findings: u64,
+    /// CRC-32 of the file of findings; 0 when there is none.
+    pub(super) findings_crc32: u32,
     pub(super) gaps: BTreeMap<String, u64>,
     /// Names that wait for rows of other parts.
     pub(super) strays: Vec<Stray>,
@@ -61,6 +63,7 @@ pub(super) fn files(out: &Path, part: u32, second: bool) -> (PathBuf, PathBuf) {
 
 fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<(), AuditError> {
     let (counts_file, findings_file) = files(out, part, second);
+    let mut crc32 = Crc::new();
     if outcome.findings.is_empty() {
         remove(&findings_file)?;
     } else {
@@ -68,8 +71,11 @@ fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<(), Au
             let mut record = Vec::new();
             for found in &outcome.findings {
                 record.clear();
+                record.extend_from_slice(&[0; 4]);
                 found.put(&mut record);
-                file.write_all(&(record.len() as u32).to_le_bytes())?;
+                let length = record.len() as u32 - 4;
+                record[..4].copy_from_slice(&length.to_le_bytes());
+                crc32.update(&record);
                 file.write_all(&record)?;
             }
             Ok(())
@@ -78,12 +84,12 @@ fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<(), Au
     let counts = Counts {
         names: outcome.names,
         certificates: outcome.certificates,
-        findings: outcome.findings.len() as u64,
+        findings_crc32: crc32.sum(),
         gaps: outcome.gaps,
         strays: outcome.strays,
     };
-    // Last: where it stands, the part is done. Nothing waits for the disk: what a loss of power takes is seen by its count
-    // or its form, and done again.
+    // Last: where it stands, the part is done. Nothing waits for the disk: what a loss of power takes is seen by its form
+    // or its checksum, and done again.
     write_whole(&counts_file, false, |file| Ok(serde_json::to_writer(file, &counts)?))
 }
 
@@ -102,13 +108,19 @@ fn counts(out: &Path, part: u32, second: bool) -> Result<Option<Counts>, AuditEr
         bytes => bytes.map_err(file_fault(&path))?,
     };
     let Ok(counts) = serde_json::from_slice::<Counts>(&bytes) else { return Ok(None) };
-    let mut whole = 0;
+    let mut crc32 = Crc::new();
     if let Some(mut records) = Records::open(findings)? {
-        while records.next().is_ok_and(|there| there) {
-            whole += 1;
+        loop {
+            let bytes = records.input.fill_buf().map_err(file_fault(&records.path))?;
+            if bytes.is_empty() {
+                break;
+            }
+            crc32.update(bytes);
+            let read = bytes.len();
+            records.input.consume(read);
         }
     }
-    Ok((whole == counts.findings).then_some(counts))
+    Ok((crc32.sum() == counts.findings_crc32).then_some(counts))
 }
 
 /// The longest finding that is read, in bytes.
@@ -143,7 +155,7 @@ impl Records {
         self.input.read_exact(&mut length).map_err(file_fault(&self.path))?;
         let length = u32::from_le_bytes(length);
         if length > RECORD_LIMIT {
-            return Err(self.strange());
+            return Err(strange(&self.path));
         }
         self.record.resize(length as usize, 0);
         self.input.read_exact(&mut self.record).map_err(file_fault(&self.path))?;
@@ -151,12 +163,15 @@ impl Records {
     }
 
     fn found(&self) -> Result<Found<&str>, AuditError> {
-        Found::read(&self.record).ok_or_else(|| self.strange())
+        Found::read(&self.record).ok_or_else(|| strange(&self.path))
     }
+}
 
-    fn strange(&self) -> AuditError {
-        let reason = "not what an audit writes: remove the directory".to_string();
-        AuditError::Output { path: self.path.clone(), reason }
+/// That a file, or one of a directory, is not what an audit writes.
+pub(super) fn strange(path: &Path) -> AuditError {
+    AuditError::Output {
+        path: path.to_path_buf(),
+        reason: "not what an audit writes: remove the directory".to_string(),
     }
 }
 
@@ -402,4 +417,34 @@ pub fn merge(outs: &[PathBuf], out: &Path) -> Result<Question, AuditError> {
     let manifest = first.ok_or_else(|| output(out, "no output to merge was named".to_string()))?;
     write_whole(&out.join("audit.json"), true, |file| Ok(serde_json::to_writer_pretty(file, &manifest)?))?;
     Ok(manifest.question)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_whose_files_are_not_what_was_written_is_not_done() {
+        let out = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(directory(out.path())).expect("a directory");
+        let found = |cert_id| Found { cert_id, name: "a.eus".to_string(), ..Found::default() };
+        let outcome = Outcome { names: 3, findings: (1..4).map(found).collect(), ..Outcome::default() };
+        write(out.path(), 7, false, outcome).expect("written");
+        let is_done = || counts(out.path(), 7, false).expect("read").is_some();
+        assert!(is_done());
+        let (_, path) = files(out.path(), 7, false);
+        let whole = std::fs::read(&path).expect("findings");
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, &bytes).expect("written");
+            assert!(!is_done(), "octet {at} of {}", whole.len());
+            std::fs::write(&path, &whole[..at]).expect("written");
+            assert!(!is_done(), "cut at {at}");
+        }
+        std::fs::remove_file(&path).expect("removed");
+        assert!(!is_done());
+        write(out.path(), 7, false, Outcome::default()).expect("written");
+        assert!(is_done(), "without findings");
+    }
 }

@@ -123,9 +123,8 @@ fn in_order(
         let given = batches.iter().try_for_each(|(records, ends)| {
             let starts = std::iter::once(&0).chain(&ends);
             starts.zip(&ends).try_for_each(|(start, end)| {
-                let strange = "not what an audit writes: remove the directory".to_string();
                 let found = Found::read(&records[*start..*end]);
-                each(&found.ok_or_else(|| AuditError::Output { path: out.to_path_buf(), reason: strange })?)
+                each(&found.ok_or_else(|| parts::strange(out))?)
             })
         });
         // Without it the reader learns that nobody takes what it reads.

@@ -147,8 +147,7 @@ impl TableFile {
             TableFile::Parquet(columns) => {
                 columns.values.iter_mut().zip(&COLUMNS).for_each(|(values, (_, column))| values.add(column, found));
                 columns.rows += 1;
-                // What the writer could not do is said at the end.
-                if columns.rows.is_multiple_of(BATCH) { columns.hand_over(path).map(drop) } else { Ok(()) }
+                if columns.rows.is_multiple_of(BATCH) { columns.hand_over(path) } else { Ok(()) }
             }
         }
     }
@@ -168,10 +167,12 @@ impl TableFile {
 }
 
 impl Columns {
-    /// Hands the rows to the writer; whether it still takes any.
-    fn hand_over(&mut self, path: &Path) -> Result<bool, AuditError> {
+    /// Hands the rows to the writer.
+    fn hand_over(&mut self, path: &Path) -> Result<(), AuditError> {
         let columns = self.values.iter_mut().map(Values::finish).collect();
         let batch = RecordBatch::try_new(schema(), columns).map_err(|error| fault(path)(error.into()))?;
-        Ok(self.batches.send(batch).is_ok())
+        // A writer that takes no more has failed, and says why when it is waited for at the end.
+        drop(self.batches.send(batch));
+        Ok(())
     }
 }
