@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use ctwarden::cert::Certificate;
@@ -300,4 +300,31 @@ async fn a_case_that_does_not_exist_is_said_so() {
         ends(&bench.run(&["cases", "show", id]), USAGE, &[&format!("there is no case {id}"), "`ctwarden cases` lists"]);
     }
     log.stop().await;
+}
+
+#[test]
+fn an_audit_says_what_it_cannot_use_before_it_begins() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| place.path().join(name).display().to_string();
+    std::fs::write(path("orders.csv"), "order_id").expect("written");
+    let audit = |more: &[&str]| {
+        let out = path("out");
+        let arguments = [&["audit", "--out", &out], more].concat();
+        Command::new(env!("CARGO_BIN_EXE_ctwarden")).current_dir(place.path()).args(arguments).output().expect("run")
+    };
+    let (here, file) = (path(""), path("orders.csv"));
+    ends(&audit(&["--from", &file]), USAGE, &["orders.csv: a file; name the directory that holds one for each table"]);
+    let earlier = ["--from", &here, "--compare", &here];
+    ends(
+        &audit(&earlier),
+        USAGE,
+        &["holds no groups.csv to compare with; name the output directory of a finished audit"],
+    );
+    ends(&audit(&["--from", &here, "--rule", "dcv.reus"]), USAGE, &["no rule dcv.reus", "do you mean dcv.reuse?"]);
+    ends(
+        &audit(&["--from", &here, "--rule", "zzz"]),
+        USAGE,
+        &["no rule zzz", "it judges dcv.exists, ", "san.unexpected"],
+    );
+    assert!(!place.path().join("out").exists(), "nothing was begun");
 }

@@ -1,7 +1,7 @@
 //! `ctwarden audit`: every name of every certificate in the CA's record, judged by the evidence it rests on.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -94,13 +94,16 @@ pub fn audit(asked: &Audit, out: &mut dyn Write) -> Result<Exit, CliError> {
         Findings::Parquet => FindingsFormat::Parquet,
         Findings::Csv => FindingsFormat::Csv,
     };
+    usable(asked)?;
     if asked.merge.is_empty() {
         let (ground, policy, suffixes) = ground(asked)?;
         let known = audit::rules();
         if let Some(rule) = asked.rules.iter().find(|rule| !known.contains(&rule.as_str())) {
-            let near =
-                nearest(rule, known.iter().copied()).map_or(String::new(), |near| format!("; do you mean {near}?"));
-            return Err(CliError::Usage(format!("no rule {rule} that an audit can judge{near}")));
+            let remedy = match nearest(rule, known.iter().copied()) {
+                Some(near) => format!("do you mean {near}?"),
+                None => format!("it judges {}", known.join(", ")),
+            };
+            return Err(CliError::Usage(format!("no rule {rule} that an audit can judge; {remedy}")));
         }
         let mut rules = asked.rules.clone();
         rules.sort();
@@ -143,6 +146,20 @@ pub fn audit(asked: &Audit, out: &mut dyn Write) -> Result<Exit, CliError> {
         Format::Text => out.write_all(report.summary.as_bytes())?,
     }
     Ok(if report.findings > 0 { Exit::Findings } else { Exit::Nothing })
+}
+
+/// Whether what is named can be what it should be: said before the work and not after it.
+fn usable(asked: &Audit) -> Result<(), CliError> {
+    let usage = |path: &Path, why: &str| Err(CliError::Usage(format!("{}: {why}", path.display())));
+    match (&asked.from, &asked.compare) {
+        (Some(from), _) if from.is_file() => {
+            usage(from, "a file; name the directory that holds one for each table (issuers.parquet, certificates.csv)")
+        }
+        (_, Some(earlier)) if !earlier.join("groups.csv").is_file() => {
+            usage(earlier, "holds no groups.csv to compare with; name the output directory of a finished audit")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A run that goes on asks what it asked before.
