@@ -439,6 +439,13 @@ pub struct CaseKey {
 /// Bytes chosen by strangers as text that is safe to print, log and mail: printable ASCII stays, everything else
 /// (controls, bidi marks, non-ASCII, backslash) becomes `\xNN`; cut at `limit_bytes` of input.
 pub fn escape(bytes: &[u8], limit_bytes: usize) -> String {
+    let plain = |byte: &u8| matches!(byte, 0x20..=0x7e) && *byte != b'\\';
+    if bytes.len() <= limit_bytes
+        && bytes.iter().all(plain)
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return text.to_string();
+    }
     let mut out = String::with_capacity(bytes.len().min(limit_bytes));
     for byte in bytes.iter().take(limit_bytes) {
         match byte {

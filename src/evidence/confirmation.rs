@@ -50,23 +50,29 @@ pub(super) struct Reliance<'a> {
 impl Reliance<'_> {
     /// Everything that is wrong with it or cannot be judged.
     pub(super) fn judge(&self) -> Vec<Remark> {
-        let single = [
-            self.late(),
-            self.adn(),
-            self.method(),
-            self.wildcard(),
-            self.age(),
-            self.own_limit(),
-            self.token(),
-            self.location(),
-            origin::flawed(self.name, self.confirmation, self.policy),
-            origin::origin(self.name, self.confirmation, self.policy),
-            self.onion(),
-            self.applicant(),
-            self.manual(),
-            self.resolver(),
+        self.remarks().collect()
+    }
+
+    /// As [`Reliance::judge`], one after the other as they are asked for.
+    pub(super) fn remarks(&self) -> impl Iterator<Item = Remark> {
+        let single: [fn(&Self) -> Option<Remark>; 14] = [
+            Self::late,
+            Self::adn,
+            Self::method,
+            Self::wildcard,
+            Self::age,
+            Self::own_limit,
+            Self::token,
+            Self::location,
+            |it| origin::flawed(it.name, it.confirmation, it.policy),
+            |it| origin::origin(it.name, it.confirmation, it.policy),
+            Self::onion,
+            Self::applicant,
+            Self::manual,
+            Self::resolver,
         ];
-        single.into_iter().flatten().chain(self.network()).collect()
+        let network = std::iter::once_with(|| self.network()).flatten();
+        single.into_iter().filter_map(|judge| judge(self)).chain(network)
     }
 
     fn signed(&self) -> Timestamp {
@@ -167,10 +173,10 @@ impl Reliance<'_> {
 
     fn method(&self) -> Option<Remark> {
         let method = &self.confirmation.method;
-        let told = format!("{} was made by method {}", self.what(), shown(method));
+        let told = || format!("{} was made by method {}", self.what(), shown(method));
         let (completed, signed) = (self.confirmation.completed_at, self.signed());
         let address = self.name.parse::<IpAddr>().is_ok();
-        let broken = |why: String| Some(Remark::Broken(DCV_METHOD.finding(self.name, format!("{told}, {why}"))));
+        let broken = |why: String| Some(Remark::Broken(DCV_METHOD.finding(self.name, format!("{}, {why}", told()))));
         let discouraged = match standing(method, completed, signed) {
             Standing::Unknown => return broken("which is none of the methods of BR 3.2.2.4 and 3.2.2.5".into()),
             Standing::NotYet(day) => {
@@ -204,7 +210,7 @@ impl Reliance<'_> {
             _ => {}
         }
         let day = discouraged?;
-        let why = format!("{told}, on which a name SHOULD NOT rest since {}", day.day());
+        let why = format!("{}, on which a name SHOULD NOT rest since {}", told(), day.day());
         let mut finding = DCV_METHOD.finding(self.name, why);
         (finding.severity, finding.clock) = (Severity::Warning, RevocationClock::None);
         Some(Remark::Broken(finding))

@@ -76,7 +76,7 @@ pub fn run(
             match record.authorisations.as_deref() {
                 Some(rows) => {
                     let rows = by_name(rows);
-                    Audit { record, rows, issued, policy, suffixes }.names(presented, &mut tally);
+                    Audit { record, rows, issued, policy, suffixes }.names(presented, true, &mut tally);
                 }
                 None => {
                     let gap = |rule| Remark::gap(rule, "the feed has no table san_authorisations");
@@ -87,6 +87,20 @@ pub fn run(
             approvals::judge(record).into_iter().chain(identity::judge(record)).for_each(|remark| tally.add(remark));
         }
     }
+    tally.verdicts()
+}
+
+/// As [`run`] of a record that is there, but without what CAA checks, approvals and identities say.
+pub fn validations(
+    presented: &Presented,
+    record: &IssuanceRecord,
+    issued: Issued,
+    policy: &Policy,
+    suffixes: &SuffixList,
+) -> Vec<(&'static RuleInfo, Verdict)> {
+    let mut tally = Tally::default();
+    let rows = by_name(record.authorisations.as_deref().unwrap_or_default());
+    Audit { record, rows, issued, policy, suffixes }.names(presented, false, &mut tally);
     tally.verdicts()
 }
 
@@ -103,10 +117,13 @@ struct Audit<'a> {
 }
 
 impl Audit<'_> {
-    fn names(&self, presented: &Presented, tally: &mut Tally) {
+    fn names(&self, presented: &Presented, with_checks: bool, tally: &mut Tally) {
         for name in presented.names.iter().collect::<BTreeSet<_>>() {
             let row = self.rows.get(name.as_str()).copied();
             self.validation(name, row).into_iter().for_each(|remark| tally.add(remark));
+            if !with_checks {
+                continue;
+            }
             let check = row.and_then(|row| row.caa.as_ref());
             let confirmation = row.and_then(|row| root(&row.basis));
             let (record, policy) = (self.record, self.policy);
@@ -170,7 +187,7 @@ impl Audit<'_> {
     /// The newest confirmation of the same applicant that could carry the name although the record does not say so.
     fn other_confirmation(&self, name: &str) -> Option<&DcvConfirmation> {
         let fit = |confirmation: &&DcvConfirmation| {
-            self.reliance(name, confirmation, None).judge().iter().filter_map(doubt).next().is_none()
+            self.reliance(name, confirmation, None).remarks().all(|remark| doubt(&remark).is_none())
         };
         let mut newest: Vec<&DcvConfirmation> = self.record.other_confirmations.iter().collect();
         newest.sort_by_key(|c| (c.completed_at, c.dcv_id));

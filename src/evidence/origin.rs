@@ -31,11 +31,12 @@ pub(super) fn flawed(name: &str, c: &DcvConfirmation, policy: &Policy) -> Option
 
 /// dcv.origin: evidence that was taken over in bulk is none; a row that was written long after the act is for review.
 pub(super) fn origin(name: &str, c: &DcvConfirmation, policy: &Policy) -> Option<Remark> {
-    let (id, adn) = (c.dcv_id, shown(&c.adn));
+    let (id, adn) = (c.dcv_id, || shown(&c.adn));
     let reference = c.evidence_ref.as_deref().map(str::trim).filter(|reference| !reference.is_empty());
     let bulk = reference.filter(|reference| policy.bulk_evidence.iter().any(|class| reference.starts_with(&**class)));
     if let Some(reference) = bulk {
-        let why = format!("confirmation {id} of {adn} was taken over in bulk: its evidence is {}", shown(reference));
+        let why =
+            format!("confirmation {id} of {} was taken over in bulk: its evidence is {}", adn(), shown(reference));
         return Some(Remark::Broken(DCV_ORIGIN.finding(name, why)));
     }
     let Some(recorded) = c.recorded_at else {
@@ -47,8 +48,9 @@ pub(super) fn origin(name: &str, c: &DcvConfirmation, policy: &Policy) -> Option
         let when =
             if recorded < c.completed_at { "before it was completed".into() } else { format!("{} later", days(after)) };
         let why = format!(
-            "confirmation {id} of {adn}, completed {}, was written down {recorded}, {when}: not by the validation itself; \
-             its evidence has to be looked at",
+            "confirmation {id} of {}, completed {}, was written down {recorded}, {when}: not by the validation itself; its \
+             evidence has to be looked at",
+            adn(),
             c.completed_at
         );
         let mut finding = DCV_ORIGIN.finding(name, why);

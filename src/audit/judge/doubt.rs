@@ -228,10 +228,13 @@ impl Bench<'_> {
         (record.other_confirmations, record.aged_confirmations) = others;
         let signed = record.signed_at;
         let presented = Presented { names: vec![row.name.to_string()], ..Presented::default() };
-        let lookup = Lookup::Found(Box::new(record));
-        let verdicts =
-            evidence::run(&presented, &lookup, Issued::at(signed), self.job.policy, self.job.suffixes).into_iter();
-        verdicts.filter(|(rule, _)| !OF_ORDER.contains(&rule.id) && self.job.asks(rule.id)).collect()
+        let (issued, policy, suffixes) = (Issued::at(signed), self.job.policy, self.job.suffixes);
+        let verdicts = match self.job.with_caa {
+            true => evidence::run(&presented, &Lookup::Found(Box::new(record)), issued, policy, suffixes),
+            // Without the checks nothing can be said of them.
+            false => evidence::validations(&presented, &record, issued, policy, suffixes),
+        };
+        verdicts.into_iter().filter(|(rule, _)| !OF_ORDER.contains(&rule.id) && self.job.asks(rule.id)).collect()
     }
 
     /// Writes down a verdict on a name.
@@ -247,11 +250,11 @@ impl Bench<'_> {
             Verdict::Pass => {}
             Verdict::NotEvaluable(why) => outcome.gap(rule.id, &generalised(&why, row.name), 1),
             Verdict::Fail(findings) => {
-                let facts = self.facts();
                 let dcv = (row.dcv != 0).then_some(row.dcv);
-                let base = self.found(facts.certificates.at(row.certificate));
+                let certificate = self.facts().certificates.at(row.certificate);
                 let domain = registrable(row.name, self.job.suffixes);
-                let one = |finding: &Finding| base.clone().of(finding, row.name, &domain, method.to_string(), dcv);
+                let one =
+                    |finding: &Finding| self.found(certificate).of(finding, row.name, &domain, method.to_string(), dcv);
                 outcome.findings.extend(findings.iter().map(one));
             }
         }
