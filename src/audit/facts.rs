@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::audit::intern::{Interner, NONE};
+use crate::audit::intern::{Interner, ShortTexts};
 use crate::clock::Timestamp;
 use crate::evidence::Policy;
 use crate::evidence::sieve::{CaaGrade, Grade};
@@ -91,38 +91,79 @@ impl Means {
     }
 }
 
-/// Rows that are found by a number of the CA.
+/// A row that the CA numbers.
+pub(super) trait Numbered {
+    /// Its number.
+    fn number(&self) -> i64;
+}
+
+impl Numbered for Certificate {
+    fn number(&self) -> i64 {
+        self.id
+    }
+}
+
+impl Numbered for Reuse {
+    fn number(&self) -> i64 {
+        self.id
+    }
+}
+
+/// A number and what stands for it.
+impl Numbered for (i64, u32) {
+    fn number(&self) -> i64 {
+        self.0
+    }
+}
+
+/// Rows that are found by their number: in its order, and where each run of `1 << shift` numbers begins among them. There
+/// are about as many runs as rows, so that a run is a row or two unless the numbers lie in heaps.
 #[derive(Debug)]
 pub(super) struct ById<T> {
     rows: Vec<T>,
-    id: fn(&T) -> i64,
-    /// Where each number stands, when they lie close together.
-    dense: Option<(i64, Vec<u32>)>,
+    first: i64,
+    shift: u32,
+    runs: Vec<u32>,
 }
 
-impl<T> ById<T> {
-    pub(super) fn new(mut rows: Vec<T>, id: fn(&T) -> i64) -> ById<T> {
+impl<T> Default for ById<T> {
+    fn default() -> ById<T> {
+        ById { rows: Vec::new(), first: 0, shift: 0, runs: Vec::new() }
+    }
+}
+
+impl<T: Numbered> ById<T> {
+    /// Of rows of one number the first stays.
+    pub(super) fn new(mut rows: Vec<T>) -> ById<T> {
         // Each thread read its rows in order: runs, which this sort merges.
-        rows.sort_by_key(id);
-        rows.dedup_by_key(|row| id(row));
+        rows.sort_by_key(T::number);
+        rows.dedup_by_key(|row| row.number());
         rows.shrink_to_fit();
-        let span = rows.first().zip(rows.last()).and_then(|(first, last)| id(last).checked_sub(id(first)));
-        let close = span.filter(|span| (*span as u64) < 4 * rows.len() as u64);
-        let dense = close.map(|span| {
-            let (first, mut places) = (id(&rows[0]), vec![NONE; span as usize + 1]);
-            rows.iter().enumerate().for_each(|(place, row)| places[(id(row) - first) as usize] = place as u32);
-            (first, places)
-        });
-        ById { rows, id, dense }
+        let Some((first, last)) = rows.first().zip(rows.last()).map(|(first, last)| (first.number(), last.number()))
+        else {
+            return ById::default();
+        };
+        // The last is not before the first, so this is their distance whatever their signs are.
+        let span = last.wrapping_sub(first) as u64;
+        let most = 2 * rows.len() as u64;
+        let shift = (0..64).find(|shift| span >> shift < most).unwrap_or_default();
+        let mut runs = vec![0; (span >> shift) as usize + 2];
+        for row in &rows {
+            runs[(row.number().wrapping_sub(first) as u64 >> shift) as usize + 1] += 1;
+        }
+        let mut sum = 0;
+        for run in &mut runs {
+            sum += *run;
+            *run = sum;
+        }
+        ById { rows, first, shift, runs }
     }
     pub(super) fn place(&self, id: i64) -> Option<u32> {
-        match &self.dense {
-            Some((first, places)) => {
-                let at = usize::try_from(id.checked_sub(*first)?).ok()?;
-                places.get(at).copied().filter(|place| *place != NONE)
-            }
-            None => self.rows.binary_search_by_key(&id, self.id).ok().map(|place| place as u32),
-        }
+        let distance = (id >= self.first).then(|| id.wrapping_sub(self.first) as u64)?;
+        let run = usize::try_from(distance >> self.shift).ok()?;
+        let (start, end) = (*self.runs.get(run)?, *self.runs.get(run + 1)?);
+        let at = self.rows[start as usize..end as usize].binary_search_by_key(&id, T::number).ok()?;
+        Some(start + at as u32)
     }
     pub(super) fn at(&self, place: u32) -> &T {
         &self.rows[place as usize]
@@ -134,7 +175,7 @@ impl<T> ById<T> {
         &self.rows
     }
     pub(super) fn bytes(&self) -> usize {
-        self.rows.capacity() * size_of::<T>() + self.dense.as_ref().map_or(0, |(_, places)| places.len() * 4)
+        self.rows.capacity() * size_of::<T>() + self.runs.len() * 4
     }
 }
 
@@ -145,7 +186,7 @@ pub(super) struct Facts {
     pub(super) issuers: Vec<Issuer>,
     pub(super) account_ids: Interner,
     pub(super) accounts: Vec<AccountRow>,
-    pub(super) applicant_ids: Interner,
+    pub(super) applicant_ids: ShortTexts,
     pub(super) applicants: Vec<Applicant>,
     pub(super) order_ids: Interner,
     pub(super) orders: Vec<OrderRow>,
@@ -277,5 +318,33 @@ impl Facts {
             + self.words.bytes()
             + self.revoked.capacity() * 16
             + self.unasked.capacity() * 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_found_by_numbers_that_lie_close_far_apart_and_in_heaps() {
+        let close: Vec<i64> = (-50..2_000).collect();
+        let far: Vec<i64> = (0..2_000).map(|n| n * n * 7_919 - 3).collect();
+        let heaps = (0..500).chain((0..500).map(|n| i64::MAX - n)).chain([i64::MIN, 70_000_000]).collect();
+        for numbers in [close, far, heaps, vec![7], vec![i64::MIN, i64::MAX]] {
+            let mut rows: Vec<(i64, u32)> = numbers.iter().rev().map(|number| (*number, 1)).collect();
+            // A second row of a number is not kept.
+            rows.extend(numbers.iter().map(|number| (*number, 2)));
+            let found = ById::new(rows);
+            assert_eq!(found.rows().len(), numbers.len());
+            for number in &numbers {
+                assert_eq!(found.get(*number), Some(&(*number, 1)));
+                for other in [number.wrapping_add(1), number.wrapping_sub(1)] {
+                    assert_eq!(found.place(other).is_some(), numbers.contains(&other), "{other}");
+                }
+            }
+            assert!(found.bytes() <= 26 * numbers.len() + 16);
+        }
+        let nothing = ById::<(i64, u32)>::new(Vec::new());
+        assert_eq!((nothing.place(0), nothing.place(i64::MIN)), (None, None));
     }
 }

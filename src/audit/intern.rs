@@ -92,6 +92,59 @@ impl Interner {
     }
 }
 
+/// Texts by number, each once, most of which are short: those are compared where the look-up finds their number, and no
+/// other place in memory has to be waited for.
+#[derive(Debug, Default)]
+pub struct ShortTexts {
+    texts: Texts,
+    table: HashTable<(Short, u32)>,
+    hasher: DefaultHashBuilder,
+}
+
+/// The octets of a short text and their number, the others 0; of a long one as many as there is room for.
+type Short = [u8; SHORT + 1];
+
+/// The longest text that is short, in octets.
+const SHORT: usize = 27;
+
+fn short(text: &str) -> Short {
+    let (mut short, kept) = ([0; SHORT + 1], text.len().min(SHORT));
+    short[..kept].copy_from_slice(&text.as_bytes()[..kept]);
+    short[SHORT] = text.len().min(SHORT + 1) as u8;
+    short
+}
+
+impl ShortTexts {
+    /// How much memory they take.
+    pub fn bytes(&self) -> usize {
+        self.texts.bytes.capacity() + self.texts.ends.capacity() * 8 + self.table.capacity() * 37
+    }
+    /// The text of a number.
+    pub fn get(&self, number: u32) -> &str {
+        self.texts.get(number)
+    }
+    /// The number of a text that is there.
+    pub fn find(&self, text: &str) -> Option<u32> {
+        let short = short(text);
+        let same = |(other, number): &(Short, u32)| {
+            *other == short && (text.len() <= SHORT || self.texts.slice(*number) == text.as_bytes())
+        };
+        self.table.find(self.hasher.hash_one(text.as_bytes()), same).map(|(_, number)| *number)
+    }
+    /// The number of a text, which is added when it is new.
+    pub fn add(&mut self, text: &str) -> (u32, bool) {
+        if let Some(number) = self.find(text) {
+            return (number, false);
+        }
+        let number = self.texts.len() as u32;
+        self.texts.push(text);
+        let ShortTexts { texts, table, hasher } = self;
+        let hash = |number: u32| hasher.hash_one(texts.slice(number));
+        table.insert_unique(hash(number), (short(text), number), |(_, number)| hash(*number));
+        (number, true)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +159,17 @@ mod tests {
         assert_eq!((texts.find_after(41, "order 42"), texts.find_after(41, "order 7")), (Some(42), Some(7)));
         assert_eq!((texts.find_after(NONE, "order 0"), texts.find_after(1999, "order")), (Some(0), None));
         assert_eq!((texts.add("").0, texts.get(2000), texts.find("")), (2000, "", Some(2000)));
+    }
+
+    #[test]
+    fn short_and_long_texts_have_one_number_each() {
+        let mut texts = ShortTexts::default();
+        let of = |n: usize| format!("{}{n}", "applicant-".repeat(n % 5));
+        assert!((0..2_000).all(|n| texts.add(&of(n)) == (n as u32, true)));
+        assert!((0..2_000).all(|n| texts.find(&of(n)) == Some(n as u32) && texts.get(n as u32) == of(n)));
+        assert_eq!((texts.add(&of(9)), texts.find("applicant-")), ((9, false), None));
+        // An octet of 0 is not the end of a text.
+        assert!(texts.add("a").1 && texts.add("a\0").1 && texts.add(&"b".repeat(27)).1 && texts.add(&"b".repeat(28)).1);
+        assert_eq!((texts.find("a\0\0"), texts.find(&"b".repeat(29)), texts.find("")), (None, None, None));
     }
 }

@@ -246,7 +246,7 @@ impl<'a> Bench<'a> {
             bond,
             suffix: confirmation.adn != row.name && table.is_suffix(confirmation.adn, self.job.suffixes),
             ev: row.vtype != NONE && self.ev[row.vtype as usize],
-            location: Some(confirmation.location),
+            location: confirmation.location.seen(),
             evidence_ref: Some(confirmation.reference),
             recorded_at: moment(confirmation.recorded),
         };

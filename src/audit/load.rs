@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::audit::facts::{AccountRow, Applicant, ById, Certificate, Facts, Issuer, OrderRow, Reuse};
-use crate::audit::intern::{Interner, Texts};
+use crate::audit::intern::{Interner, ShortTexts, Texts};
 use crate::audit::key::Place;
 use crate::audit::source::{Corpus, Piece};
 use crate::audit::spool::{Spool, Writer};
@@ -104,17 +104,18 @@ pub(super) fn load(corpus: &Corpus, job: &Job<'_>, wanted: &[bool], keep: Keep<'
     refusals.result()?;
     (facts.order_ids, facts.orders) = numbered;
     reuses.extend(hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.reuses)));
-    facts.reuses = ById::new(reuses, |reuse| reuse.id);
+    facts.reuses = ById::new(reuses);
     job.fits(facts.bytes())?;
     let (confirmations, checks) = finish(hands)?;
 
     let (mut hands, ()) = reading.share(&["certificates", "approvals"], &shared, &facts, || ())?;
     refusals.result()?;
-    let certificates = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.certificates)).collect();
+    let certificates: Vec<Certificate> =
+        hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.certificates)).collect();
     facts.unasked = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.unasked)).collect();
     facts.unasked.sort_unstable();
     facts.unsettled = hands.iter().map(|hand| hand.unsettled).sum();
-    facts.certificates = ById::new(certificates, |certificate| certificate.id);
+    facts.certificates = ById::new(certificates);
     for (order, approval) in hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.approvals)) {
         facts.approvals.get_or_insert_default().entry(order).or_default().push(approval);
     }
@@ -224,12 +225,12 @@ impl Reading<'_> {
             issuers: Vec::new(),
             account_ids: Interner::default(),
             accounts: Vec::new(),
-            applicant_ids: Interner::default(),
+            applicant_ids: ShortTexts::default(),
             applicants: Vec::new(),
             order_ids: Interner::default(),
             orders: Vec::new(),
-            certificates: ById::new(Vec::new(), |certificate: &Certificate| certificate.id),
-            reuses: ById::new(Vec::new(), |reuse: &Reuse| reuse.id),
+            certificates: ById::default(),
+            reuses: ById::default(),
             approvals: self.corpus.has("approvals").then(HashMap::new),
             revoked: HashSet::new(),
             means: Vec::new(),

@@ -14,6 +14,7 @@ mod intern;
 mod judge;
 pub mod key;
 mod load;
+mod location;
 mod parts;
 mod report;
 mod source;

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::audit::AuditError;
+use crate::audit::facts::NO_MOMENT;
 use crate::audit::key::{PARTS, Place};
 
 /// The place of the rows that belong to every part.
@@ -87,10 +88,24 @@ impl Spool {
     /// Gives the rows of a part block by block, then those that belong to every part.
     pub(super) fn each_block(&self, part: u32, each: &mut dyn FnMut(&[u8])) -> Result<(), AuditError> {
         let mut block = Vec::new();
+        self.append_blocks(part, &mut block, &mut |block| {
+            each(block);
+            block.clear();
+        })
+    }
+
+    /// As [`Spool::each_block`], at the end of `rows`: `look` keeps of each block what it likes.
+    pub(super) fn append_blocks(
+        &self,
+        part: u32,
+        rows: &mut Vec<u8>,
+        look: &mut dyn FnMut(&mut Vec<u8>),
+    ) -> Result<(), AuditError> {
         for (at, length) in self.blocks[part as usize].iter().chain(&self.blocks[EVERY]) {
-            block.resize(*length as usize, 0);
-            self.file.read_exact_at(&mut block, *at).map_err(fault(&self.path))?;
-            each(&block);
+            let before = rows.len();
+            rows.resize(before + *length as usize, 0);
+            self.file.read_exact_at(&mut rows[before..], *at).map_err(fault(&self.path))?;
+            look(rows);
         }
         Ok(())
     }
@@ -118,9 +133,27 @@ impl<'b> Fields<'b> {
     pub(super) fn small(&mut self) -> Option<u32> {
         self.take().map(u32::from_le_bytes)
     }
+    pub(super) fn smalls<const N: usize>(&mut self) -> Option<[u32; N]> {
+        let (head, rest) = self.0.split_at_checked(4 * N)?;
+        self.0 = rest;
+        let (chunks, _) = head.as_chunks();
+        Some(std::array::from_fn(|at| u32::from_le_bytes(chunks[at])))
+    }
+    pub(super) fn moments<const N: usize>(&mut self) -> Option<[i64; N]> {
+        let (head, rest) = self.0.split_at_checked(MOMENT * N)?;
+        self.0 = rest;
+        let (chunks, _) = head.as_chunks::<MOMENT>();
+        Some(std::array::from_fn(|at| match chunks[at] {
+            NEVER => NO_MOMENT,
+            [a, b, c, d, e] => i64::from_le_bytes([a, b, c, d, e, 0, 0, 0]),
+        }))
+    }
     pub(super) fn text(&mut self) -> Option<&'b [u8]> {
-        let length = self.small()? as usize;
-        let (text, rest) = self.0.split_at_checked(length)?;
+        let length = self.small()?;
+        self.octets(length)
+    }
+    pub(super) fn octets(&mut self, length: u32) -> Option<&'b [u8]> {
+        let (text, rest) = self.0.split_at_checked(length as usize)?;
         self.0 = rest;
         Some(text)
     }
@@ -132,6 +165,23 @@ pub(super) fn put_number(out: &mut Vec<u8>, number: i64) {
 
 pub(super) fn put_small(out: &mut Vec<u8>, number: u32) {
     out.extend_from_slice(&number.to_le_bytes());
+}
+
+pub(super) fn put_smalls<const N: usize>(out: &mut Vec<u8>, numbers: [u32; N]) {
+    out.extend_from_slice(numbers.map(u32::to_le_bytes).as_flattened());
+}
+
+/// The octets of a moment: those of the feed end with the year 9999.
+const MOMENT: usize = 5;
+const NEVER: [u8; MOMENT] = [0xff; MOMENT];
+
+/// Moments from 1970 to 9999, or [`NO_MOMENT`].
+pub(super) fn put_moments<const N: usize>(out: &mut Vec<u8>, moments: [i64; N]) {
+    let octets = moments.map(|moment| match moment.to_le_bytes() {
+        [a, b, c, d, e, 0, 0, 0] => [a, b, c, d, e],
+        _ => NEVER,
+    });
+    out.extend_from_slice(octets.as_flattened());
 }
 
 pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
@@ -153,6 +203,8 @@ mod tests {
             writer
                 .put(place, |out| {
                     put_small(out, n);
+                    put_smalls(out, [n, u32::MAX]);
+                    put_moments(out, [NO_MOMENT, 0, 253_402_300_799, i64::from(n)]);
                     put_number(out, -i64::from(n));
                     put_text(out, &format!("name {n}"));
                 })
@@ -164,6 +216,8 @@ mod tests {
             .each_block(1, &mut |block| {
                 let mut fields = Fields(block);
                 while let Some(n) = fields.small() {
+                    assert_eq!(fields.smalls(), Some([n, u32::MAX]));
+                    assert_eq!(fields.moments(), Some([NO_MOMENT, 0, 253_402_300_799, i64::from(n)]));
                     assert_eq!(
                         (fields.number(), fields.text()),
                         (Some(-i64::from(n)), Some(format!("name {n}").as_bytes()))

@@ -80,28 +80,43 @@ pub fn is_prescribed(method: &str) -> bool {
     place(method).is_some()
 }
 
-/// Whether a location is certainly right: written as the method prescribes it, to the letter. `adn` is in lower case.
-pub(super) fn is_plain(place: Place, adn: &str, location: &str) -> bool {
+/// Of a location that is written as the method prescribes it, to the letter, and so is certainly right: what stands
+/// where the method leaves a choice. `adn` is in lower case.
+pub(super) fn plain_rest<'l>(place: Place, adn: &str, location: &'l str) -> Option<&'l str> {
     if adn.starts_with("*.") || adn.ends_with('.') || adn.contains([':', '@', '/']) {
-        return false;
+        return None;
     }
     match place {
         Place::Prefix(labels) => {
-            location.strip_prefix(labels).and_then(|rest| rest.strip_prefix('.')).is_some_and(|rest| rest == adn)
+            let rest = location.strip_prefix(labels).and_then(|rest| rest.strip_prefix('.'));
+            rest.and_then(|rest| rest.strip_prefix(adn)).filter(|rest| rest.is_empty())
         }
         Place::Underscore => {
-            let label = location.strip_suffix(adn).and_then(|rest| rest.strip_suffix('.'));
-            let is_one = |label: &str| label.len() > 1 && label.starts_with('_') && !label.contains(['.', ' ']);
-            location == adn || label.is_some_and(is_one)
+            let before = location.strip_suffix(adn)?;
+            if before.is_empty() {
+                return Some(before);
+            }
+            let label = before.strip_suffix('.')?;
+            (label.len() > 1 && label.starts_with('_') && !label.contains(['.', ' '])).then_some(label)
         }
         Place::Http(directory) => {
             let host = location.strip_prefix("http://").and_then(|rest| rest.strip_prefix(adn));
-            let token = host.and_then(|path| path.strip_prefix(directory));
-            token.is_some_and(|token| {
-                !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-            })
+            let token = host.and_then(|path| path.strip_prefix(directory))?;
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+            (!token.is_empty() && token.bytes().all(plain)).then_some(token)
         }
-        _ => false,
+        _ => None,
+    }
+}
+
+/// The location of which [`plain_rest`] gave this rest; `None` where it gives none.
+pub(super) fn plain(place: Place, adn: &str, rest: &str) -> Option<String> {
+    match place {
+        Place::Prefix(labels) => Some(format!("{labels}.{adn}")),
+        Place::Underscore if rest.is_empty() => Some(adn.to_string()),
+        Place::Underscore => Some(format!("{rest}.{adn}")),
+        Place::Http(directory) => Some(format!("http://{adn}{directory}{rest}")),
+        _ => None,
     }
 }
 
@@ -263,24 +278,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_plain_is_right() {
+    fn what_is_plain_is_right_and_known_by_its_rest() {
         let tails = ["", ".", "/", "..", "/.well-known/acme-challenge/", "/.well-known/acme-challenge/t", "?x", ":80"];
         let heads =
             ["", "_", "_a.", "a._a.", "_acme-challenge.", "_validation-persist.", "x", "http://", "https://", " "];
         let domains = ["a.eus", "a.eus.", "*.a.eus", "192.0.2.1", "2001:db8::1", "x@a.eus"];
-        let mut plain = 0;
+        let mut count = 0;
         for method in ["dns-01", "3.2.2.4.7", "http-01", "3.2.2.5.6", "dns-persist-01", "tls-alpn-01", "3.2.2.4.18"] {
             let place = place(method).expect("a place");
             for (adn, other) in domains.iter().flat_map(|adn| domains.map(|other| (*adn, other))) {
                 for location in heads.iter().flat_map(|head| tails.map(|tail| format!("{head}{other}{tail}"))) {
-                    if is_plain(place, adn, &location) {
-                        plain += 1;
+                    if let Some(rest) = plain_rest(place, adn, &location) {
+                        count += 1;
                         assert_eq!(wrong(method, adn, &location), None, "{method} {adn} {location}");
+                        assert_eq!(plain(place, adn, rest), Some(location));
                     }
                 }
             }
         }
-        assert!(plain > 5, "{plain}");
+        assert!(count > 5, "{count}");
     }
 
     #[test]

@@ -139,6 +139,39 @@ impl Grade {
             remote,
         }
     }
+    /// What its method prescribes of the place where it looks.
+    pub fn prescribed(&self) -> Prescribed {
+        Prescribed(self.place)
+    }
+}
+
+/// What a method prescribes of the place where it looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Prescribed(Option<Place>);
+
+impl Prescribed {
+    /// What this method prescribes.
+    pub fn by(method: &str) -> Prescribed {
+        Prescribed(location::place(method))
+    }
+    /// Of a location that is certainly right, because it is written as prescribed to the letter, what stands where the
+    /// method leaves a choice. The domain is in lower case.
+    pub fn rest<'l>(self, adn: &str, location: &'l str) -> Option<&'l str> {
+        location::plain_rest(self.0?, adn, location)
+    }
+    /// The location of which [`Prescribed::rest`] gave this; `None` when it gave nothing.
+    pub fn location(self, adn: &str, rest: &str) -> Option<String> {
+        location::plain(self.0?, adn, rest)
+    }
+}
+
+/// Where the value was looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen<'a> {
+    /// As the method prescribes it, to the letter: [`Prescribed::rest`] gave something.
+    Prescribed,
+    /// As this says.
+    At(&'a str),
 }
 
 /// How the applicant of a confirmation stands to the applicant of the order.
@@ -202,7 +235,7 @@ pub struct Reliance<'a> {
     /// Whether the order is for an EV certificate.
     pub ev: bool,
     /// Where the value was looked for, if recorded.
-    pub location: Option<&'a str>,
+    pub location: Option<Seen<'a>>,
     /// Where the evidence is kept, if recorded.
     pub evidence_ref: Option<&'a str>,
     /// When the row was written, if recorded.
@@ -270,12 +303,17 @@ impl Reliance<'_> {
     }
 
     fn place(&self) -> Option<Gaps> {
-        let Some(prescribed) = self.grade.place else { return Some(Gaps::NONE) };
-        match self.location.map(str::trim).filter(|place| !place.is_empty()) {
-            None => Some(NO_LOCATION),
-            Some(place) if location::is_plain(prescribed, self.adn, place) => Some(Gaps::NONE),
-            Some(place) if location::wrong(&self.grade.text, self.adn, place).is_some() => None,
-            Some(_) => Some(Gaps::NONE),
+        if self.grade.place.is_none() {
+            return Some(Gaps::NONE);
+        }
+        let place = match self.location {
+            Some(Seen::Prescribed) => return Some(Gaps::NONE),
+            Some(Seen::At(place)) => place.trim(),
+            None => "",
+        };
+        match place.is_empty() {
+            true => Some(NO_LOCATION),
+            false => location::wrong(&self.grade.text, self.adn, place).is_none().then_some(Gaps::NONE),
         }
     }
 

@@ -1,13 +1,14 @@
 //! The rows of a part as they lie in the spool, and where each stands.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::Bench;
 use crate::audit::AuditError;
-use crate::audit::facts::{Facts, moment};
+use crate::audit::facts::{ById, Facts, moment};
 use crate::audit::key;
+use crate::audit::location::Location;
 use crate::audit::spool::{Fields, Spool};
 use crate::clock::{Span, Timestamp};
 use crate::evidence::reuse_limits::longest_reuse;
@@ -46,22 +47,14 @@ impl NameRow<'_> {
     }
 }
 
-/// The names of a block.
+/// The names of a block, as `load` writes them.
 pub(super) fn names(block: &[u8]) -> impl Iterator<Item = NameRow<'_>> {
     let mut fields = Fields(block);
     std::iter::from_fn(move || {
-        Some(NameRow {
-            certificate: fields.small()?,
-            signed: fields.number()?,
-            order: fields.small()?,
-            applicant: fields.small()?,
-            vtype: fields.small()?,
-            dcv: fields.number()?,
-            reuse: fields.small()?,
-            origin: fields.number()?,
-            caa: fields.number()?,
-            name: text(fields.text()?),
-        })
+        let [certificate, order, applicant, vtype, reuse] = fields.smalls()?;
+        let [signed, origin] = fields.moments()?;
+        let (dcv, caa, name) = (fields.number()?, fields.number()?, text(fields.text()?));
+        Some(NameRow { certificate, signed, order, applicant, vtype, dcv, reuse, origin, caa, name })
     })
 }
 
@@ -79,31 +72,23 @@ pub(super) struct ConfirmationRow<'b> {
     pub(super) token: i64,
     pub(super) recorded: i64,
     pub(super) adn: &'b str,
+    pub(super) location: Location<'b>,
     /// Empty: not recorded.
-    pub(super) location: &'b str,
     pub(super) reference: &'b str,
 }
 
 fn confirmation<'b>(fields: &mut Fields<'b>) -> Option<ConfirmationRow<'b>> {
-    Some(ConfirmationRow {
-        id: fields.number()?,
-        applicant: fields.small()?,
-        means: fields.small()?,
-        completed: fields.number()?,
-        token: fields.number()?,
-        recorded: fields.number()?,
-        adn: text(fields.text()?),
-        location: text(fields.text()?),
-        reference: text(fields.text()?),
-    })
+    let (id, [applicant, means]) = (fields.number()?, fields.smalls()?);
+    let ([completed, token, recorded], adn) = (fields.moments()?, text(fields.text()?));
+    let (location, reference) = (Location::read(fields)?, text(fields.text()?));
+    Some(ConfirmationRow { id, applicant, means, completed, token, recorded, adn, location, reference })
 }
 
 /// The number and the applicant of a confirmation, read over as far as its end.
 fn skip_confirmation(fields: &mut Fields<'_>) -> Option<(i64, u32)> {
-    let (id, applicant) = (fields.number()?, fields.small()?);
-    fields.small()?;
-    (0..3).try_for_each(|_| fields.number().map(drop))?;
-    (0..3).try_for_each(|_| fields.text().map(drop))?;
+    let (id, [applicant, _]) = (fields.number()?, fields.smalls()?);
+    let ([_, _, _], _) = (fields.moments()?, fields.text()?);
+    (Location::read(fields)?, fields.text()?);
     Some((id, applicant))
 }
 
@@ -119,7 +104,7 @@ pub(super) struct CheckRow<'b> {
 }
 
 fn check<'b>(fields: &mut Fields<'b>) -> Option<CheckRow<'b>> {
-    let (id, means, checked, ttl) = (fields.number()?, fields.small()?, fields.number()?, fields.number()?);
+    let (id, means, [checked], ttl) = (fields.number()?, fields.small()?, fields.moments()?, fields.number()?);
     let (name, there, rrset) = (text(fields.text()?), fields.small()? == 1, text(fields.text()?));
     Some(CheckRow { id, means, checked, ttl, name, rrset: there.then_some(rrset) })
 }
@@ -141,7 +126,7 @@ impl ConfirmationRow<'_> {
             token_issued_at: moment(self.token),
             dnssec: means.dnssec.clone(),
             remote: means.remote(),
-            location: (!self.location.is_empty()).then(|| self.location.to_string()),
+            location: self.location.text(&facts.means[self.means as usize].1, self.adn),
             evidence_ref: (!self.reference.is_empty()).then(|| self.reference.to_string()),
             recorded_at: moment(self.recorded),
         }
@@ -175,11 +160,8 @@ pub(super) struct Table {
     confirmations: Vec<u8>,
     checks: Vec<u8>,
     /// Number and place, by number.
-    by_dcv: Vec<(i64, u32)>,
-    by_caa: Vec<(i64, u32)>,
-    /// Where the row asked for last stands in these.
-    last_dcv: Cell<usize>,
-    last_caa: Cell<usize>,
+    by_dcv: ById<(i64, u32)>,
+    by_caa: ById<(i64, u32)>,
     /// Confirmations by applicant and hash of the domain, the newest first: of those that [`Table::gather`] was given.
     by_domain: HashMap<(u32, u64), Vec<Other>>,
     suffixes: RefCell<key::Memory>,
@@ -189,47 +171,36 @@ impl Table {
     /// Loads a part, or of several rounds one.
     pub(super) fn load(bench: &Bench<'_>, part: u32, round: u32, rounds: u32) -> Result<Table, AuditError> {
         let loaded = bench.loaded;
-        let mut table = Table {
-            confirmations: Vec::new(),
-            checks: Vec::new(),
-            by_dcv: Vec::new(),
-            by_caa: Vec::new(),
-            last_dcv: Cell::default(),
-            last_caa: Cell::default(),
+        let (mut confirmations, mut by_dcv) = (Vec::new(), Vec::new());
+        let bytes = |spools: &[Spool]| spools.iter().map(|spool| spool.bytes(part) as usize).sum::<usize>();
+        if rounds == 1 {
+            confirmations.reserve_exact(bytes(&loaded.confirmations));
+        }
+        for spool in &loaded.confirmations {
+            append(spool, part, &mut confirmations, &mut by_dcv, &|fields| {
+                let (id, applicant) = skip_confirmation(fields)?;
+                Some((id, applicant % rounds == round))
+            })?;
+        }
+        let asked = if rounds > 1 { Some(asked(bench, part, round, rounds)?) } else { None };
+        let (mut checks, mut by_caa) = (Vec::new(), Vec::new());
+        if rounds == 1 {
+            checks.reserve_exact(bytes(&loaded.checks));
+        }
+        for spool in &loaded.checks {
+            append(spool, part, &mut checks, &mut by_caa, &|fields| {
+                let id = check(fields)?.id;
+                Some((id, asked.as_ref().is_none_or(|asked| asked.contains(&id))))
+            })?;
+        }
+        Ok(Table {
+            confirmations,
+            checks,
+            by_dcv: ById::new(by_dcv),
+            by_caa: ById::new(by_caa),
             by_domain: HashMap::new(),
             suffixes: RefCell::default(),
-        };
-        for spool in &loaded.confirmations {
-            spool.each_block(part, &mut |block| {
-                let mut fields = Fields(block);
-                while !fields.0.is_empty() {
-                    let before = fields.0;
-                    let Some((id, applicant)) = skip_confirmation(&mut fields) else { break };
-                    if applicant % rounds == round {
-                        table.by_dcv.push((id, table.confirmations.len() as u32));
-                        table.confirmations.extend_from_slice(&before[..before.len() - fields.0.len()]);
-                    }
-                }
-            })?;
-        }
-        // Runs of what each thread read in order, which this sort merges.
-        table.by_dcv.sort();
-        let asked = if rounds > 1 { Some(asked(bench, part, round, rounds)?) } else { None };
-        for spool in &loaded.checks {
-            spool.each_block(part, &mut |block| {
-                let mut fields = Fields(block);
-                while !fields.0.is_empty() {
-                    let before = fields.0;
-                    let Some(row) = check(&mut fields) else { break };
-                    if asked.as_ref().is_none_or(|asked| asked.contains(&row.id)) {
-                        table.by_caa.push((row.id, table.checks.len() as u32));
-                        table.checks.extend_from_slice(&before[..before.len() - fields.0.len()]);
-                    }
-                }
-            })?;
-        }
-        table.by_caa.sort();
-        Ok(table)
+        })
     }
 
     /// Whether a domain is a public suffix.
@@ -238,10 +209,10 @@ impl Table {
     }
 
     pub(super) fn confirmation(&self, id: i64) -> Option<u32> {
-        find(&self.by_dcv, &self.last_dcv, id)
+        self.by_dcv.get(id).map(|(_, at)| *at)
     }
     pub(super) fn check(&self, id: i64) -> Option<u32> {
-        find(&self.by_caa, &self.last_caa, id)
+        self.by_caa.get(id).map(|(_, at)| *at)
     }
     pub(super) fn row(&self, at: u32) -> ConfirmationRow<'_> {
         confirmation(&mut Fields(&self.confirmations[at as usize..])).unwrap_or(NO_CONFIRMATION)
@@ -259,7 +230,7 @@ impl Table {
             }
         }
         let mut found = std::mem::take(&mut self.by_domain);
-        for (id, at) in if found.is_empty() { &[][..] } else { &self.by_dcv } {
+        for (id, at) in if found.is_empty() { &[][..] } else { self.by_dcv.rows() } {
             let Some((applicant, completed, adn)) = self.domain(*at) else { continue };
             if let Some(others) = found.get_mut(&(applicant, key::fnv_of(adn))) {
                 others.push((completed, *id, *at));
@@ -296,11 +267,7 @@ impl Table {
     fn domain(&self, at: u32) -> Option<(u32, i64, &[u8])> {
         let mut fields = Fields(&self.confirmations[at as usize..]);
         fields.number()?;
-        let applicant = fields.small()?;
-        fields.small()?;
-        let completed = fields.number()?;
-        fields.number()?;
-        fields.number()?;
+        let ([applicant, _], [completed, _, _]) = (fields.smalls()?, fields.moments()?);
         Some((applicant, completed, fields.text()?))
     }
 }
@@ -312,19 +279,31 @@ fn covering(name: &str) -> Vec<String> {
     domains
 }
 
-/// The place of a number. Names come nearly in the order of what they rest on: it is mostly near the last one.
-fn find(all: &[(i64, u32)], last: &Cell<usize>, id: i64) -> Option<u32> {
-    let near = all.get(last.get()..).unwrap_or_default().iter().take(NEAR).position(|(other, _)| *other == id);
-    let at = match near {
-        Some(steps) => last.get() + steps,
-        None => all.binary_search_by_key(&id, |(id, _)| *id).ok()?,
-    };
-    last.set(at);
-    Some(all[at].1)
+/// Puts the rows of a part behind the others, those that `look` wants, with where each begins.
+fn append(
+    spool: &Spool,
+    part: u32,
+    rows: &mut Vec<u8>,
+    places: &mut Vec<(i64, u32)>,
+    look: &dyn Fn(&mut Fields<'_>) -> Option<(i64, bool)>,
+) -> Result<(), AuditError> {
+    let mut end = rows.len();
+    spool.append_blocks(part, rows, &mut |rows| {
+        let mut at = end;
+        loop {
+            let mut fields = Fields(&rows[at..]);
+            let Some((id, wanted)) = look(&mut fields) else { break };
+            let next = rows.len() - fields.0.len();
+            if wanted {
+                places.push((id, end as u32));
+                rows.copy_within(at..next, end);
+                end += next - at;
+            }
+            at = next;
+        }
+        rows.truncate(end);
+    })
 }
-
-/// How many rows count as near.
-const NEAR: usize = 4;
 
 const NO_CONFIRMATION: ConfirmationRow<'static> = ConfirmationRow {
     id: 0,
@@ -334,7 +313,7 @@ const NO_CONFIRMATION: ConfirmationRow<'static> = ConfirmationRow {
     token: 0,
     recorded: 0,
     adn: "",
-    location: "",
+    location: Location::None,
     reference: "",
 };
 const NO_CHECK: CheckRow<'static> = CheckRow { id: 0, means: 0, checked: 0, ttl: -1, name: "", rrset: None };

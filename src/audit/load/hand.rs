@@ -13,6 +13,7 @@ use crate::audit::intern::{Interner, NONE, Texts};
 use crate::audit::key::Keys;
 use crate::audit::source::{Block, Piece};
 use crate::audit::spool::Writer;
+use crate::evidence::sieve::Prescribed;
 use crate::issuance::feed::{FeedColumn, Given, means_reuse};
 use crate::record::Approval;
 
@@ -144,13 +145,21 @@ pub(super) type Sharing = ([u32; 4], [Option<i64>; 3]);
 /// The most columns of a table.
 const WIDEST: usize = 24;
 
+/// What a word means as a method.
+#[derive(Clone, Copy)]
+pub(super) struct Method {
+    /// That an earlier validation was reused.
+    pub(super) is_reuse: bool,
+    pub(super) prescribed: Prescribed,
+}
+
 /// What one thread has read, and its memory of numbers.
 pub(super) struct Hand<'s> {
     pub(super) shared: &'s Mutex<Shared>,
     words: HashMap<String, u32>,
     few: [Few; WIDEST],
-    /// Whether each word, as a method, means that an earlier validation was reused.
-    methods: Vec<Option<bool>>,
+    /// What each word means as a method, as far as it was asked.
+    methods: Vec<Option<Method>>,
     means: HashMap<Sharing, u32>,
     /// Of the rows of the block that is being read.
     applicants: Vec<u32>,
@@ -264,14 +273,16 @@ impl<'s> Hand<'s> {
         found
     }
 
-    /// Whether the method of this number means that an earlier validation was reused.
-    pub(super) fn is_reuse(&mut self, method: u32) -> bool {
-        let place = method as usize;
+    /// What the method of this number means.
+    pub(super) fn method(&mut self, number: u32) -> Method {
+        let place = number as usize;
         if self.methods.len() <= place {
             self.methods.resize(place + 1, None);
         }
         *self.methods[place].get_or_insert_with(|| {
-            means_reuse(self.shared.lock().unwrap_or_else(PoisonError::into_inner).words.get(method))
+            let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let text = shared.words.get(number);
+            Method { is_reuse: means_reuse(text), prescribed: Prescribed::by(text) }
         })
     }
 

@@ -6,7 +6,8 @@ use crate::audit::AuditError;
 use crate::audit::facts::{Certificate, Facts, NO_MOMENT, OrderRow, Reuse};
 use crate::audit::intern::NONE;
 use crate::audit::key::Place;
-use crate::audit::spool::{put_number, put_small, put_text};
+use crate::audit::location::Location;
+use crate::audit::spool::{put_moments, put_number, put_small, put_smalls, put_text};
 
 impl Reading<'_> {
     pub(super) fn certificate(&self, row: &mut Row<'_>, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
@@ -35,7 +36,7 @@ impl Reading<'_> {
         let id = row.whole(0).unwrap_or_default();
         let (method, completed, by) = (hand.must(row, 3), row.moment(4), hand.must(row, 5));
         let (dcv, reused) = (row.whole(12).unwrap_or(0), row.whole(16).unwrap_or(0));
-        if dcv != 0 || reused != 0 || hand.is_reuse(method) {
+        if dcv != 0 || reused != 0 || hand.method(method).is_reuse {
             if row.sound {
                 hand.reuses.push(Reuse { id: -id, dcv, reuse: reused, decided: completed, rule: method, by });
             }
@@ -56,16 +57,14 @@ impl Reading<'_> {
         // References are looked at only by their class.
         let reference = if self.job.policy.bulk_evidence.is_empty() { None } else { row.text(15) };
         let number = hand.means(([method, by, resolver, dnssec], remote));
+        let prescribed = hand.method(method).prescribed;
         let Some(writer) = hand.confirmations.as_mut().filter(|_| row.sound) else { return Ok(()) };
         writer.put(place, |out| {
             put_number(out, id);
-            put_small(out, applicant);
-            put_small(out, number);
-            put_number(out, completed);
-            put_number(out, token);
-            put_number(out, recorded);
+            put_smalls(out, [applicant, number]);
+            put_moments(out, [completed, token, recorded]);
             put_text(out, &adn);
-            put_text(out, location.as_deref().unwrap_or_default());
+            Location::of(location.as_deref(), prescribed, &adn).put(out);
             put_text(out, reference.as_deref().unwrap_or_default());
         })
     }
@@ -85,7 +84,7 @@ impl Reading<'_> {
         writer.put(place, |out| {
             put_number(out, id);
             put_small(out, number);
-            put_number(out, checked);
+            put_moments(out, [checked]);
             put_number(out, ttl.unwrap_or(-1));
             put_text(out, &name);
             put_small(out, u32::from(rrset.is_some()));
@@ -122,16 +121,12 @@ impl Reading<'_> {
             (dcv, origin) = (root.unwrap_or(0), nearest.unwrap_or(NO_MOMENT));
         }
         let order = (certificate.order != NONE).then(|| &facts.orders[certificate.order as usize]);
+        let (applicant, vtype) = order.map_or((NONE, NONE), |order| (order.applicant, order.vtype));
         let Some(writer) = hand.names.as_mut().filter(|_| row.sound) else { return Ok(()) };
         writer.put(part, |out| {
-            put_small(out, place);
-            put_number(out, certificate.signed);
-            put_small(out, certificate.order);
-            put_small(out, order.map_or(NONE, |order| order.applicant));
-            put_small(out, order.map_or(NONE, |order| order.vtype));
+            put_smalls(out, [place, certificate.order, applicant, vtype, reused.unwrap_or(NONE)]);
+            put_moments(out, [certificate.signed, origin]);
             put_number(out, dcv);
-            put_small(out, reused.unwrap_or(NONE));
-            put_number(out, origin);
             put_number(out, caa);
             put_text(out, &name);
         })

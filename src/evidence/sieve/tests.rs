@@ -285,7 +285,10 @@ fn sifted(record: &IssuanceRecord, policy: &Policy) -> Option<Gaps> {
         }),
         suffix: SuffixList::Embedded.is_suffix(root.adn.as_bytes()),
         ev: record.order.as_ref().is_some_and(|order| order.vtype.trim().eq_ignore_ascii_case("EV")),
-        location: root.location.as_deref(),
+        location: root.location.as_deref().map(|location| {
+            let plain = grade.prescribed().rest(&root.adn, location.trim()).is_some();
+            if plain { Seen::Prescribed } else { Seen::At(location) }
+        }),
         evidence_ref: root.evidence_ref.as_deref(),
         recorded_at: root.recorded_at,
     };
