@@ -123,13 +123,28 @@ impl ShortTexts {
     pub fn get(&self, number: u32) -> &str {
         self.texts.get(number)
     }
+    fn hash(&self, text: &str) -> u64 {
+        self.hasher.hash_one(text.as_bytes())
+    }
+    fn is(&self, (short, number): &(Short, u32), text: &str) -> bool {
+        *short == self::short(text) && (text.len() <= SHORT || self.texts.slice(*number) == text.as_bytes())
+    }
     /// The number of a text that is there.
     pub fn find(&self, text: &str) -> Option<u32> {
-        let short = short(text);
-        let same = |(other, number): &(Short, u32)| {
-            *other == short && (text.len() <= SHORT || self.texts.slice(*number) == text.as_bytes())
+        self.table.find(self.hash(text), |entry| self.is(entry, text)).map(|(_, number)| *number)
+    }
+    /// As [`ShortTexts::find`], of many.
+    pub fn find_each<T: AsRef<str>>(&self, texts: &[T]) -> Vec<Option<u32>> {
+        // First where each would be, which waits for no entry; then the entries, so that the waits for them overlap.
+        let first = |text: &T| self.table.find(self.hash(text.as_ref()), |_| true);
+        let places: Vec<Option<&(Short, u32)>> = texts.iter().map(first).collect();
+        let found = |(text, place): (&T, Option<&(Short, u32)>)| match place {
+            Some(entry) if self.is(entry, text.as_ref()) => Some(entry.1),
+            // Another text has the same seven bits of its hash there.
+            Some(_) => self.find(text.as_ref()),
+            None => None,
         };
-        self.table.find(self.hasher.hash_one(text.as_bytes()), same).map(|(_, number)| *number)
+        texts.iter().zip(places).map(found).collect()
     }
     /// The number of a text, which is added when it is new.
     pub fn add(&mut self, text: &str) -> (u32, bool) {
@@ -167,6 +182,9 @@ mod tests {
         let of = |n: usize| format!("{}{n}", "applicant-".repeat(n % 5));
         assert!((0..2_000).all(|n| texts.add(&of(n)) == (n as u32, true)));
         assert!((0..2_000).all(|n| texts.find(&of(n)) == Some(n as u32) && texts.get(n as u32) == of(n)));
+        let asked: Vec<String> = (0..2_000).map(|n| if n % 3 == 0 { format!("other {n}") } else { of(n) }).collect();
+        let found = texts.find_each(&asked);
+        assert!((0..2_000).all(|n| found[n] == (n % 3 != 0).then_some(n as u32)));
         assert_eq!((texts.add(&of(9)), texts.find("applicant-")), ((9, false), None));
         // An octet of 0 is not the end of a text.
         assert!(texts.add("a").1 && texts.add("a\0").1 && texts.add(&"b".repeat(27)).1 && texts.add(&"b".repeat(28)).1);

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::audit::facts::{AccountRow, Applicant, ById, Certificate, Facts, Issuer, OrderRow, Reuse};
+use crate::audit::facts::{AccountRow, Applicant, ById, Facts, Issuer, OrderRow};
 use crate::audit::intern::{Interner, ShortTexts, Texts};
 use crate::audit::key::Place;
 use crate::audit::source::{Corpus, Piece};
@@ -91,31 +91,28 @@ pub(super) fn load(corpus: &Corpus, job: &Job<'_>, wanted: &[bool], keep: Keep<'
     let mut facts = reading.small()?;
     refusals.result()?;
 
-    let (mut hands, ()) = reading.share(&["orders", "dcv_reuse", "revocations"], &shared, &facts, || ())?;
+    let (mut hands, ()) = reading.share(&["orders"], &shared, &facts, || ())?;
     refusals.result()?;
     let orders: Vec<_> = hands.iter_mut().map(|hand| std::mem::take(&mut hand.orders)).collect();
-    let mut reuses: Vec<Reuse> = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.reuses)).collect();
-    facts.revoked.extend(hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.revoked)));
     drop(hands);
 
-    let mut tables = vec!["dcv_confirmations"];
+    let mut tables = vec!["dcv_reuse", "revocations", "dcv_confirmations"];
     tables.extend(job.with_caa.then_some("caa_checks"));
     let (mut hands, numbered) = reading.share(&tables, &shared, &facts, || numbered(orders))?;
     refusals.result()?;
     (facts.order_ids, facts.orders) = numbered;
-    reuses.extend(hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.reuses)));
-    facts.reuses = ById::new(reuses);
-    job.fits(facts.bytes())?;
+    facts.revoked.extend(hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.revoked)));
+    let reuses = in_order(hands.iter_mut().map(|hand| &mut hand.reuses));
     let (confirmations, checks) = finish(hands)?;
 
-    let (mut hands, ()) = reading.share(&["certificates", "approvals"], &shared, &facts, || ())?;
+    let by_number = || ById::new(reuses);
+    let (mut hands, reuses) = reading.share(&["certificates", "approvals"], &shared, &facts, by_number)?;
     refusals.result()?;
-    let certificates: Vec<Certificate> =
-        hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.certificates)).collect();
+    facts.reuses = reuses;
     facts.unasked = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.unasked)).collect();
     facts.unasked.sort_unstable();
     facts.unsettled = hands.iter().map(|hand| hand.unsettled).sum();
-    facts.certificates = ById::new(certificates);
+    facts.certificates = ById::new(in_order(hands.iter_mut().map(|hand| &mut hand.certificates)));
     for (order, approval) in hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.approvals)) {
         facts.approvals.get_or_insert_default().entry(order).or_default().push(approval);
     }
@@ -161,6 +158,15 @@ fn numbered(read: Vec<(Texts, Vec<OrderRow>)>) -> (Interner, Vec<OrderRow>) {
     (ids, orders)
 }
 
+/// The rows of all pieces, piece by piece as the source has them: mostly in the order of their numbers.
+fn in_order<'h, T: 'h>(hands: impl Iterator<Item = &'h mut Vec<(usize, Vec<T>)>>) -> Vec<T> {
+    let mut pieces: Vec<(usize, Vec<T>)> = hands.flat_map(std::mem::take).collect();
+    pieces.sort_by_key(|(piece, _)| *piece);
+    let mut rows = Vec::with_capacity(pieces.iter().map(|(_, rows)| rows.len()).sum());
+    pieces.into_iter().for_each(|(_, piece)| rows.extend(piece));
+    rows
+}
+
 fn finish(hands: Vec<Hand<'_>>) -> Result<(Vec<Spool>, Vec<Spool>), AuditError> {
     let (mut confirmations, mut checks) = (Vec::new(), Vec::new());
     for hand in hands {
@@ -204,8 +210,10 @@ impl Reading<'_> {
             if since >= TICK {
                 self.tick(std::mem::take(&mut since));
             }
+            let lanes = block.lanes(&chosen);
             (0..block.rows()).try_for_each(|at| {
-                each(&mut Row { piece, columns: &chosen, block, at, refusals: self.refusals, sound: true })
+                let (columns, lanes) = (&chosen[..], &lanes[..]);
+                each(&mut Row { piece, columns, block, lanes, at, refusals: self.refusals, sound: true })
             })
         })?;
         self.tick(since);
@@ -301,7 +309,9 @@ impl Reading<'_> {
         let work = |thread: usize| -> Result<Hand<'s>, AuditError> {
             let mut hand = Hand::new(shared);
             while !stop.load(Ordering::Relaxed) {
-                let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(piece) = pieces.get(number) else { break };
+                hand.begin(number);
                 if let Err(error) = self.piece(piece, thread, &mut hand, facts) {
                     stop.store(true, Ordering::Relaxed);
                     return Err(error);

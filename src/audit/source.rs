@@ -15,7 +15,7 @@ use arrow_buffer::{NullBuffer, ScalarBuffer};
 use crate::audit::AuditError;
 use crate::clock::Timestamp;
 use crate::finding::escape;
-use crate::issuance::feed::{self, Given};
+use crate::issuance::feed::{self, FeedColumn, Given};
 use crate::issuance::{self, Embedded, Exported, Readers};
 
 /// What is called with the rows, block by block, with their values in the order of the columns asked for.
@@ -45,7 +45,35 @@ pub(super) enum Cells {
     Other(&'static str),
 }
 
+/// What is known of a column in all rows of a block.
+pub(super) enum Lane<'v> {
+    /// Whole numbers that are kept as they are, and which of them there are, unless all.
+    Whole(&'v [i64], Option<&'v NullBuffer>),
+    /// No row has a value, and none needs one.
+    Empty,
+    /// Nothing.
+    Unknown,
+}
+
 impl Cells {
+    fn lane(&self, column: &FeedColumn) -> Lane<'_> {
+        let (numbers, nulls) = match self {
+            Cells::Whole(numbers, nulls) => (numbers, nulls),
+            Cells::Absent if column.may_lack() => return Lane::Empty,
+            _ => return Lane::Unknown,
+        };
+        let (mut least, mut most) = (i64::MAX, i64::MIN);
+        let mut see = |number: &i64| (least, most) = (least.min(*number), most.max(*number));
+        match nulls {
+            None => numbers.iter().for_each(see),
+            Some(_) if !column.may_lack() => return Lane::Unknown,
+            Some(nulls) => nulls.valid_indices().for_each(|at| see(&numbers[at])),
+        }
+        match least > most || column.keeps_between(least, most) {
+            true => Lane::Whole(numbers, nulls.as_ref()),
+            false => Lane::Unknown,
+        }
+    }
     fn given(&self, row: usize) -> Given<'_> {
         match self {
             Cells::Whole(numbers, nulls) if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) => {
@@ -85,14 +113,13 @@ impl<'v> Block<'v> {
             Block::Columns { cells, .. } => cells.get(column).map_or(Given::Null, |cells| cells.given(row)),
         }
     }
-    /// A whole number, or that there is none; `None` where [`Block::given`] has to be asked.
-    pub(super) fn whole(&self, column: usize, row: usize) -> Option<Option<i64>> {
-        let Block::Columns { cells, .. } = self else { return None };
-        match cells.get(column)? {
-            Cells::Whole(numbers, None) => Some(numbers.get(row).copied()),
-            Cells::Whole(numbers, Some(nulls)) => Some(nulls.is_valid(row).then(|| numbers[row])),
-            Cells::Absent => Some(None),
-            _ => None,
+    /// What is known of all rows of these columns; empty where nothing is.
+    pub(super) fn lanes(&self, columns: &[FeedColumn]) -> Vec<Lane<'v>> {
+        match self {
+            Block::Row { .. } => Vec::new(),
+            Block::Columns { cells, .. } => {
+                cells.iter().zip(columns).map(|(cells, column)| cells.lane(column)).collect()
+            }
         }
     }
     /// The number of a row's text among the few of its column, and those, when the column numbers them.

@@ -98,6 +98,12 @@ impl FeedColumn {
         }
     }
 
+    /// Whether all numbers, moments or flags from one to another are kept as they are.
+    pub(crate) fn keeps_between(&self, least: i64, most: i64) -> bool {
+        // What each kind keeps is a range.
+        self.keeps(least) && self.keeps(most)
+    }
+
     /// Whether a row may lack it.
     pub(crate) fn may_lack(&self) -> bool {
         !self.required

@@ -296,7 +296,9 @@ fn append(
             let next = rows.len() - fields.0.len();
             if wanted {
                 places.push((id, end as u32));
-                rows.copy_within(at..next, end);
+                if at != end {
+                    rows.copy_within(at..next, end);
+                }
                 end += next - at;
             }
             at = next;

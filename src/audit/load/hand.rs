@@ -11,7 +11,7 @@ use crate::audit::AuditError;
 use crate::audit::facts::{Certificate, Facts, Means, NO_MOMENT, OrderRow, Reuse};
 use crate::audit::intern::{Interner, NONE, Texts};
 use crate::audit::key::Keys;
-use crate::audit::source::{Block, Piece};
+use crate::audit::source::{Block, Lane, Piece};
 use crate::audit::spool::Writer;
 use crate::evidence::sieve::Prescribed;
 use crate::issuance::feed::{FeedColumn, Given, means_reuse};
@@ -46,6 +46,8 @@ pub(super) struct Row<'r> {
     pub(super) piece: &'r Piece,
     pub(super) columns: &'r [FeedColumn],
     pub(super) block: &'r Block<'r>,
+    /// What is known of its columns.
+    pub(super) lanes: &'r [Lane<'r>],
     /// Which one of the block.
     pub(super) at: usize,
     pub(super) refusals: &'r Refusals,
@@ -62,10 +64,11 @@ impl<'r> Row<'r> {
         self.refusals.add(|| format!("{}: column {name}: {reason}", self.piece.place(self.block.number(self.at))));
     }
     pub(super) fn whole(&mut self, column: usize) -> Option<i64> {
-        match self.block.whole(column, self.at) {
-            Some(Some(number)) if self.columns[column].keeps(number) => return Some(number),
-            Some(None) if self.columns[column].may_lack() => return None,
-            _ => {}
+        match self.lanes.get(column) {
+            Some(Lane::Whole(numbers, None)) => return Some(numbers[self.at]),
+            Some(Lane::Whole(numbers, Some(nulls))) => return nulls.is_valid(self.at).then(|| numbers[self.at]),
+            Some(Lane::Empty) => return None,
+            Some(Lane::Unknown) | None => {}
         }
         match self.columns[column].whole(self.given(column)) {
             Ok(value) => value,
@@ -77,8 +80,11 @@ impl<'r> Row<'r> {
     }
     /// A number of a reuse; one that was fed as a confirmation has its number negated in the embedded database.
     pub(super) fn reuse_id(&mut self, column: usize) -> i64 {
-        match self.given(column) {
-            Given::Number(number) if number < 0 && self.piece.filed => number,
+        match (self.lanes.get(column), self.piece.filed) {
+            (None | Some(Lane::Unknown), true) => match self.given(column) {
+                Given::Number(number) if number < 0 => number,
+                _ => self.whole(column).unwrap_or(0),
+            },
             _ => self.whole(column).unwrap_or(0),
         }
     }
@@ -86,6 +92,9 @@ impl<'r> Row<'r> {
         self.whole(column).unwrap_or(NO_MOMENT)
     }
     pub(super) fn text(&mut self, column: usize) -> Option<Cow<'r, str>> {
+        if let Some(Lane::Empty) = self.lanes.get(column) {
+            return None;
+        }
         match self.columns[column].text(self.given(column)) {
             Ok(value) => value,
             Err(reason) => {
@@ -167,8 +176,9 @@ pub(super) struct Hand<'s> {
     pub(super) orders: (Texts, Vec<OrderRow>),
     /// The order of the certificate before.
     last_order: u32,
-    pub(super) certificates: Vec<Certificate>,
-    pub(super) reuses: Vec<Reuse>,
+    /// By the number of the piece; there is always one.
+    pub(super) certificates: Vec<(usize, Vec<Certificate>)>,
+    pub(super) reuses: Vec<(usize, Vec<Reuse>)>,
     pub(super) revoked: Vec<i64>,
     pub(super) unasked: Vec<i64>,
     pub(super) unsettled: u64,
@@ -191,8 +201,8 @@ impl<'s> Hand<'s> {
             keys: Keys::default(),
             orders: Default::default(),
             last_order: NONE,
-            certificates: Vec::new(),
-            reuses: Vec::new(),
+            certificates: vec![(0, Vec::new())],
+            reuses: vec![(0, Vec::new())],
             revoked: Vec::new(),
             unasked: Vec::new(),
             unsettled: 0,
@@ -202,6 +212,20 @@ impl<'s> Hand<'s> {
             names: None,
             ordered: None,
         }
+    }
+
+    /// Begins another piece.
+    pub(super) fn begin(&mut self, piece: usize) {
+        self.certificates.push((piece, Vec::new()));
+        self.reuses.push((piece, Vec::new()));
+    }
+
+    pub(super) fn add_certificate(&mut self, certificate: Certificate) {
+        self.certificates.last_mut().into_iter().for_each(|(_, rows)| rows.push(certificate));
+    }
+
+    pub(super) fn add_reuse(&mut self, reuse: Reuse) {
+        self.reuses.last_mut().into_iter().for_each(|(_, rows)| rows.push(reuse));
     }
 
     /// The number of the word in a column; [`NONE`] where there is none, or a complaint.
@@ -252,17 +276,22 @@ impl<'s> Hand<'s> {
         if row.at > 0 {
             return;
         }
-        self.applicants.clear();
-        let (mut last, mut number) = (Given::Null, NONE);
-        for at in 0..row.block.rows() {
-            let given = row.block.given(column, at);
+        let (block, rows) = (row.block, row.block.rows());
+        let (mut texts, mut ends) = (Vec::new(), Vec::new());
+        let mut last = None;
+        for at in 0..rows {
+            let given = block.given(column, at);
             // Rows of one order come together.
-            if given != last {
-                let text = row.columns[column].text(given).ok().flatten();
-                number = text.and_then(|text| facts.applicant_ids.find(&text)).unwrap_or(NONE);
-                last = given;
+            if last != Some(given) {
+                texts.push(row.columns[column].text(given).ok().flatten().unwrap_or_default());
+                ends.push(at);
+                last = Some(given);
             }
-            self.applicants.push(number);
+        }
+        ends.push(rows);
+        self.applicants.clear();
+        for (number, of) in facts.applicant_ids.find_each(&texts).into_iter().zip(ends.windows(2)) {
+            self.applicants.resize(of[1], number.unwrap_or(NONE));
         }
     }
 

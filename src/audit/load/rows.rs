@@ -26,7 +26,7 @@ impl Reading<'_> {
             hand.unsettled += u64::from(asked);
             hand.unasked.push(id);
         } else if row.sound {
-            hand.certificates.push(Certificate { id, signed, not_after, order, issuer: issuer as u32 });
+            hand.add_certificate(Certificate { id, signed, not_after, order, issuer: issuer as u32 });
         }
         Ok(())
     }
@@ -38,7 +38,7 @@ impl Reading<'_> {
         let (dcv, reused) = (row.whole(12).unwrap_or(0), row.whole(16).unwrap_or(0));
         if dcv != 0 || reused != 0 || hand.method(method).is_reuse {
             if row.sound {
-                hand.reuses.push(Reuse { id: -id, dcv, reuse: reused, decided: completed, rule: method, by });
+                hand.add_reuse(Reuse { id: -id, dcv, reuse: reused, decided: completed, rule: method, by });
             }
             return Ok(());
         }
@@ -167,7 +167,7 @@ pub(super) fn reuse(row: &mut Row<'_>, hand: &mut Hand<'_>) -> Result<(), AuditE
     let (dcv, reuse, decided) = (row.whole(1).unwrap_or(0), row.reuse_id(5), row.moment(3));
     let (rule, by) = (hand.must(row, 2), hand.word(row, 4));
     if row.sound {
-        hand.reuses.push(Reuse { id, dcv, reuse, decided, rule, by });
+        hand.add_reuse(Reuse { id, dcv, reuse, decided, rule, by });
     }
     Ok(())
 }
