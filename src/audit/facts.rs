@@ -135,9 +135,11 @@ impl<T> Default for ById<T> {
 impl<T: Numbered> ById<T> {
     /// Of rows of one number the first stays.
     pub(super) fn new(mut rows: Vec<T>) -> ById<T> {
-        // Each thread read its rows in order: runs, which this sort merges.
-        rows.sort_by_key(T::number);
-        rows.dedup_by_key(|row| row.number());
+        // Most sources are in order; if not, each piece of them is a run, and this sort merges runs.
+        if !rows.is_sorted_by(|a, b| a.number() < b.number()) {
+            rows.sort_by_key(T::number);
+            rows.dedup_by_key(|row| row.number());
+        }
         rows.shrink_to_fit();
         let Some((first, last)) = rows.first().zip(rows.last()).map(|(first, last)| (first.number(), last.number()))
         else {

@@ -18,8 +18,8 @@ use crate::evidence::sieve::{self, Bond, Check, Gaps, Reliance, Reused};
 use crate::finding::RuleInfo;
 use crate::record::{CaaCheck, DcvConfirmation};
 use ordered::{Ordered, Unjudged};
-pub(super) use rows::Foreign;
 use rows::{ConfirmationRow, NameRow, Table};
+pub(super) use rows::{Foreign, Ids};
 
 /// Why rules cannot be judged, by what is missing: read off the audit of the first name that lacks it.
 pub(super) type Reasons = Mutex<BTreeMap<Gaps, Vec<(&'static RuleInfo, String)>>>;
@@ -116,7 +116,7 @@ impl<'a> Bench<'a> {
                 names.entry(place).or_default().insert(&stray.name);
             }
         }
-        let asked = |row: &NameRow<'_>| names.get(&row.certificate).is_some_and(|names| names.contains(row.name));
+        let asked = |row: &NameRow<'_>| names.get(&row.certificate).is_some_and(|names| names.contains(row.name()));
         let mut outcome = self.rounds(part, Some(foreign), &asked, &mut None)?;
         outcome.findings.sort();
         Ok(outcome)
@@ -146,7 +146,7 @@ impl<'a> Bench<'a> {
                             self.order_of(&row, &ordered, &mut unjudged, &mut outcome);
                         }
                         if !self.passes(&row, &table, foreign, &mut counted, &mut outcome) {
-                            doubtful.push((row.with(""), row.name.to_string()));
+                            doubtful.push((row.with(""), row.name().to_string()));
                         }
                     }
                 })?;
@@ -198,7 +198,7 @@ impl<'a> Bench<'a> {
         let astray = row.dcv != 0 && confirmation.is_none() || self.job.with_caa && row.caa != 0 && check.is_none();
         let Some(confirmation) = confirmation.filter(|_| self.sieve && !astray) else { return false };
         let check = check.map(|at| table.check_row(at));
-        let Some(gaps) = self.sift(row, table, &table.row(confirmation), check.as_ref()) else { return false };
+        let Some(gaps) = self.sift(row, &table.row(confirmation), check.as_ref()) else { return false };
         if gaps != Gaps::NONE {
             if !counted.contains_key(&gaps) {
                 self.learn(gaps, row, table, foreign);
@@ -213,7 +213,6 @@ impl<'a> Bench<'a> {
     fn sift(
         &self,
         row: &NameRow<'_>,
-        table: &Table,
         confirmation: &ConfirmationRow<'_>,
         check: Option<&rows::CheckRow<'_>>,
     ) -> Option<Gaps> {
@@ -221,10 +220,8 @@ impl<'a> Bench<'a> {
         let signed = Timestamp::from_seconds(row.signed);
         let completed = Timestamp::from_seconds(confirmation.completed);
         let reuse = (row.reuse != NONE).then(|| {
-            let reuse = facts.reuses.at(row.reuse);
             let origin = moment(row.origin).unwrap_or(completed);
-            let limit = self.limits[reuse.rule as usize];
-            Reused { limit, decided_at: Timestamp::from_seconds(reuse.decided), origin }
+            Reused { limit: self.limits[row.rule as usize], decided_at: Timestamp::from_seconds(row.decided), origin }
         });
         let bond = match row.order {
             NONE => Bond::NoOrder,
@@ -236,7 +233,7 @@ impl<'a> Bench<'a> {
             }
         };
         let reliance = Reliance {
-            name: row.name,
+            name: row.octets,
             adn: confirmation.adn,
             grade: &facts.means[confirmation.means as usize].1,
             completed,
@@ -244,7 +241,7 @@ impl<'a> Bench<'a> {
             signed,
             reuse,
             bond,
-            suffix: confirmation.adn != row.name && table.is_suffix(confirmation.adn, self.job.suffixes),
+            suffix: confirmation.adn != row.octets && self.job.suffixes.is_suffix(confirmation.adn),
             ev: row.vtype != NONE && self.ev[row.vtype as usize],
             location: confirmation.location.seen(),
             evidence_ref: Some(confirmation.reference),
@@ -261,7 +258,7 @@ impl<'a> Bench<'a> {
             ttl: (check.ttl >= 0).then(|| Span::from_seconds(check.ttl)),
             rrset: check.rrset,
         });
-        Some(gaps.and(sieve::sift_caa(row.name, check.as_ref(), signed, facts.keeps_caa, self.job.policy)?))
+        Some(gaps.and(sieve::sift_caa(row.name(), check.as_ref(), signed, facts.keeps_caa, self.job.policy)?))
     }
 
     fn count(&self, counted: BTreeMap<Gaps, u64>, outcome: &mut Outcome) {
@@ -276,7 +273,6 @@ impl<'a> Bench<'a> {
     /// What a finding says of its certificate and subscriber.
     fn found(&self, certificate: &Certificate) -> Found {
         let facts = self.facts();
-        let order = (certificate.order != NONE).then(|| facts.order(certificate.order));
         let revoked = facts.revoked.contains(&certificate.id);
         let not_after = (certificate.not_after != NO_MOMENT).then_some(certificate.not_after);
         let mut found = Found {
@@ -287,10 +283,15 @@ impl<'a> Bench<'a> {
             issuer: facts.issuers[certificate.issuer as usize].name.clone(),
             ..Found::default()
         };
-        if let Some(order) = order {
-            (found.order_id, found.account_id) = (order.order_id, order.account.account_id);
-            found.subscriber = order.applicant_id;
-            found.subscriber_name = order.applicant_name.or(order.account.name).unwrap_or_default();
+        if certificate.order != NONE {
+            let number = facts.orders[certificate.order as usize].applicant;
+            let applicant = &facts.applicants[number as usize];
+            let account = &facts.accounts[applicant.account as usize];
+            found.order_id = facts.order_ids.get(certificate.order).to_string();
+            found.account_id = facts.account_ids.get(applicant.account).to_string();
+            found.subscriber = facts.applicant_ids.get(number).to_string();
+            let name = applicant.name.as_ref().or(account.name.as_ref());
+            found.subscriber_name = name.cloned().unwrap_or_default();
         }
         found
     }

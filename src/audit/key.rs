@@ -18,37 +18,19 @@ pub enum Place {
     Every,
 }
 
-/// A small memory of what is true of names, which come in bunches.
+/// The parts of names, with a memory of what is true of their last two labels: names come in bunches.
 #[derive(Debug)]
-pub(super) struct Memory(Vec<(String, bool)>);
-
-const SLOTS: usize = 4096;
-
-impl Default for Memory {
-    fn default() -> Memory {
-        Memory(vec![(String::new(), false); SLOTS])
-    }
-}
-
-impl Memory {
-    /// What `find` says of the name of this hash, or said before.
-    pub(super) fn is(&mut self, name: &str, hash: u64, find: impl FnOnce() -> bool) -> bool {
-        let (known, answer) = &mut self.0[(hash >> 20) as usize % SLOTS];
-        // By the name itself: whoever chooses names can make two of one hash.
-        if known != name {
-            known.clear();
-            known.push_str(name);
-            *answer = find();
-        }
-        *answer
-    }
-}
-
-/// The parts of names, with a memory of the last two labels of the name before: names come in bunches.
-#[derive(Debug, Default)]
 pub struct Keys {
-    last: String,
-    splits: bool,
+    /// By their hash: the labels, and whether a suffix of several labels begins there.
+    memory: Vec<(String, bool)>,
+}
+
+const SLOTS: usize = 256;
+
+impl Default for Keys {
+    fn default() -> Keys {
+        Keys { memory: vec![(String::new(), false); SLOTS] }
+    }
 }
 
 impl Keys {
@@ -69,22 +51,26 @@ impl Keys {
     /// The hash of the labels that decide, and whether there are as many as decide.
     fn key(&mut self, name: &str) -> (u64, bool) {
         if name.contains(':') {
-            return (fnv(name), true);
+            return (hash(name), true);
         }
         let mut dots = memchr::memrchr_iter(b'.', name.as_bytes());
-        let (Some(_), second) = (dots.next(), dots.next()) else { return (fnv(name), name.contains('.')) };
+        let (Some(_), second) = (dots.next(), dots.next()) else { return (hash(name), name.contains('.')) };
         let two = second.map_or(name, |second| &name[second + 1..]);
-        let hash = fnv(two);
-        if self.last != two {
-            self.last.clear();
-            self.last.push_str(two);
-            self.splits = SuffixList::Embedded.splits(two.as_bytes());
+        let hash = self::hash(two);
+        let (known, splits) = &mut self.memory[(hash >> 20) as usize % SLOTS];
+        // By the labels themselves: whoever chooses names can make two of one hash.
+        if known != two {
+            known.clear();
+            known.push_str(two);
+            *splits = SuffixList::Embedded.splits(two.as_bytes());
         }
-        match (self.splits, second) {
+        match (*splits, second) {
             (false, _) => (hash, true),
             // A suffix itself.
             (true, None) => (hash, false),
-            (true, Some(_)) => (dots.next().map_or_else(|| fnv(name), |third| fnv(&name[third + 1..])), true),
+            (true, Some(_)) => {
+                (dots.next().map_or_else(|| self::hash(name), |third| self::hash(&name[third + 1..])), true)
+            }
         }
     }
 }
@@ -93,16 +79,26 @@ fn part(hash: u64) -> u32 {
     (hash >> 32) as u32 % PARTS
 }
 
-/// FNV-1a of 64 bits, stirred at the end: stable for ever, and nothing rests on its strength.
-pub(super) fn fnv(text: &str) -> u64 {
-    fnv_of(text.as_bytes())
+/// The hash of a text: the same for ever and on every machine, and nothing rests on its strength.
+pub(super) fn hash(text: &str) -> u64 {
+    hash_of(text.as_bytes())
 }
 
-/// As [`fnv`].
-pub(super) fn fnv_of(text: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    let hash = text.iter().fold(0xcbf2_9ce4_8422_2325_u64, step);
-    (hash ^ hash >> 31).wrapping_mul(0x7fb5_d329_728e_a185)
+/// As [`hash`]: eight octets at a time, the last eight again where they are not a multiple.
+pub(super) fn hash_of(text: &[u8]) -> u64 {
+    let stir = |hash: u64, octets: u64| {
+        let hash = (hash ^ octets).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash ^ hash >> 32
+    };
+    let (chunks, rest) = text.as_chunks();
+    let start = 0xcbf2_9ce4_8422_2325 ^ text.len() as u64;
+    let mut hash = chunks.iter().fold(start, |hash, chunk| stir(hash, u64::from_le_bytes(*chunk)));
+    match text.last_chunk() {
+        _ if rest.is_empty() => {}
+        Some(last) => hash = stir(hash, u64::from_le_bytes(*last)),
+        None => hash = stir(hash, rest.iter().fold(0, |octets, octet| octets << 8 | u64::from(*octet))),
+    }
+    hash.wrapping_mul(0x7fb5_d329_728e_a185)
 }
 
 /// The part that answers for a certificate as a whole.
@@ -158,7 +154,7 @@ mod tests {
         let mut keys = Keys::default();
         assert_eq!(
             (keys.of_name("www.example.com"), keys.of_name("example.com")),
-            (keys.of_name("a.example.com"), 101)
+            (keys.of_name("a.example.com"), 164)
         );
         let mut sizes = [0_u32; PARTS as usize];
         (0..25_600).for_each(|n| sizes[keys.of_name(&format!("www.d{n}.co.uk")) as usize] += 1);

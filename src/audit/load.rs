@@ -102,12 +102,14 @@ pub(super) fn load(corpus: &Corpus, job: &Job<'_>, wanted: &[bool], keep: Keep<'
     refusals.result()?;
     (facts.order_ids, facts.orders) = numbered;
     facts.revoked.extend(hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.revoked)));
-    let reuses = in_order(hands.iter_mut().map(|hand| &mut hand.reuses));
-    let (confirmations, checks) = finish(hands)?;
-
-    let by_number = || ById::new(reuses);
-    let (mut hands, reuses) = reading.share(&["certificates", "approvals"], &shared, &facts, by_number)?;
+    // The hands are emptied beside the next reading.
+    let rest = || {
+        let reuses = ById::new(in_order(hands.iter_mut().map(|hand| &mut hand.reuses)));
+        (reuses, finish(hands))
+    };
+    let (mut hands, (reuses, finished)) = reading.share(&["certificates", "approvals"], &shared, &facts, rest)?;
     refusals.result()?;
+    let (confirmations, checks) = finished?;
     facts.reuses = reuses;
     facts.unasked = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.unasked)).collect();
     facts.unasked.sort_unstable();

@@ -234,15 +234,19 @@ fn write_whole(
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".new");
     let new = path.with_file_name(name);
-    let mut options = std::fs::File::options();
-    options.write(true).create(true).truncate(true);
-    // The record names customers and staff.
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&new).map_err(&fault)?;
-    let mut out = std::io::BufWriter::with_capacity(1 << 18, file);
+    let mut out = create(&new)?;
     write(&mut out).and_then(|()| out.flush()).map_err(&fault)?;
     if durable {
         out.get_ref().sync_data().map_err(&fault)?;
     }
     std::fs::rename(&new, path).map_err(&fault)
+}
+
+/// A new file, or an old one emptied.
+fn create(path: &Path) -> Result<std::io::BufWriter<std::fs::File>, AuditError> {
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(true);
+    // The record names customers and staff.
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    Ok(std::io::BufWriter::with_capacity(1 << 17, options.open(path).map_err(file_fault(path))?))
 }

@@ -1,7 +1,7 @@
 //! The parts one after the other: which are done, which are not, and what each gave.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::io::{BufRead, BufReader, Read};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::found::{Found, Outcome, Stray};
 use crate::audit::incident;
-use crate::audit::judge::{Bench, Foreign};
+use crate::audit::judge::{Bench, Foreign, Ids};
 use crate::audit::key::PARTS;
-use crate::audit::load;
+use crate::audit::load::{self, Loaded};
 use crate::audit::source::{Corpus, Source};
-use crate::audit::{AuditError, Job, Question, Share, Stage, file_fault, read_json, write_whole};
+use crate::audit::{AuditError, Job, Question, Share, Stage, create, file_fault, read_json, write_whole};
 
 /// The form of these files.
-const FORM: u32 = 3;
+const FORM: u32 = 4;
 
 /// Without these tables there is nothing to audit.
 pub const NEEDED: [&str; 2] = ["issuers", "certificates"];
@@ -67,19 +67,19 @@ fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<(), Au
     if outcome.findings.is_empty() {
         remove(&findings_file)?;
     } else {
-        write_whole(&findings_file, false, |file| {
-            let mut record = Vec::new();
-            for found in &outcome.findings {
-                record.clear();
-                record.extend_from_slice(&[0; 4]);
-                found.put(&mut record);
-                let length = record.len() as u32 - 4;
-                record[..4].copy_from_slice(&length.to_le_bytes());
-                crc32.update(&record);
-                file.write_all(&record)?;
-            }
-            Ok(())
-        })?;
+        let fault = file_fault(&findings_file);
+        let mut file = create(&findings_file)?;
+        let mut record = Vec::new();
+        for found in &outcome.findings {
+            record.clear();
+            record.extend_from_slice(&[0; 4]);
+            found.put(&mut record);
+            let length = record.len() as u32 - 4;
+            record[..4].copy_from_slice(&length.to_le_bytes());
+            crc32.update(&record);
+            file.write_all(&record).map_err(&fault)?;
+        }
+        file.flush().map_err(&fault)?;
     }
     let counts = Counts {
         names: outcome.names,
@@ -233,15 +233,18 @@ pub fn judge(source: &Source, job: &Job<'_>, resume: bool) -> Result<(), AuditEr
         todos.push(if job.share.has(part) { todo(job.out, part)? } else { Todo::Nothing });
     }
     let wanted: Vec<bool> = todos.iter().map(|todo| !matches!(todo, Todo::Nothing)).collect();
-    if wanted.contains(&true) {
-        rest(&corpus, job, &todos, &wanted)?;
-    }
-    incident::write(&corpus, job)?;
+    let loaded = if wanted.contains(&true) { Some(rest(&corpus, job, &todos, &wanted)?) } else { None };
+    std::thread::scope(|scope| {
+        // What was read is large, and so are its files: nobody waits for their end.
+        scope.spawn(move || drop(loaded));
+        incident::write(&corpus, job)
+    })?;
     let spill = job.spill("");
     std::fs::remove_dir_all(&spill).map_err(file_fault(&spill))
 }
 
-fn rest(corpus: &Corpus, job: &Job<'_>, todos: &[Todo], wanted: &[bool]) -> Result<(), AuditError> {
+/// Judges what is left to do; what was read for that.
+fn rest(corpus: &Corpus, job: &Job<'_>, todos: &[Todo], wanted: &[bool]) -> Result<Loaded, AuditError> {
     let loaded = load::load(corpus, job, wanted, &|part: u32, cert_id: i64, name: &str| match &todos[part as usize] {
         Todo::All => true,
         Todo::Strays(strays) => strays.contains(&(cert_id, name.to_string())),
@@ -261,7 +264,7 @@ fn rest(corpus: &Corpus, job: &Job<'_>, todos: &[Todo], wanted: &[bool]) -> Resu
         Ok(())
     })?;
     let mut astray = Vec::new();
-    let (mut dcv, mut caa) = (HashSet::new(), HashSet::new());
+    let (mut dcv, mut caa) = (Ids::new(), Ids::new());
     for part in (0..PARTS).filter(|part| wanted[*part as usize]) {
         let counts: Counts = read_json(&files(job.out, part, false).0)?;
         if !counts.strays.is_empty() {
@@ -271,7 +274,7 @@ fn rest(corpus: &Corpus, job: &Job<'_>, todos: &[Todo], wanted: &[bool]) -> Resu
         }
     }
     if astray.is_empty() {
-        return Ok(());
+        return Ok(loaded);
     }
     let here: Vec<u32> = (0..PARTS).filter(|part| wanted[*part as usize]).collect();
     let spools = (&loaded.confirmations[..], &loaded.checks[..]);
@@ -295,7 +298,8 @@ fn rest(corpus: &Corpus, job: &Job<'_>, todos: &[Todo], wanted: &[bool]) -> Resu
             None => bench.strays(part, &foreign, strays.unwrap_or_default())?,
         };
         write(job.out, part, true, outcome)
-    })
+    })?;
+    Ok(loaded)
 }
 
 /// Does the parts on the threads of the job.

@@ -72,19 +72,24 @@ pub fn finish(out: &Path, format: FindingsFormat, earlier: Option<&Path>) -> Res
             }
         }
     }
-    in_order(out, &done, &mut |found| {
-        groups.add(found);
-        table.add(&path, found)
+    let incident = std::thread::scope(|scope| {
+        let incident = scope.spawn(|| {
+            let mut affected = Merged::default();
+            affected.read(out)?;
+            affected.report(out)
+        });
+        in_order(out, &done, &mut |found| {
+            groups.add(found);
+            table.add(&path, found)
+        })?;
+        table.finish(&path)?;
+        incident.join().unwrap_or(Err(AuditError::Stopped))
     })?;
-    table.finish(&path)?;
     report.findings = groups.findings;
     (report.affected, report.still_valid) = groups.certificates();
     report.by_rule = groups.by_rule();
     let largest = groups.largest();
     groups::write(&out.join("groups.csv"), &largest)?;
-    let mut affected = Merged::default();
-    affected.read(out)?;
-    let incident = affected.report(out)?;
     report.summary = summary(&manifest, &report, &largest, name, incident);
     if let Some(earlier) = earlier {
         let changes = compare(earlier, out)?;

@@ -49,6 +49,10 @@ pub(super) enum Cells {
 pub(super) enum Lane<'v> {
     /// Whole numbers that are kept as they are, and which of them there are, unless all.
     Whole(&'v [i64], Option<&'v NullBuffer>),
+    /// Texts, none of which was looked at.
+    Text(&'v StringArray),
+    /// The number of each row's text among few, and those.
+    Few(&'v PrimitiveArray<Int32Type>, &'v ArrayRef),
     /// No row has a value, and none needs one.
     Empty,
     /// Nothing.
@@ -59,6 +63,8 @@ impl Cells {
     fn lane(&self, column: &FeedColumn) -> Lane<'_> {
         let (numbers, nulls) = match self {
             Cells::Whole(numbers, nulls) => (numbers, nulls),
+            Cells::Text(texts) => return Lane::Text(texts),
+            Cells::Few { keys, dictionary, .. } => return Lane::Few(keys, dictionary),
             Cells::Absent if column.may_lack() => return Lane::Empty,
             _ => return Lane::Unknown,
         };
@@ -120,18 +126,6 @@ impl<'v> Block<'v> {
             Block::Columns { cells, .. } => {
                 cells.iter().zip(columns).map(|(cells, column)| cells.lane(column)).collect()
             }
-        }
-    }
-    /// The number of a row's text among the few of its column, and those, when the column numbers them.
-    pub(super) fn few(&self, column: usize, row: usize) -> Option<(usize, &'v ArrayRef)> {
-        match self {
-            Block::Columns { cells, .. } => match cells.get(column)? {
-                Cells::Few { keys, dictionary, .. } if keys.is_valid(row) => {
-                    Some((keys.value(row) as usize, dictionary))
-                }
-                _ => None,
-            },
-            Block::Row { .. } => None,
         }
     }
 }

@@ -14,6 +14,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 use crate::audit::{AuditError, Found, file_fault};
 
@@ -127,7 +128,10 @@ impl TableFile {
             return Ok(TableFile::Csv(Box::new(csv::Writer::from_writer(file))));
         }
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY);
-        let properties = properties.set_max_row_group_row_count(Some(GROUP)).build();
+        let properties = properties.set_max_row_group_row_count(Some(GROUP));
+        // What is different in nearly every row.
+        let each = ["name", "detail", "order_id", "evidence"].into_iter().map(ColumnPath::from);
+        let properties = each.fold(properties, |set, column| set.set_column_dictionary_enabled(column, false)).build();
         // The types say all that the reader of a table needs.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let mut writer = ArrowWriter::try_new_with_options(file, schema(), options).map_err(fault(path))?;

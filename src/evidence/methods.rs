@@ -279,8 +279,9 @@ pub fn has_label(method: &str, label: &str) -> bool {
 }
 
 /// Whether a name is an onion service (RFC 7686).
-pub fn is_onion(name: &str) -> bool {
-    let end = name.len().checked_sub(".onion".len()).and_then(|start| name.as_bytes().get(start..));
+pub fn is_onion(name: impl AsRef<[u8]>) -> bool {
+    let name = name.as_ref();
+    let end = name.len().checked_sub(".onion".len()).and_then(|start| name.get(start..));
     end.is_some_and(|end| end.eq_ignore_ascii_case(b".onion"))
 }
 

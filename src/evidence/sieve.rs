@@ -215,9 +215,9 @@ pub struct Reused {
 #[derive(Clone, Copy, Debug)]
 pub struct Reliance<'a> {
     /// The name, in lower case.
-    pub name: &'a str,
+    pub name: &'a [u8],
     /// The Authorization Domain Name, in lower case.
-    pub adn: &'a str,
+    pub adn: &'a [u8],
     /// What is graded of the confirmation.
     pub grade: &'a Grade,
     /// When the confirmation was completed.
@@ -250,13 +250,13 @@ impl Reliance<'_> {
     pub fn sift(&self, policy: &Policy) -> Option<Gaps> {
         let (grade, completed, signed) = (self.grade, self.completed, self.signed);
         let method = grade.method?;
-        let address = may_be_address(self.name) && self.name.parse::<IpAddr>().is_ok();
+        let address = may_be_address(self.name) && text(self.name).parse::<IpAddr>().is_ok();
         let sound = completed <= signed
             && covers(self.adn, self.name)
             && method.standing(completed, signed) == Standing::Permitted
             && method.is_for_addresses() == address
             && grade.listed.as_ref().is_none_or(|listed| listed.iter().any(|dated| dated.holds(signed)))
-            && (self.name.strip_prefix("*.").unwrap_or(self.name) == self.adn || !self.suffix)
+            && (bare(self.name) == self.adn || !self.suffix)
             && !is_onion(self.name)
             && !method.is_for_onions()
             && !method.needs_base_domain(completed)
@@ -313,7 +313,7 @@ impl Reliance<'_> {
         };
         match place.is_empty() {
             true => Some(NO_LOCATION),
-            false => location::wrong(&self.grade.text, self.adn, place).is_none().then_some(Gaps::NONE),
+            false => location::wrong(&self.grade.text, text(self.adn), place).is_none().then_some(Gaps::NONE),
         }
     }
 
@@ -346,24 +346,33 @@ fn corroborated(remote: Option<Perspectives>, asked: Timestamp, of: u32) -> Opti
     })
 }
 
+/// Octets that came from text.
+fn text(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap_or_default()
+}
+
+fn bare(name: &[u8]) -> &[u8] {
+    name.strip_prefix(b"*.").unwrap_or(name)
+}
+
 /// Whether text may be an IP address: something with a colon, or with a last label of digits.
-fn may_be_address(name: &str) -> bool {
+fn may_be_address(name: &[u8]) -> bool {
     // Most names end in a letter.
-    if name.as_bytes().last().is_some_and(u8::is_ascii_lowercase) {
-        return memchr::memchr(b':', name.as_bytes()).is_some();
+    if name.last().is_some_and(u8::is_ascii_lowercase) {
+        return memchr::memchr(b':', name).is_some();
     }
-    let last = name.rsplit('.').next().unwrap_or_default();
-    !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()) || name.contains(':')
+    let last = name.rsplit(|octet| *octet == b'.').next().unwrap_or_default();
+    !last.is_empty() && last.iter().all(u8::is_ascii_digit) || name.contains(&b':')
 }
 
 /// Whether `adn` certainly covers `name` and stands below a top-level domain. An address is covered by itself alone.
-fn covers(adn: &str, name: &str) -> bool {
-    let bare = name.strip_prefix("*.").unwrap_or(name);
+fn covers(adn: &[u8], name: &[u8]) -> bool {
+    let bare = bare(name);
     if adn == bare {
-        return adn.contains('.') || adn.contains(':');
+        return adn.iter().any(|octet| matches!(octet, b'.' | b':'));
     }
-    let above = bare.len() > adn.len() && bare.as_bytes()[bare.len() - adn.len() - 1] == b'.' && bare.ends_with(adn);
-    above && adn.contains('.') && !may_be_address(bare)
+    let above = bare.len() > adn.len() && bare[bare.len() - adn.len() - 1] == b'.' && bare.ends_with(adn);
+    above && adn.contains(&b'.') && !may_be_address(bare)
 }
 
 /// What a CAA check shares with many others, graded against the CA's terms.
@@ -434,7 +443,7 @@ pub fn sift_caa(
     keeps_checks: bool,
     policy: &Policy,
 ) -> Option<Gaps> {
-    let address = may_be_address(name) && name.parse::<IpAddr>().is_ok();
+    let address = may_be_address(name.as_bytes()) && name.parse::<IpAddr>().is_ok();
     if address || is_onion(name) || !CAA_EXISTS.in_force(signed) {
         return Some(Gaps::NONE);
     }

@@ -109,6 +109,23 @@ impl FeedColumn {
         !self.required
     }
 
+    /// Whether a text is certainly kept as it is.
+    #[inline]
+    pub(crate) fn keeps_text(&self, text: &str) -> bool {
+        match self.kind {
+            Kind::Name => is_plain(text.strip_prefix("*.").unwrap_or(text)) || text.parse::<Ipv4Addr>().is_ok(),
+            // The parser takes no other form of an address of version 4 than the one that is kept.
+            Kind::Domain => is_plain(text) || text.parse::<Ipv4Addr>().is_ok(),
+            Kind::Text => {
+                let octets = text.as_bytes();
+                // What begins or ends with a space is kept without.
+                let edges = octets.first().zip(octets.last()).is_some_and(|(a, b)| *a != b' ' && *b != b' ');
+                edges && octets.len() <= 200 && octets.iter().all(|octet| (0x20..0x7f).contains(octet))
+            }
+            _ => false,
+        }
+    }
+
     /// A number, moment (seconds since 1970) or flag.
     ///
     /// # Errors
@@ -130,19 +147,9 @@ impl FeedColumn {
     /// # Errors
     /// Why it cannot be kept.
     pub(crate) fn text<'a>(&self, given: Given<'a>) -> Result<Option<Cow<'a, str>>, String> {
-        match (given, self.kind) {
-            (Given::Null, _) if !self.required => return Ok(None),
-            (Given::Text(text), Kind::Name) if is_plain(text.strip_prefix("*.").unwrap_or(text)) => {
-                return Ok(Some(Cow::Borrowed(text)));
-            }
-            (Given::Text(text), Kind::Domain) if is_plain(text) => return Ok(Some(Cow::Borrowed(text))),
-            // The parser takes no other form of an address of version 4 than the one that is kept.
-            (Given::Text(text), Kind::Name | Kind::Domain) if text.parse::<Ipv4Addr>().is_ok() => {
-                return Ok(Some(Cow::Borrowed(text)));
-            }
-            (Given::Text(text), Kind::Text) if text.len() <= 200 && text.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
-                return Ok(Some(Cow::Borrowed(text)));
-            }
+        match given {
+            Given::Null if !self.required => return Ok(None),
+            Given::Text(text) if self.keeps_text(text) => return Ok(Some(Cow::Borrowed(text))),
             _ => {}
         }
         match self.kind.read(given.raw())? {

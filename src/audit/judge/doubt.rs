@@ -224,10 +224,10 @@ impl Bench<'_> {
                 })
             }
         };
-        let mut record = self.record(certificate, vec![SanAuthorisation { name: row.name.to_string(), basis, caa }]);
+        let mut record = self.record(certificate, vec![SanAuthorisation { name: row.name().to_string(), basis, caa }]);
         (record.other_confirmations, record.aged_confirmations) = others;
         let signed = record.signed_at;
-        let presented = Presented { names: vec![row.name.to_string()], ..Presented::default() };
+        let presented = Presented { names: vec![row.name().to_string()], ..Presented::default() };
         let (issued, policy, suffixes) = (Issued::at(signed), self.job.policy, self.job.suffixes);
         let verdicts = match self.job.with_caa {
             true => evidence::run(&presented, &Lookup::Found(Box::new(record)), issued, policy, suffixes),
@@ -248,13 +248,14 @@ impl Bench<'_> {
     ) {
         match verdict {
             Verdict::Pass => {}
-            Verdict::NotEvaluable(why) => outcome.gap(rule.id, &generalised(&why, row.name), 1),
+            Verdict::NotEvaluable(why) => outcome.gap(rule.id, &generalised(&why, row.name()), 1),
             Verdict::Fail(findings) => {
                 let dcv = (row.dcv != 0).then_some(row.dcv);
                 let certificate = self.facts().certificates.at(row.certificate);
-                let domain = registrable(row.name, self.job.suffixes);
-                let one =
-                    |finding: &Finding| self.found(certificate).of(finding, row.name, &domain, method.to_string(), dcv);
+                let domain = registrable(row.name(), self.job.suffixes);
+                let one = |finding: &Finding| {
+                    self.found(certificate).of(finding, row.name(), &domain, method.to_string(), dcv)
+                };
                 outcome.findings.extend(findings.iter().map(one));
             }
         }
@@ -269,7 +270,7 @@ impl Bench<'_> {
         let missing =
             self.verdicts(row, self.rests(row, table, foreign)).into_iter().filter_map(
                 |(rule, verdict)| match verdict {
-                    Verdict::NotEvaluable(why) => Some((rule, generalised(&why, row.name))),
+                    Verdict::NotEvaluable(why) => Some((rule, generalised(&why, row.name()))),
                     Verdict::Pass | Verdict::Fail(_) => None,
                 },
             );

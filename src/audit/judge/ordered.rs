@@ -66,7 +66,7 @@ impl Bench<'_> {
         unjudged: &mut Unjudged,
         outcome: &mut Outcome,
     ) {
-        if !self.job.asks(RULE) || row.order != NONE && ordered.has(row.order, row.name) {
+        if !self.job.asks(RULE) || row.order != NONE && ordered.has(row.order, row.name()) {
             return;
         }
         // What is missing is missing for every name alike: it is looked up once.
@@ -97,7 +97,7 @@ impl Bench<'_> {
             order.names = Some(Vec::new());
         }
         let signed = record.signed_at;
-        let presented = Presented { names: vec![row.name.to_string()], ..Presented::default() };
+        let presented = Presented { names: vec![row.name().to_string()], ..Presented::default() };
         let context = Context { first_seen: signed, now: signed, grace: Span::default() };
         let verdicts = crosscheck::run(&presented, &Lookup::Found(Box::new(record)), &context, self.job.policy);
         verdicts.into_iter().find(|(rule, _)| rule.id == RULE)

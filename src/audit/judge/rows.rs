@@ -1,18 +1,18 @@
 //! The rows of a part as they lie in the spool, and where each stands.
 
-use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+
+use hashbrown::{HashMap, HashSet};
 
 use super::Bench;
 use crate::audit::AuditError;
-use crate::audit::facts::{ById, Facts, moment};
+use crate::audit::facts::{ById, Facts, NO_MOMENT, moment};
+use crate::audit::intern::NONE;
 use crate::audit::key;
 use crate::audit::location::Location;
 use crate::audit::spool::{Fields, Spool};
 use crate::clock::{Span, Timestamp};
 use crate::evidence::reuse_limits::longest_reuse;
-use crate::lint::SuffixList;
 use crate::record::{CaaCheck, DcvConfirmation, covering_domains};
 
 /// The newest confirmations of a domain that are looked at, as in the examination of one certificate.
@@ -30,20 +30,41 @@ pub(super) struct NameRow<'b> {
     /// The confirmation it rests on, at the root of a reuse if any; 0: none.
     pub(super) dcv: i64,
     pub(super) reuse: u32,
+    /// When the nearest origin of the reuse was decided, if that is a reuse; when it was itself, and by which rule.
     pub(super) origin: i64,
+    pub(super) decided: i64,
+    pub(super) rule: u32,
     pub(super) caa: i64,
-    pub(super) name: &'b str,
+    /// The name, as text [`NameRow::name`].
+    pub(super) octets: &'b [u8],
 }
 
 impl NameRow<'_> {
+    pub(super) fn name(&self) -> &str {
+        text(self.octets)
+    }
     /// The same for a finding that is about no confirmation.
     pub(super) fn of_no_confirmation(&self) -> NameRow<'_> {
         NameRow { dcv: 0, ..*self }
     }
     /// The same with a name that is kept elsewhere.
     pub(super) fn with<'n>(&self, name: &'n str) -> NameRow<'n> {
-        let NameRow { certificate, signed, order, applicant, vtype, dcv, reuse, origin, caa, .. } = *self;
-        NameRow { certificate, signed, order, applicant, vtype, dcv, reuse, origin, caa, name }
+        let NameRow { certificate, signed, order, applicant, vtype, dcv, reuse, origin, decided, rule, caa, .. } =
+            *self;
+        NameRow {
+            certificate,
+            signed,
+            order,
+            applicant,
+            vtype,
+            dcv,
+            reuse,
+            origin,
+            decided,
+            rule,
+            caa,
+            octets: name.as_bytes(),
+        }
     }
 }
 
@@ -52,9 +73,13 @@ pub(super) fn names(block: &[u8]) -> impl Iterator<Item = NameRow<'_>> {
     let mut fields = Fields(block);
     std::iter::from_fn(move || {
         let [certificate, order, applicant, vtype, reuse] = fields.smalls()?;
-        let [signed, origin] = fields.moments()?;
-        let (dcv, caa, name) = (fields.number()?, fields.number()?, text(fields.text()?));
-        Some(NameRow { certificate, signed, order, applicant, vtype, dcv, reuse, origin, caa, name })
+        let ([signed], dcv, caa) = (fields.moments()?, fields.number()?, fields.number()?);
+        let ([origin, decided], rule) = match reuse {
+            NONE => ([NO_MOMENT; 2], NONE),
+            _ => (fields.moments()?, fields.small()?),
+        };
+        let octets = fields.text()?;
+        Some(NameRow { certificate, signed, order, applicant, vtype, dcv, reuse, origin, decided, rule, caa, octets })
     })
 }
 
@@ -71,7 +96,7 @@ pub(super) struct ConfirmationRow<'b> {
     pub(super) completed: i64,
     pub(super) token: i64,
     pub(super) recorded: i64,
-    pub(super) adn: &'b str,
+    pub(super) adn: &'b [u8],
     pub(super) location: Location<'b>,
     /// Empty: not recorded.
     pub(super) reference: &'b str,
@@ -79,7 +104,7 @@ pub(super) struct ConfirmationRow<'b> {
 
 fn confirmation<'b>(fields: &mut Fields<'b>) -> Option<ConfirmationRow<'b>> {
     let (id, [applicant, means]) = (fields.number()?, fields.smalls()?);
-    let ([completed, token, recorded], adn) = (fields.moments()?, text(fields.text()?));
+    let ([completed, token, recorded], adn) = (fields.moments()?, fields.text()?);
     let (location, reference) = (Location::read(fields)?, text(fields.text()?));
     Some(ConfirmationRow { id, applicant, means, completed, token, recorded, adn, location, reference })
 }
@@ -88,7 +113,8 @@ fn confirmation<'b>(fields: &mut Fields<'b>) -> Option<ConfirmationRow<'b>> {
 fn skip_confirmation(fields: &mut Fields<'_>) -> Option<(i64, u32)> {
     let (id, [applicant, _]) = (fields.number()?, fields.smalls()?);
     let ([_, _, _], _) = (fields.moments()?, fields.text()?);
-    (Location::read(fields)?, fields.text()?);
+    Location::read(fields)?;
+    fields.text()?;
     Some((id, applicant))
 }
 
@@ -118,7 +144,7 @@ impl ConfirmationRow<'_> {
             dcv_id: self.id,
             applicant_id: facts.applicant_ids.get(self.applicant).to_string(),
             account_id: Some(facts.account_ids.get(account).to_string()),
-            adn: self.adn.to_string(),
+            adn: text(self.adn).to_string(),
             method: means.what.clone(),
             completed_at: Timestamp::from_seconds(self.completed),
             performed_by: means.performed_by.clone(),
@@ -126,7 +152,7 @@ impl ConfirmationRow<'_> {
             token_issued_at: moment(self.token),
             dnssec: means.dnssec.clone(),
             remote: means.remote(),
-            location: self.location.text(&facts.means[self.means as usize].1, self.adn),
+            location: self.location.text(&facts.means[self.means as usize].1, text(self.adn)),
             evidence_ref: (!self.reference.is_empty()).then(|| self.reference.to_string()),
             recorded_at: moment(self.recorded),
         }
@@ -164,7 +190,6 @@ pub(super) struct Table {
     by_caa: ById<(i64, u32)>,
     /// Confirmations by applicant and hash of the domain, the newest first: of those that [`Table::gather`] was given.
     by_domain: HashMap<(u32, u64), Vec<Other>>,
-    suffixes: RefCell<key::Memory>,
 }
 
 impl Table {
@@ -199,13 +224,7 @@ impl Table {
             by_dcv: ById::new(by_dcv),
             by_caa: ById::new(by_caa),
             by_domain: HashMap::new(),
-            suffixes: RefCell::default(),
         })
-    }
-
-    /// Whether a domain is a public suffix.
-    pub(super) fn is_suffix(&self, domain: &str, list: &SuffixList) -> bool {
-        self.suffixes.borrow_mut().is(domain, key::fnv(domain), || list.is_suffix(domain.as_bytes()))
     }
 
     pub(super) fn confirmation(&self, id: i64) -> Option<u32> {
@@ -226,13 +245,13 @@ impl Table {
         self.by_domain.clear();
         for (applicant, name) in asked {
             for domain in covering(name) {
-                self.by_domain.entry((applicant, key::fnv(&domain))).or_default();
+                self.by_domain.entry((applicant, key::hash(domain))).or_default();
             }
         }
         let mut found = std::mem::take(&mut self.by_domain);
         for (id, at) in if found.is_empty() { &[][..] } else { self.by_dcv.rows() } {
             let Some((applicant, completed, adn)) = self.domain(*at) else { continue };
-            if let Some(others) = found.get_mut(&(applicant, key::fnv_of(adn))) {
+            if let Some(others) = found.get_mut(&(applicant, key::hash_of(adn))) {
                 others.push((completed, *id, *at));
             }
         }
@@ -248,8 +267,8 @@ impl Table {
         let signed = Timestamp::from_seconds(row.signed);
         let limit = longest_reuse(signed);
         let (mut found, mut aged) = (Vec::new(), 0);
-        for domain in covering(row.name) {
-            let others = self.by_domain.get(&(row.applicant, key::fnv(&domain))).map_or(&[][..], |others| others);
+        for domain in covering(row.name()) {
+            let others = self.by_domain.get(&(row.applicant, key::hash(domain))).map_or(&[][..], |others| others);
             // Another domain may have the same hash.
             let same = |(.., at): &&Other| self.domain(*at).is_some_and(|(_, _, adn)| adn == domain.as_bytes());
             let known = others.iter().filter(|(completed, ..)| *completed <= row.signed).filter(same);
@@ -272,10 +291,10 @@ impl Table {
     }
 }
 
-/// The domains whose validation can cover a name, in their order.
-fn covering(name: &str) -> Vec<String> {
-    let mut domains: Vec<String> = covering_domains(name).into_iter().map(str::to_ascii_lowercase).collect();
-    domains.sort();
+/// The domains whose validation can cover a name, in their order. Names are kept in lower case.
+fn covering(name: &str) -> Vec<&str> {
+    let mut domains = covering_domains(name);
+    domains.sort_unstable();
     domains
 }
 
@@ -314,7 +333,7 @@ const NO_CONFIRMATION: ConfirmationRow<'static> = ConfirmationRow {
     completed: 0,
     token: 0,
     recorded: 0,
-    adn: "",
+    adn: b"",
     location: Location::None,
     reference: "",
 };
@@ -331,6 +350,9 @@ fn asked(bench: &Bench<'_>, part: u32, round: u32, rounds: u32) -> Result<HashSe
     Ok(asked)
 }
 
+/// Numbers that are asked for.
+pub(in crate::audit) type Ids = HashSet<i64>;
+
 /// Rows that names of other parts rest on.
 #[derive(Debug, Default)]
 pub(in crate::audit) struct Foreign {
@@ -344,8 +366,8 @@ impl Foreign {
         facts: &Facts,
         spools: (&[Spool], &[Spool]),
         part: u32,
-        dcv: &HashSet<i64>,
-        caa: &HashSet<i64>,
+        dcv: &Ids,
+        caa: &Ids,
     ) -> Result<Foreign, AuditError> {
         let mut foreign = Foreign::default();
         for spool in spools.0 {

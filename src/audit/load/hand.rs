@@ -63,20 +63,21 @@ impl<'r> Row<'r> {
         let name = self.columns[column].name;
         self.refusals.add(|| format!("{}: column {name}: {reason}", self.piece.place(self.block.number(self.at))));
     }
+    #[inline]
     pub(super) fn whole(&mut self, column: usize) -> Option<i64> {
         match self.lanes.get(column) {
-            Some(Lane::Whole(numbers, None)) => return Some(numbers[self.at]),
-            Some(Lane::Whole(numbers, Some(nulls))) => return nulls.is_valid(self.at).then(|| numbers[self.at]),
-            Some(Lane::Empty) => return None,
-            Some(Lane::Unknown) | None => {}
+            Some(Lane::Whole(numbers, None)) => Some(numbers[self.at]),
+            Some(Lane::Whole(numbers, Some(nulls))) => nulls.is_valid(self.at).then(|| numbers[self.at]),
+            Some(Lane::Empty) => None,
+            _ => self.given_whole(column),
         }
-        match self.columns[column].whole(self.given(column)) {
-            Ok(value) => value,
-            Err(reason) => {
-                self.refuse(column, &reason);
-                None
-            }
-        }
+    }
+    #[cold]
+    fn given_whole(&mut self, column: usize) -> Option<i64> {
+        self.columns[column].whole(self.given(column)).unwrap_or_else(|reason| {
+            self.refuse(column, &reason);
+            None
+        })
     }
     /// A number of a reuse; one that was fed as a confirmation has its number negated in the embedded database.
     pub(super) fn reuse_id(&mut self, column: usize) -> i64 {
@@ -88,19 +89,35 @@ impl<'r> Row<'r> {
             _ => self.whole(column).unwrap_or(0),
         }
     }
+    #[inline]
     pub(super) fn moment(&mut self, column: usize) -> i64 {
         self.whole(column).unwrap_or(NO_MOMENT)
     }
+    #[inline]
     pub(super) fn text(&mut self, column: usize) -> Option<Cow<'r, str>> {
-        if let Some(Lane::Empty) = self.lanes.get(column) {
-            return None;
+        match self.lanes.get(column) {
+            Some(Lane::Text(texts)) if texts.is_valid(self.at) => {
+                let text = texts.value(self.at);
+                if self.columns[column].keeps_text(text) { Some(Cow::Borrowed(text)) } else { self.given_text(column) }
+            }
+            Some(Lane::Empty) => None,
+            _ => self.given_text(column),
         }
+    }
+    fn given_text(&mut self, column: usize) -> Option<Cow<'r, str>> {
         match self.columns[column].text(self.given(column)) {
             Ok(value) => value,
             Err(reason) => {
                 self.refuse(column, &reason);
                 None
             }
+        }
+    }
+    /// The number of a text among the few of its column, and those, when the column numbers them.
+    fn few(&self, column: usize) -> Option<(usize, &'r ArrayRef)> {
+        match self.lanes.get(column) {
+            Some(Lane::Few(keys, texts)) if keys.is_valid(self.at) => Some((keys.value(self.at) as usize, texts)),
+            _ => None,
         }
     }
     pub(super) fn must(&mut self, column: usize) -> Cow<'r, str> {
@@ -230,7 +247,7 @@ impl<'s> Hand<'s> {
 
     /// The number of the word in a column; [`NONE`] where there is none, or a complaint.
     pub(super) fn word(&mut self, row: &mut Row<'_>, column: usize) -> u32 {
-        let few = row.block.few(column, row.at);
+        let few = row.few(column);
         if let Some((key, texts)) = few
             && let Some(number) = self.few[column].place(key, texts)
             && *number != UNKNOWN

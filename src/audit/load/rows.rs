@@ -115,19 +115,24 @@ impl Reading<'_> {
             (dcv, reuse) = (0, -dcv);
         }
         let reused = if reuse == 0 { None } else { facts.reuses.place(reuse) };
-        let mut origin = NO_MOMENT;
-        if let Some(reused) = reused {
-            let (root, nearest) = facts.origin(facts.reuses.at(reused));
-            (dcv, origin) = (root.unwrap_or(0), nearest.unwrap_or(NO_MOMENT));
-        }
+        let reused = reused.map(|place| {
+            let reuse = facts.reuses.at(place);
+            let (root, nearest) = facts.origin(reuse);
+            dcv = root.unwrap_or(0);
+            (place, [nearest.unwrap_or(NO_MOMENT), reuse.decided], reuse.rule)
+        });
         let order = (certificate.order != NONE).then(|| &facts.orders[certificate.order as usize]);
         let (applicant, vtype) = order.map_or((NONE, NONE), |order| (order.applicant, order.vtype));
         let Some(writer) = hand.names.as_mut().filter(|_| row.sound) else { return Ok(()) };
         writer.put(part, |out| {
-            put_smalls(out, [place, certificate.order, applicant, vtype, reused.unwrap_or(NONE)]);
-            put_moments(out, [certificate.signed, origin]);
+            put_smalls(out, [place, certificate.order, applicant, vtype, reused.map_or(NONE, |(place, ..)| place)]);
+            put_moments(out, [certificate.signed]);
             put_number(out, dcv);
             put_number(out, caa);
+            if let Some((_, moments, rule)) = reused {
+                put_moments(out, moments);
+                put_small(out, rule);
+            }
             put_text(out, &name);
         })
     }

@@ -1,12 +1,12 @@
 //! Rows of other parts, which the names of this share rest on.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 
 use super::hand::{Refusals, Row};
 use super::{CHECKS, CONFIRMATIONS, Reading};
 use crate::audit::facts::{Facts, moment};
+use crate::audit::judge::Ids;
 use crate::audit::source::Corpus;
 use crate::audit::{AuditError, Job};
 use crate::clock::{Span, Timestamp};
@@ -17,8 +17,8 @@ pub(in crate::audit) fn strays(
     corpus: &Corpus,
     job: &Job<'_>,
     facts: &Facts,
-    dcv: &HashSet<i64>,
-    caa: &HashSet<i64>,
+    dcv: &Ids,
+    caa: &Ids,
 ) -> Result<(Vec<DcvConfirmation>, Vec<CaaCheck>), AuditError> {
     let refusals = Refusals::default();
     let keep = |_: u32, _: i64, _: &str| false;
