@@ -134,12 +134,17 @@ impl<T> Default for ById<T> {
 
 impl<T: Numbered> ById<T> {
     /// Of rows of one number the first stays.
-    pub(super) fn new(mut rows: Vec<T>) -> ById<T> {
-        // Most sources are in order; if not, each piece of them is a run, and this sort merges runs.
+    pub(super) fn each_once(mut rows: Vec<T>) -> ById<T> {
         if !rows.is_sorted_by(|a, b| a.number() < b.number()) {
             rows.sort_by_key(T::number);
             rows.dedup_by_key(|row| row.number());
         }
+        ById::new(rows)
+    }
+    /// Of rows of one number the first is found.
+    pub(super) fn new(mut rows: Vec<T>) -> ById<T> {
+        // Most sources are in order; if not, each piece of them is a run, and this sort merges runs.
+        rows.sort_by_key(T::number);
         rows.shrink_to_fit();
         let Some((first, last)) = rows.first().zip(rows.last()).map(|(first, last)| (first.number(), last.number()))
         else {
@@ -164,8 +169,9 @@ impl<T: Numbered> ById<T> {
         let distance = (id >= self.first).then(|| id.wrapping_sub(self.first) as u64)?;
         let run = usize::try_from(distance >> self.shift).ok()?;
         let (start, end) = (*self.runs.get(run)?, *self.runs.get(run + 1)?);
-        let at = self.rows[start as usize..end as usize].binary_search_by_key(&id, T::number).ok()?;
-        Some(start + at as u32)
+        let run = &self.rows[start as usize..end as usize];
+        let at = run.partition_point(|row| row.number() < id);
+        (run.get(at)?.number() == id).then_some(start + at as u32)
     }
     pub(super) fn at(&self, place: u32) -> &T {
         &self.rows[place as usize]
@@ -334,12 +340,13 @@ mod tests {
         let heaps = (0..500).chain((0..500).map(|n| i64::MAX - n)).chain([i64::MIN, 70_000_000]).collect();
         for numbers in [close, far, heaps, vec![7], vec![i64::MIN, i64::MAX]] {
             let mut rows: Vec<(i64, u32)> = numbers.iter().rev().map(|number| (*number, 1)).collect();
-            // A second row of a number is not kept.
             rows.extend(numbers.iter().map(|number| (*number, 2)));
-            let found = ById::new(rows);
+            let all = ById::new(rows.clone());
+            assert_eq!(all.rows().len(), 2 * numbers.len());
+            let found = ById::each_once(rows);
             assert_eq!(found.rows().len(), numbers.len());
             for number in &numbers {
-                assert_eq!(found.get(*number), Some(&(*number, 1)));
+                assert_eq!((found.get(*number), all.get(*number)), (Some(&(*number, 1)), Some(&(*number, 1))));
                 for other in [number.wrapping_add(1), number.wrapping_sub(1)] {
                     assert_eq!(found.place(other).is_some(), numbers.contains(&other), "{other}");
                 }

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::audit::facts::{AccountRow, Applicant, ById, Facts, Issuer, OrderRow};
+use crate::audit::facts::{AccountRow, Applicant, ById, Facts, Issuer, OrderRow, Reuse};
 use crate::audit::intern::{Interner, ShortTexts, Texts};
 use crate::audit::key::Place;
 use crate::audit::source::{Corpus, Piece};
@@ -36,6 +36,13 @@ pub(super) struct Loaded {
     pub(super) names: Vec<Spool>,
     /// The names that each order approves.
     pub(super) ordered: Vec<Spool>,
+}
+
+impl Loaded {
+    /// The rows on disk alone; what is in memory ends.
+    pub(super) fn files(self) -> [Vec<Spool>; 4] {
+        [self.confirmations, self.checks, self.names, self.ordered]
+    }
 }
 
 const ORDERS: [&str; 7] = ["order_id", "applicant_id", "channel", "vtype", "hierarchy", "identity_id", "created_at"];
@@ -102,9 +109,11 @@ pub(super) fn load(corpus: &Corpus, job: &Job<'_>, wanted: &[bool], keep: Keep<'
     refusals.result()?;
     (facts.order_ids, facts.orders) = numbered;
     facts.revoked.extend(hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.revoked)));
+    let reuses: usize = hands.iter().flat_map(|hand| &hand.reuses).map(|(_, rows)| rows.len()).sum();
+    job.fits(facts.bytes() + reuses * size_of::<Reuse>())?;
     // The hands are emptied beside the next reading.
     let rest = || {
-        let reuses = ById::new(in_order(hands.iter_mut().map(|hand| &mut hand.reuses)));
+        let reuses = ById::each_once(in_order(hands.iter_mut().map(|hand| &mut hand.reuses)));
         (reuses, finish(hands))
     };
     let (mut hands, (reuses, finished)) = reading.share(&["certificates", "approvals"], &shared, &facts, rest)?;
@@ -114,7 +123,7 @@ pub(super) fn load(corpus: &Corpus, job: &Job<'_>, wanted: &[bool], keep: Keep<'
     facts.unasked = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.unasked)).collect();
     facts.unasked.sort_unstable();
     facts.unsettled = hands.iter().map(|hand| hand.unsettled).sum();
-    facts.certificates = ById::new(in_order(hands.iter_mut().map(|hand| &mut hand.certificates)));
+    facts.certificates = ById::each_once(in_order(hands.iter_mut().map(|hand| &mut hand.certificates)));
     for (order, approval) in hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.approvals)) {
         facts.approvals.get_or_insert_default().entry(order).or_default().push(approval);
     }

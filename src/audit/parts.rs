@@ -233,10 +233,10 @@ pub fn judge(source: &Source, job: &Job<'_>, resume: bool) -> Result<(), AuditEr
         todos.push(if job.share.has(part) { todo(job.out, part)? } else { Todo::Nothing });
     }
     let wanted: Vec<bool> = todos.iter().map(|todo| !matches!(todo, Todo::Nothing)).collect();
-    let loaded = if wanted.contains(&true) { Some(rest(&corpus, job, &todos, &wanted)?) } else { None };
+    let files = if wanted.contains(&true) { Some(rest(&corpus, job, &todos, &wanted)?.files()) } else { None };
     std::thread::scope(|scope| {
-        // What was read is large, and so are its files: nobody waits for their end.
-        scope.spawn(move || drop(loaded));
+        // They are large, and their end takes the system a while.
+        scope.spawn(move || drop(files));
         incident::write(&corpus, job)
     })?;
     let spill = job.spill("");

@@ -78,12 +78,13 @@ pub fn finish(out: &Path, format: FindingsFormat, earlier: Option<&Path>) -> Res
             affected.read(out)?;
             affected.report(out)
         });
-        in_order(out, &done, &mut |found| {
+        let read = in_order(out, &done, &mut |found| {
             groups.add(found);
             table.add(&path, found)
-        })?;
-        table.finish(&path)?;
-        incident.join().unwrap_or(Err(AuditError::Stopped))
+        });
+        let written = read.and_then(|()| table.finish(&path));
+        let incident = incident.join().unwrap_or(Err(AuditError::Stopped));
+        written.and(incident)
     })?;
     report.findings = groups.findings;
     (report.affected, report.still_valid) = groups.certificates();

@@ -73,17 +73,7 @@ pub fn run(
     match lookup.record() {
         Err(why) => RULES.iter().for_each(|rule| tally.add(Remark::gap(rule, why.clone()))),
         Ok(record) => {
-            match record.authorisations.as_deref() {
-                Some(rows) => {
-                    let rows = by_name(rows);
-                    Audit { record, rows, issued, policy, suffixes }.names(presented, true, &mut tally);
-                }
-                None => {
-                    let gap = |rule| Remark::gap(rule, "the feed has no table san_authorisations");
-                    let of_order = [EV_APPROVALS.id, ID_REUSE.id];
-                    RULES.iter().filter(|rule| !of_order.contains(&rule.id)).for_each(|rule| tally.add(gap(rule)));
-                }
-            }
+            of_names(presented, record, (issued, policy, suffixes), true, &mut tally);
             approvals::judge(record).into_iter().chain(identity::judge(record)).for_each(|remark| tally.add(remark));
         }
     }
@@ -99,9 +89,28 @@ pub fn validations(
     suffixes: &SuffixList,
 ) -> Vec<(&'static RuleInfo, Verdict)> {
     let mut tally = Tally::default();
-    let rows = by_name(record.authorisations.as_deref().unwrap_or_default());
-    Audit { record, rows, issued, policy, suffixes }.names(presented, false, &mut tally);
+    of_names(presented, record, (issued, policy, suffixes), false, &mut tally);
     tally.verdicts()
+}
+
+fn of_names(
+    presented: &Presented,
+    record: &IssuanceRecord,
+    (issued, policy, suffixes): (Issued, &Policy, &SuffixList),
+    with_checks: bool,
+    tally: &mut Tally,
+) {
+    match record.authorisations.as_deref() {
+        Some(rows) => {
+            let rows = by_name(rows);
+            Audit { record, rows, issued, policy, suffixes }.names(presented, with_checks, tally);
+        }
+        None => {
+            let gap = |rule| Remark::gap(rule, "the feed has no table san_authorisations");
+            let of_order = [EV_APPROVALS.id, ID_REUSE.id];
+            RULES.iter().filter(|rule| !of_order.contains(&rule.id)).for_each(|rule| tally.add(gap(rule)));
+        }
+    }
 }
 
 fn by_name(rows: &[SanAuthorisation]) -> HashMap<String, &SanAuthorisation> {

@@ -184,8 +184,8 @@ pub(super) struct Hand<'s> {
     pub(super) shared: &'s Mutex<Shared>,
     words: HashMap<String, u32>,
     few: [Few; WIDEST],
-    /// What each word means as a method, as far as it was asked.
-    methods: Vec<Option<Method>>,
+    /// What words mean as methods, by their numbers.
+    methods: HashMap<u32, Method>,
     means: HashMap<Sharing, u32>,
     /// Of the rows of the block that is being read.
     applicants: Vec<u32>,
@@ -212,7 +212,7 @@ impl<'s> Hand<'s> {
             shared,
             words: HashMap::new(),
             few: Default::default(),
-            methods: Vec::new(),
+            methods: HashMap::new(),
             means: HashMap::new(),
             applicants: Vec::new(),
             keys: Keys::default(),
@@ -321,11 +321,7 @@ impl<'s> Hand<'s> {
 
     /// What the method of this number means.
     pub(super) fn method(&mut self, number: u32) -> Method {
-        let place = number as usize;
-        if self.methods.len() <= place {
-            self.methods.resize(place + 1, None);
-        }
-        *self.methods[place].get_or_insert_with(|| {
+        *self.methods.entry(number).or_insert_with(|| {
             let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
             let text = shared.words.get(number);
             Method { is_reuse: means_reuse(text), prescribed: Prescribed::by(text) }
