@@ -72,7 +72,8 @@ impl<'r> Row<'r> {
             _ => self.given_whole(column),
         }
     }
-    #[cold]
+    /// For what is not known of the whole block, as the rows of text and of a database: kept out of the quick way.
+    #[inline(never)]
     fn given_whole(&mut self, column: usize) -> Option<i64> {
         self.columns[column].whole(self.given(column)).unwrap_or_else(|reason| {
             self.refuse(column, &reason);
