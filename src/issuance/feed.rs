@@ -120,7 +120,7 @@ impl FeedColumn {
                 let octets = text.as_bytes();
                 // What begins or ends with a space is kept without.
                 let edges = octets.first().zip(octets.last()).is_some_and(|(a, b)| *a != b' ' && *b != b' ');
-                edges && octets.len() <= 200 && octets.iter().all(|octet| (0x20..0x7f).contains(octet))
+                edges && octets.len() <= 200 && all(octets, |octet| (0x20..0x7f).contains(&octet))
             }
             _ => false,
         }
@@ -163,19 +163,21 @@ impl FeedColumn {
 /// Whether a name is kept as it stands: lower case, no address, no dot at its end.
 fn is_plain(name: &str) -> bool {
     let bytes = name.as_bytes();
-    let plain = || bytes.iter().all(|byte| PLAIN[usize::from(*byte)]);
-    bytes.len() <= 253 && bytes.last().is_some_and(u8::is_ascii_lowercase) && plain()
+    // A letter, a digit, or one of `-._`: what stands from `-` to `9` is digits, those, and a slash.
+    let plain = |octet: u8| {
+        (octet.wrapping_sub(b'a') < 26) | ((octet.wrapping_sub(b'-') < 13) & (octet != b'/')) | (octet == b'_')
+    };
+    bytes.len() <= 253 && bytes.last().is_some_and(u8::is_ascii_lowercase) && all(bytes, plain)
 }
 
-/// The octets of names that are kept as they stand.
-const PLAIN: [bool; 256] = {
-    let (mut all, mut byte) = ([false; 256], 0);
-    while byte < 256 {
-        all[byte] = matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
-        byte += 1;
-    }
-    all
-};
+/// Whether all octets are such, eight at a time and without an early end: the last eight again where they are not a
+/// multiple.
+fn all(octets: &[u8], is: impl Fn(u8) -> bool) -> bool {
+    let each = |octets: &[u8]| octets.iter().fold(true, |all, octet| all & is(*octet));
+    let (chunks, rest) = octets.as_chunks::<8>();
+    let last = octets.last_chunk::<8>().map_or_else(|| each(rest), |last| each(last));
+    last && chunks.iter().all(|chunk| each(chunk))
+}
 
 #[cfg(test)]
 mod tests {
@@ -198,9 +200,15 @@ mod tests {
             "",
             "a..b",
         ];
+        // Every character at every place of a short name and of a long one.
+        let at = |name: &str, place: usize, c: char| format!("{}{c}{}", &name[..place], &name[place + 1..]);
+        let all = ["a.b.eus", "abcdefgh.ijkl.nop.eus"].into_iter().flat_map(|name| {
+            (0..name.len()).flat_map(move |place| (0..128_u8).map(move |octet| at(name, place, char::from(octet))))
+        });
+        let names: Vec<String> = names.into_iter().map(str::to_string).chain(all).collect();
         for (table, name) in [("san_authorisations", "name"), ("dcv_confirmations", "adn"), ("orders", "vtype")] {
             let column = columns(table).and_then(|all| all.into_iter().find(|c| c.name == name)).expect("a column");
-            for text in names {
+            for text in &names {
                 let long = column.kind.read(Given::text(text).raw());
                 let long = long.and_then(|value| value.as_str().map(str::to_string).ok_or("is missing".to_string()));
                 let short = column.text(Given::text(text)).map(|text| text.unwrap_or_default().into_owned());
