@@ -436,14 +436,21 @@ pub struct CaseKey {
     pub serial: Serial,
 }
 
+/// As [`escape`]; what is safe as it stands stays where it is.
+pub(crate) fn escaped(text: &str, limit_bytes: usize) -> Cow<'_, str> {
+    let plain = is_plain(text.as_bytes(), limit_bytes);
+    if plain { Cow::Borrowed(text) } else { Cow::Owned(escape(text.as_bytes(), limit_bytes)) }
+}
+
+fn is_plain(bytes: &[u8], limit_bytes: usize) -> bool {
+    bytes.len() <= limit_bytes && bytes.iter().all(|byte| matches!(byte, 0x20..=0x7e) && *byte != b'\\')
+}
+
 /// Bytes chosen by strangers as text that is safe to print, log and mail: printable ASCII stays, everything else
 /// (controls, bidi marks, non-ASCII, backslash) becomes `\xNN`; cut at `limit_bytes` of input.
 pub fn escape(bytes: &[u8], limit_bytes: usize) -> String {
-    let plain = |byte: &u8| matches!(byte, 0x20..=0x7e) && *byte != b'\\';
-    if bytes.len() <= limit_bytes
-        && bytes.iter().all(plain)
-        && let Ok(text) = std::str::from_utf8(bytes)
-    {
+    let plain = is_plain(bytes, limit_bytes);
+    if let Some(text) = plain.then(|| std::str::from_utf8(bytes).ok()).flatten() {
         return text.to_string();
     }
     let mut out = String::with_capacity(bytes.len().min(limit_bytes));

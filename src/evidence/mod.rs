@@ -22,7 +22,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::borrow::Cow;
 
 use crate::evidence::caa_checks::Checked;
 use crate::evidence::confirmation::Reliance;
@@ -102,7 +102,7 @@ fn of_names(
 ) {
     match record.authorisations.as_deref() {
         Some(rows) => {
-            let rows = by_name(rows);
+            let rows = ByName::new(rows);
             Audit { record, rows, issued, policy, suffixes }.names(presented, with_checks, tally);
         }
         None => {
@@ -113,13 +113,29 @@ fn of_names(
     }
 }
 
-fn by_name(rows: &[SanAuthorisation]) -> HashMap<String, &SanAuthorisation> {
-    rows.iter().map(|row| (row.name.to_ascii_lowercase(), row)).collect()
+/// Rows by their name in lower case, in its order.
+struct ByName<'a>(Vec<(Cow<'a, str>, &'a SanAuthorisation)>);
+
+impl<'a> ByName<'a> {
+    fn new(rows: &'a [SanAuthorisation]) -> ByName<'a> {
+        let lower = |name: &'a str| match name.bytes().any(|octet| octet.is_ascii_uppercase()) {
+            true => Cow::Owned(name.to_ascii_lowercase()),
+            false => Cow::Borrowed(name),
+        };
+        let mut rows: Vec<_> = rows.iter().map(|row| (lower(&row.name), row)).collect();
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        ByName(rows)
+    }
+    /// Of several rows of one name the last counts.
+    fn get(&self, name: &str) -> Option<&'a SanAuthorisation> {
+        let end = self.0.partition_point(|(other, _)| **other <= *name);
+        self.0[..end].last().filter(|(other, _)| other == name).map(|(_, row)| *row)
+    }
 }
 
 struct Audit<'a> {
     record: &'a IssuanceRecord,
-    rows: HashMap<String, &'a SanAuthorisation>,
+    rows: ByName<'a>,
     issued: Issued,
     policy: &'a Policy,
     suffixes: &'a SuffixList,
@@ -127,8 +143,11 @@ struct Audit<'a> {
 
 impl Audit<'_> {
     fn names(&self, presented: &Presented, with_checks: bool, tally: &mut Tally) {
-        for name in presented.names.iter().collect::<BTreeSet<_>>() {
-            let row = self.rows.get(name.as_str()).copied();
+        let mut names: Vec<&str> = presented.names.iter().map(|name| &**name).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let row = self.rows.get(name);
             self.validation(name, row).into_iter().for_each(|remark| tally.add(remark));
             if !with_checks {
                 continue;

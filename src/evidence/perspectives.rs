@@ -12,6 +12,9 @@ static NEEDED: [(Timestamp, u64); 4] = [(COUNTED, 2), (MARCH_2026, 3), (date(202
 /// From when BR 4.2.2.2 says what 3.2.2.4 and 3.2.2.8.1 said of DNSSEC (BR 2.3.0, which brought ballot SC101).
 pub(super) const CONSOLIDATED: Timestamp = date(2026, 8, 6);
 
+/// From which days on something else is asked of the same perspectives.
+pub(super) static DAYS: [Timestamp; 5] = [COUNTED, ENFORCED, MARCH_2026, date(2026, 6, 15), date(2026, 12, 15)];
+
 fn needed(asked: Timestamp) -> u64 {
     NEEDED.iter().rev().find(|(since, _)| asked >= *since).map_or(0, |(_, count)| *count)
 }
@@ -101,6 +104,20 @@ mod tests {
             Flaw::Missing(rule, _) => panic!("{} lacks a column", rule.id),
         };
         judge(remote, asked).into_iter().map(id).collect()
+    }
+
+    #[test]
+    fn what_is_asked_changes_on_these_days_alone() {
+        assert!(DAYS.is_sorted() && NEEDED.iter().all(|(day, _)| DAYS.contains(day)));
+        let kinds: Vec<_> = (0..7).flat_map(|total| (0..7).map(move |ok| remote(ok, total))).chain([None]).collect();
+        let missing = |flaw: &Flaw| matches!(flaw, Flaw::Missing(..));
+        let of = |remote, asked| judge(remote, asked).iter().map(missing).collect::<Vec<bool>>();
+        let before = DAYS[0].minus(Span::from_seconds(1));
+        assert!(kinds.iter().all(|remote| judge(*remote, before).is_empty()), "nothing is asked before");
+        let days = (0..900).map(|days| date(2025, 1, 1).plus(Span::from_days(days)));
+        for (before, day) in days.clone().zip(days.skip(1)).filter(|(_, day)| !DAYS.contains(day)) {
+            assert!(kinds.iter().all(|remote| of(*remote, before) == of(*remote, day)), "{day}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! calls a gap is "not evaluable" there for the same rules; everything else is doubtful and goes through
 //! [`super::run`] itself. A property test below holds the two together.
 
+mod corroboration;
 mod gaps;
 #[cfg(test)]
 mod tests;
@@ -18,12 +19,13 @@ use crate::evidence::methods::{Method, Standing, is_onion, row, section};
 use crate::evidence::perspectives::{self, Flaw};
 use crate::evidence::policy::{Policy, lists};
 use crate::evidence::reuse_limits::{ev_domain_limit, limit_of};
-use crate::evidence::rules::{CAA_EXISTS, MARCH_2026, MPIC_COUNT, MPIC_QUORUM};
+use crate::evidence::rules::{CAA_EXISTS, MARCH_2026};
 use crate::record::{Perspectives, same_domain};
+use corroboration::Corroboration;
 pub use gaps::Gaps;
 use gaps::{
-    NO_ACCOUNT, NO_CAA_DNSSEC, NO_CAA_TABLE, NO_COUNT, NO_DNSSEC, NO_ISSUER_DOMAINS, NO_LOCATION, NO_ORDER, NO_QUORUM,
-    NO_RECORDED, NO_REFERENCE, NO_REGIONS, NO_RESOLVER, NO_RIR, NO_RRSET, NO_RULE_LIMIT, NO_TOKEN, NO_TTL, OF_CHECK,
+    NO_ACCOUNT, NO_CAA_DNSSEC, NO_CAA_TABLE, NO_DNSSEC, NO_ISSUER_DOMAINS, NO_LOCATION, NO_ORDER, NO_RECORDED,
+    NO_REFERENCE, NO_RESOLVER, NO_RRSET, NO_RULE_LIMIT, NO_TOKEN, NO_TTL, OF_CHECK,
 };
 
 /// The rules that the sieve knows. When [`super::RULES`] has another one, nothing may be let pass.
@@ -110,7 +112,7 @@ pub struct Grade {
     by_system: bool,
     resolver: Listed,
     dnssec: Outcome,
-    remote: Option<Perspectives>,
+    remote: Corroboration,
 }
 
 impl Grade {
@@ -136,7 +138,7 @@ impl Grade {
             by_system: lists(&policy.systems, performed_by),
             resolver: resolver.map_or(Listed::Empty, own),
             dnssec: Outcome::of(dnssec),
-            remote,
+            remote: Corroboration::of(remote, 0),
         }
     }
     /// What its method prescribes of the place where it looks.
@@ -297,7 +299,7 @@ impl Reliance<'_> {
             Listed::No => return None,
         }
         if method.mpic && !(method.is_over_tor() && is_onion(self.name)) {
-            gaps = gaps.and(corroborated(grade.remote, completed, 0)?).and(grade.dnssec.at(completed, NO_DNSSEC)?);
+            gaps = gaps.and(grade.remote.at(completed)?).and(grade.dnssec.at(completed, NO_DNSSEC)?);
         }
         Some(gaps)
     }
@@ -331,19 +333,6 @@ impl Reliance<'_> {
             Some(_) => Some(Gaps::NONE),
         }
     }
-}
-
-fn corroborated(remote: Option<Perspectives>, asked: Timestamp, of: u32) -> Option<Gaps> {
-    perspectives::judge(remote, asked).into_iter().try_fold(Gaps::NONE, |gaps, flaw| {
-        let missing = match flaw {
-            Flaw::Broken(..) => return None,
-            Flaw::Missing(_, "remote_rirs") => NO_REGIONS,
-            Flaw::Missing(rule, _) if rule.id == MPIC_COUNT.id => NO_COUNT,
-            Flaw::Missing(rule, _) if rule.id == MPIC_QUORUM.id => NO_QUORUM,
-            Flaw::Missing(..) => NO_RIR,
-        };
-        Some(gaps.and(Gaps(missing.0 << of)))
-    })
 }
 
 /// Octets that came from text.
@@ -382,7 +371,7 @@ pub struct CaaGrade {
     own_resolver: bool,
     by_system: bool,
     dnssec: Outcome,
-    remote: Option<Perspectives>,
+    remote: Corroboration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -412,7 +401,11 @@ impl CaaGrade {
             own_resolver: lists(&policy.own_resolvers, resolver),
             by_system: lists(&policy.systems, performed_by),
             dnssec: Outcome::of(dnssec),
-            remote,
+            remote: match remote {
+                // Left out.
+                Some(remote) if remote.total == 0 => Corroboration::default(),
+                remote => Corroboration::of(remote, OF_CHECK),
+            },
         }
     }
 }
@@ -475,9 +468,6 @@ pub fn sift_caa(
         Some(ttl) if age <= ttl => Gaps::NONE,
         Some(_) => return None,
     };
-    let remote = match grade.remote {
-        Some(remote) if remote.total == 0 => Gaps::NONE,
-        remote => corroborated(remote, check.checked_at, OF_CHECK)?,
-    };
+    let remote = grade.remote.at(check.checked_at)?;
     Some(verdict.and(fresh).and(remote).and(grade.dnssec.at(check.checked_at, NO_CAA_DNSSEC)?))
 }

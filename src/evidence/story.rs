@@ -1,34 +1,53 @@
 //! The record in words: confirmations, chains of reuse, CAA checks.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use crate::clock::Span;
-use crate::finding::escape;
+use crate::finding::{escape, escaped};
 use crate::record::{CaaCheck, DcvConfirmation, DcvReuse};
 
 /// A reuse with every step the CA stated down to its root.
 pub(super) fn chain(reuse: &DcvReuse) -> String {
-    let by = reuse.decided_by.as_ref().map_or(String::new(), |person| format!(" by {}", shown(person)));
-    let mut steps = vec![format!("{} (rule {}, decided {}{by})", reuse.label(), shown(&reuse.rule), reuse.decided_at)];
+    let mut out = format!("{} (rule {}, decided {}", reuse.label(), shown(&reuse.rule), reuse.decided_at);
+    if let Some(person) = &reuse.decided_by {
+        out.extend([" by ", &*shown(person)]);
+    }
+    out.push(')');
     let root = reuse.root.as_ref();
     let root_label = root.map(|root| format!("confirmation {}", root.dcv_id));
     for step in &reuse.chain {
-        let at = step.stated_at.map_or(String::new(), |at| format!(" ({at})"));
         if Some(&step.stated_id) != root_label.as_ref() {
-            steps.push(format!("{}{at}", shown(&step.stated_id)));
+            out.extend([" -> ", &*shown(&step.stated_id)]);
+            // Writing to a string cannot fail.
+            let _ = step.stated_at.map_or(Ok(()), |at| write!(out, " ({at})"));
         }
     }
-    steps.push(root.map_or("origin not found".to_string(), told));
-    steps.join(" -> ")
+    out.push_str(" -> ");
+    match root {
+        Some(root) => tell(root, &mut out),
+        None => out.push_str("origin not found"),
+    }
+    out
 }
 
 /// A confirmation.
-pub(super) fn told(c: &DcvConfirmation) -> String {
+pub(super) fn told(confirmation: &DcvConfirmation) -> String {
+    let mut out = String::new();
+    tell(confirmation, &mut out);
+    out
+}
+
+fn tell(c: &DcvConfirmation, out: &mut String) {
     let (adn, method, by) = (shown(&c.adn), shown(&c.method), shown(&c.performed_by));
-    let resolver = c.resolver.as_ref().map_or(String::new(), |resolver| format!(", resolver {}", shown(resolver)));
-    let remote = c.remote.map_or(String::new(), |remote| format!(", remote {}/{}", remote.corroborating, remote.total));
-    format!(
-        "confirmation {} ({adn}, method {method}, completed {}, by {by}{resolver}{remote})",
-        c.dcv_id, c.completed_at
-    )
+    let _ = write!(out, "confirmation {} ({adn}, method {method}, completed {}, by {by}", c.dcv_id, c.completed_at);
+    if let Some(resolver) = &c.resolver {
+        out.extend([", resolver ", &*shown(resolver)]);
+    }
+    if let Some(remote) = c.remote {
+        let _ = write!(out, ", remote {}/{}", remote.corroborating, remote.total);
+    }
+    out.push(')');
 }
 
 /// A CAA check.
@@ -57,6 +76,6 @@ pub(super) fn plural(count: usize) -> &'static str {
 }
 
 /// Text of the CA's database, safe to show.
-pub(super) fn shown(text: &str) -> String {
-    escape(text.as_bytes(), 200)
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    escaped(text, 200)
 }

@@ -131,6 +131,15 @@ fn one(names: &[&str], record: IssuanceRecord) -> Finding {
 }
 
 #[test]
+fn of_several_rows_of_a_name_the_last_counts() {
+    let good = || Basis::Confirmation(confirmation(1, "a.eus", SIGNED));
+    let rows = |last| record(Some(vec![("A.eus", good()), ("b.a.eus", good()), ("a.EUS", last)]), vec![]);
+    assert_eq!(found(&["b.a.eus", "a.eus"], rows(good())), []);
+    let finding = one(&["a.eus", "b.a.eus"], rows(Basis::Missing));
+    assert_eq!((&*finding.rule, &*finding.subject), ("dcv.exists", "a.eus"));
+}
+
+#[test]
 fn fresh_evidence_that_covers_every_name_passes() {
     let rows = vec![
         ("www.A.eus", Basis::Confirmation(confirmation(1, "a.eus", SIGNED))),
