@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray, StringArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray, StringArray, StringViewArray};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 
 use crate::audit::AuditError;
@@ -38,7 +38,7 @@ pub(super) enum Cells {
     /// `true` and `false`.
     Flags(BooleanArray),
     /// Text.
-    Text(StringArray),
+    Text(StringViewArray),
     /// Text, of which a few stand for many rows: the number of each row's, and the texts.
     Few { keys: PrimitiveArray<Int32Type>, dictionary: ArrayRef, texts: StringArray },
     /// A type that no column of the feed has.
@@ -50,7 +50,7 @@ pub(super) enum Lane<'v> {
     /// Whole numbers that are kept as they are, and which of them there are, unless all.
     Whole(&'v [i64], Option<&'v NullBuffer>),
     /// Texts, none of which was looked at.
-    Text(&'v StringArray),
+    Text(&'v StringViewArray),
     /// The number of each row's text among few, and those.
     Few(&'v PrimitiveArray<Int32Type>, &'v ArrayRef),
     /// No row has a value, and none needs one.
