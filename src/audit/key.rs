@@ -2,7 +2,9 @@
 //!
 //! A name and every domain whose validation can cover it, down to the last two labels, have the same key; below a suffix
 //! of several labels (`co.uk`) it is the last three. So the key never splits what one registrable domain holds, and
-//! domains that are shorter than that belong to every part.
+//! domains that are shorter than that belong to every part. Whether two labels are such a suffix is asked of short ones
+//! under a top-level domain of two letters, where nearly all of them are: the names under another one (`shizuoka.jp`)
+//! are all in one part.
 
 use crate::lint::suffix::SuffixList;
 
@@ -22,14 +24,17 @@ pub enum Place {
 #[derive(Debug)]
 pub struct Keys {
     /// By their hash: the labels, and whether a suffix of several labels begins there.
-    memory: Vec<(String, bool)>,
+    memory: Vec<(Vec<u8>, bool)>,
 }
 
 const SLOTS: usize = 256;
 
+/// The most octets of two labels that are asked about: `co.uk`, `asso.fr`, `kyoto.jp`.
+const SHORT: usize = 8;
+
 impl Default for Keys {
     fn default() -> Keys {
-        Keys { memory: vec![(String::new(), false); SLOTS] }
+        Keys { memory: vec![(Vec::new(), false); SLOTS] }
     }
 }
 
@@ -50,28 +55,36 @@ impl Keys {
 
     /// The hash of the labels that decide, and whether there are as many as decide.
     fn key(&mut self, name: &str) -> (u64, bool) {
-        if name.contains(':') {
-            return (hash(name), true);
+        let octets = name.as_bytes();
+        let dot_before = |end: usize| octets[..end].iter().rposition(|octet| *octet == b'.');
+        let Some(last) = dot_before(octets.len()) else { return (hash_of(octets), octets.contains(&b':')) };
+        let second = dot_before(last);
+        let two = second.map_or(octets, |second| &octets[second + 1..]);
+        if !self.splits(two, octets.len() - last - 1) {
+            return (hash_of(two), true);
         }
-        let mut dots = memchr::memrchr_iter(b'.', name.as_bytes());
-        let (Some(_), second) = (dots.next(), dots.next()) else { return (hash(name), name.contains('.')) };
-        let two = second.map_or(name, |second| &name[second + 1..]);
-        let hash = self::hash(two);
-        let (known, splits) = &mut self.memory[(hash >> 20) as usize % SLOTS];
+        match second {
+            // A suffix itself.
+            None => (hash_of(two), false),
+            Some(second) => {
+                (dot_before(second).map_or_else(|| hash_of(octets), |third| hash_of(&octets[third + 1..])), true)
+            }
+        }
+    }
+
+    /// Whether these two labels, of which the last has so many octets, are a suffix of several labels.
+    fn splits(&mut self, two: &[u8], last: usize) -> bool {
+        if last != 2 || two.len() > SHORT {
+            return false;
+        }
+        let (known, splits) = &mut self.memory[(hash_of(two) >> 20) as usize % SLOTS];
         // By the labels themselves: whoever chooses names can make two of one hash.
         if known != two {
             known.clear();
-            known.push_str(two);
-            *splits = SuffixList::Embedded.splits(two.as_bytes());
+            known.extend_from_slice(two);
+            *splits = SuffixList::Embedded.splits(two);
         }
-        match (*splits, second) {
-            (false, _) => (hash, true),
-            // A suffix itself.
-            (true, None) => (hash, false),
-            (true, Some(_)) => {
-                (dots.next().map_or_else(|| self::hash(name), |third| self::hash(&name[third + 1..])), true)
-            }
-        }
+        *splits
     }
 }
 
@@ -121,6 +134,7 @@ mod tests {
             "b.co.uk",
             "x.b.co.uk",
             "x.y.city.kobe.jp",
+            "x.y.shizuoka.jp",
             "a.b.nagoya.jp",
             "x.github.io",
             "a.k12.ma.us",

@@ -18,7 +18,7 @@ use crate::audit::source::{Corpus, Source};
 use crate::audit::{AuditError, Job, Question, Share, Stage, create, file_fault, read_json, write_whole};
 
 /// The form of these files.
-const FORM: u32 = 4;
+const FORM: u32 = 5;
 
 /// Without these tables there is nothing to audit.
 pub const NEEDED: [&str; 2] = ["issuers", "certificates"];
