@@ -49,8 +49,8 @@ impl<'a> Run<'a> {
         Run { source, question: question(), policy, suffixes, out, share: Share::ALL, memory: 1 << 30 }
     }
 
-    fn judge(&self, resume: bool) -> Result<(), AuditError> {
-        let job = Job {
+    fn job(&self) -> Job<'_> {
+        Job {
             question: &self.question,
             policy: &self.policy,
             suffixes: &self.suffixes,
@@ -60,13 +60,15 @@ impl<'a> Run<'a> {
             threads: 2,
             with_caa: Job::needs_caa(&self.question),
             progress: &|_, _, _| {},
-        };
-        audit::judge(&self.source, &job, resume)
+        }
+    }
+
+    fn judge(&self, resume: bool) -> Result<(), AuditError> {
+        audit::judge(&self.source, &self.job(), resume)
     }
 
     fn report(&self) -> Report {
-        self.judge(false).expect("judged");
-        audit::finish(self.out, FindingsFormat::Csv, None).expect("finished")
+        audit::run(&self.source, &self.job(), false, FindingsFormat::Csv, None).expect("judged")
     }
 }
 

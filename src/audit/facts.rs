@@ -139,12 +139,15 @@ impl<T: Numbered> ById<T> {
             rows.sort_by_key(T::number);
             rows.dedup_by_key(|row| row.number());
         }
-        ById::new(rows)
+        ById::of_sorted(rows)
     }
     /// Of rows of one number the first is found.
     pub(super) fn new(mut rows: Vec<T>) -> ById<T> {
         // Most sources are in order; if not, each piece of them is a run, and this sort merges runs.
         rows.sort_by_key(T::number);
+        ById::of_sorted(rows)
+    }
+    fn of_sorted(mut rows: Vec<T>) -> ById<T> {
         rows.shrink_to_fit();
         let Some((first, last)) = rows.first().zip(rows.last()).map(|(first, last)| (first.number(), last.number()))
         else {
@@ -187,6 +190,33 @@ impl<T: Numbered> ById<T> {
     }
 }
 
+/// Reuses by their number: those of the table of reuses, and those that stand among the confirmations.
+#[derive(Debug, Default)]
+pub(super) struct Reuses {
+    pub(super) stated: ById<Reuse>,
+    pub(super) among_confirmations: ById<Reuse>,
+}
+
+impl Reuses {
+    /// Where it is; of one number that of the table of reuses.
+    pub(super) fn place(&self, id: i64) -> Option<u32> {
+        let behind = self.stated.rows().len() as u32;
+        self.stated.place(id).or_else(|| self.among_confirmations.place(id).map(|place| behind + place))
+    }
+    pub(super) fn at(&self, place: u32) -> &Reuse {
+        match place.checked_sub(self.stated.rows().len() as u32) {
+            None => self.stated.at(place),
+            Some(place) => self.among_confirmations.at(place),
+        }
+    }
+    pub(super) fn get(&self, id: i64) -> Option<&Reuse> {
+        self.place(id).map(|place| self.at(place))
+    }
+    pub(super) fn bytes(&self) -> usize {
+        self.stated.bytes() + self.among_confirmations.bytes()
+    }
+}
+
 /// Everything that is not divided into parts.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -202,7 +232,7 @@ pub(super) struct Facts {
     /// When each was verified, and by whom.
     pub(super) identities: Vec<(i64, Option<String>)>,
     pub(super) certificates: ById<Certificate>,
-    pub(super) reuses: ById<Reuse>,
+    pub(super) reuses: Reuses,
     pub(super) approvals: Option<HashMap<u32, Vec<Approval>>>,
     pub(super) revoked: HashSet<i64>,
     pub(super) means: Vec<(Means, Grade)>,
@@ -353,6 +383,12 @@ mod tests {
             }
             assert!(found.bytes() <= 26 * numbers.len() + 16);
         }
+        let reuse = |id, decided| Reuse { id, dcv: 0, reuse: 0, decided, rule: 0, by: 0 };
+        let stated = ById::each_once(vec![reuse(3, 1), reuse(-9, 1)]);
+        let reuses = Reuses { stated, among_confirmations: ById::each_once(vec![reuse(-7, 2), reuse(-9, 2)]) };
+        let decided = |id| reuses.get(id).map(|reuse| (reuse.id, reuse.decided));
+        assert_eq!((decided(3), decided(-7), decided(-9)), (Some((3, 1)), Some((-7, 2)), Some((-9, 1))));
+        assert_eq!(decided(-8), None);
         let nothing = ById::<(i64, u32)>::new(Vec::new());
         assert_eq!((nothing.place(0), nothing.place(i64::MIN)), (None, None));
     }

@@ -50,30 +50,41 @@ pub struct Found<T = String> {
     pub evidence: T,
 }
 
-impl Found {
-    /// The same certificate with a finding of one name.
-    pub(super) fn of(
-        mut self,
-        finding: &Finding,
-        name: &str,
-        domain: &str,
-        method: String,
-        dcv_id: Option<i64>,
-    ) -> Found {
-        self.name = name.to_string();
-        self.rule = finding.rule.to_string();
-        self.severity = finding.severity.word().to_string();
-        self.citation = finding.citation.to_string();
-        self.clock = finding.clock.word().to_string();
-        self.detail = finding.detail.clone();
-        self.registrable_domain = domain.to_string();
-        self.method = method;
-        self.dcv_id = dcv_id;
-        let facts: Vec<String> =
-            finding.evidence.iter().map(|fact| format!("{}: {}", fact.source, fact.text)).collect();
-        self.evidence = facts.join("\n");
-        self
+impl<'f> Found<&'f str> {
+    /// The same certificate with a finding of one name, whose facts are told in `evidence`.
+    pub(super) fn of(self, finding: &'f Finding, row: Row<'f>, evidence: &'f str) -> Found<&'f str> {
+        Found {
+            name: row.name,
+            rule: &finding.rule,
+            severity: finding.severity.word(),
+            citation: &finding.citation,
+            clock: finding.clock.word(),
+            detail: &finding.detail,
+            registrable_domain: row.registrable_domain,
+            method: row.method,
+            dcv_id: row.dcv_id,
+            evidence,
+            ..self
+        }
     }
+}
+
+/// What a finding says of the row it is about; nothing when it is about the certificate as a whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Row<'f> {
+    pub(super) name: &'f str,
+    pub(super) registrable_domain: &'f str,
+    pub(super) method: &'f str,
+    pub(super) dcv_id: Option<i64>,
+}
+
+/// The facts on which a finding rests, one a line.
+pub(super) fn told(finding: &Finding) -> String {
+    let mut out = String::with_capacity(512);
+    for (place, fact) in finding.evidence.iter().enumerate() {
+        out.extend([if place == 0 { "" } else { "\n" }, &*fact.source, ": ", &*fact.text]);
+    }
+    out
 }
 
 impl<T: AsRef<str>> Found<T> {
@@ -93,9 +104,9 @@ impl<T: AsRef<str>> Found<T> {
     }
 }
 
-impl<'b> Found<&'b str> {
-    /// Reads what [`Found::put`] wrote; `None` when it is something else.
-    pub(super) fn read(record: &'b [u8]) -> Option<Found<&'b str>> {
+impl<'b> Found<&'b [u8]> {
+    /// Reads what [`Found::put`] wrote, its texts as octets; `None` when it is something else.
+    pub(super) fn read(record: &'b [u8]) -> Option<Found<&'b [u8]>> {
         let mut fields = Fields(record);
         let mut maybe = || {
             let there = fields.small()? == 1;
@@ -104,7 +115,7 @@ impl<'b> Found<&'b str> {
         };
         let (cert_id, dcv_id, signed_at, not_after) = (maybe()??, maybe()?, maybe()??, maybe()?);
         let still_valid = fields.small()? == 1;
-        let mut text = || std::str::from_utf8(fields.text()?).ok();
+        let mut text = || fields.text();
         let found = Found {
             name: text()?,
             rule: text()?,
@@ -124,6 +135,32 @@ impl<'b> Found<&'b str> {
         };
         fields.0.is_empty().then_some(found)
     }
+
+    /// The same with its texts; `None` when one of them is none.
+    pub(super) fn text(self) -> Option<Found<&'b str>> {
+        let text = |octets| std::str::from_utf8(octets).ok();
+        Some(Found {
+            cert_id: self.cert_id,
+            name: text(self.name)?,
+            rule: text(self.rule)?,
+            severity: text(self.severity)?,
+            citation: text(self.citation)?,
+            clock: text(self.clock)?,
+            detail: text(self.detail)?,
+            order_id: text(self.order_id)?,
+            account_id: text(self.account_id)?,
+            subscriber: text(self.subscriber)?,
+            subscriber_name: text(self.subscriber_name)?,
+            registrable_domain: text(self.registrable_domain)?,
+            method: text(self.method)?,
+            dcv_id: self.dcv_id,
+            signed_at: self.signed_at,
+            not_after: self.not_after,
+            still_valid: self.still_valid,
+            issuer: text(self.issuer)?,
+            evidence: text(self.evidence)?,
+        })
+    }
 }
 
 /// A name that rests on a row of another part, or on one that does not exist.
@@ -137,12 +174,37 @@ pub(super) struct Stray {
     pub(super) caa: i64,
 }
 
+/// Findings as they are kept, one behind the other.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Findings {
+    records: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Findings {
+    pub(super) fn add(&mut self, found: &Found<&str>) {
+        found.put(&mut self.records);
+        self.ends.push(self.records.len());
+    }
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+    /// What [`Found::put`] wrote of each, in the order of the findings; `None` when one of them cannot be read.
+    pub(super) fn in_order(&self) -> Option<Vec<&[u8]>> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        let records = starts.zip(&self.ends).map(|(start, end)| &self.records[*start..*end]);
+        let mut all = records.map(|record| Some((Found::read(record)?, record))).collect::<Option<Vec<_>>>()?;
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        Some(all.into_iter().map(|(_, record)| record).collect())
+    }
+}
+
 /// What judging a part gave.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
     pub(super) names: u64,
     pub(super) certificates: u64,
-    pub(super) findings: Vec<Found>,
+    pub(super) findings: Findings,
     pub(super) strays: Vec<Stray>,
     /// Rule, reason, and of how many names or certificates.
     pub(super) gaps: BTreeMap<String, u64>,
@@ -175,7 +237,7 @@ mod tests {
         };
         let mut bytes = Vec::new();
         found.put(&mut bytes);
-        let read = Found::read(&bytes).expect("a finding");
+        let read = Found::read(&bytes).and_then(Found::text).expect("a finding");
         assert_eq!((read.cert_id, read.dcv_id, read.not_after, read.still_valid), (7, Some(-3), None, true));
         assert_eq!((read.name, read.rule, read.detail, read.evidence), ("a.eus", "dcv.reuse", "old", "a: b\nc: d"));
         let mut again = Vec::new();
@@ -184,5 +246,16 @@ mod tests {
         assert!((0..bytes.len()).all(|end| Found::read(&bytes[..end]).is_none()));
         bytes.push(0);
         assert!(Found::read(&bytes).is_none());
+        let mut findings = Findings::default();
+        let names = [(9, "b.eus"), (2, "c.eus"), (9, "a.eus")];
+        names.iter().for_each(|(cert_id, name)| findings.add(&Found { cert_id: *cert_id, name, ..Found::default() }));
+        let sorted = findings
+            .in_order()
+            .expect("findings")
+            .into_iter()
+            .map(|record| Found::read(record).expect("a finding").name);
+        assert!(sorted.eq([&b"c.eus"[..], b"a.eus", b"b.eus"]) && !findings.is_empty());
+        let strange = Found::<&[u8]> { name: b"a.\xff", ..Found::default() };
+        assert!(strange.text().is_none());
     }
 }

@@ -22,6 +22,9 @@ use crate::issuance::feed::Given;
 /// From so many certificates on a list of links takes the place of the table.
 const TABLE_LIMIT: usize = 10_000;
 
+const TABLE: &str = "incident.csv";
+const LINKS: &str = "incident.txt";
+
 /// The columns of the Appendix in their order; extra ones only to the right.
 const COLUMNS: [&str; 13] = [
     "Precertificate SHA-256 hash",
@@ -64,16 +67,15 @@ pub(super) fn write(corpus: &Corpus, job: &Job<'_>) -> Result<(), AuditError> {
         let mut mine: BTreeMap<i64, Affected> = BTreeMap::new();
         parts::findings(job.out, part, &mut |record| {
             let found = Found::read(record).ok_or_else(|| parts::strange(job.out))?;
-            if found.clock == "none" {
+            if found.clock == b"none" {
                 return Ok(());
             }
-            let entry = mine.entry(found.cert_id).or_insert_with(|| Affected {
-                cert_id: found.cert_id,
-                issuer: found.issuer.to_string(),
-                ..Affected::default()
-            });
-            if !entry.rules.contains(found.rule) {
-                entry.rules.insert(found.rule.to_string());
+            let text = |octets| std::str::from_utf8(octets).map_err(|_| parts::strange(job.out));
+            let (rule, issuer) = (text(found.rule)?, text(found.issuer)?);
+            let new = || Affected { cert_id: found.cert_id, issuer: issuer.to_string(), ..Affected::default() };
+            let entry = mine.entry(found.cert_id).or_insert_with(new);
+            if !entry.rules.contains(rule) {
+                entry.rules.insert(rule.to_string());
             }
             Ok(())
         })?;
@@ -109,7 +111,7 @@ pub(super) fn write(corpus: &Corpus, job: &Job<'_>) -> Result<(), AuditError> {
             affected.entry(id).and_modify(|entry| drop(entry.names.replace(name)));
         }
     }
-    lines(&job.out.join("certificates.ndjson"), &affected)
+    Merged(affected).write(job.out)
 }
 
 /// Of the rows of a table whose first column is one of these numbers: the number, and what `take` makes of the row.
@@ -204,7 +206,12 @@ fn lines(path: &Path, affected: &BTreeMap<i64, Affected>) -> Result<(), AuditErr
     })
 }
 
-/// The certificates of several outputs.
+/// Which of the two lists of certificates an output has.
+pub(super) fn listed(out: &Path) -> &'static str {
+    if out.join(LINKS).exists() { LINKS } else { TABLE }
+}
+
+/// The certificates of one output or several.
 #[derive(Default)]
 pub(super) struct Merged(BTreeMap<i64, Affected>);
 
@@ -229,20 +236,17 @@ impl Merged {
         }
         Ok(())
     }
-    /// Writes them as one output has them.
+    /// Writes them as one output has them: for other programs, and as `incident.csv`, or from 10,000 certificates on as
+    /// `incident.txt` with a link each.
     pub(super) fn write(&self, out: &Path) -> Result<(), AuditError> {
-        lines(&out.join("certificates.ndjson"), &self.0)
-    }
-
-    /// Writes `incident.csv`, or from 10,000 certificates on `incident.txt` with a link each. Which of the two.
-    pub(super) fn report(&self, out: &Path) -> Result<&'static str, AuditError> {
-        let (table, links) = (out.join("incident.csv"), out.join("incident.txt"));
-        let (name, other) =
-            if self.0.len() < TABLE_LIMIT { ("incident.csv", &links) } else { ("incident.txt", &table) };
+        lines(&out.join("certificates.ndjson"), &self.0)?;
+        let (table, links) = (out.join(TABLE), out.join(LINKS));
+        let few = self.0.len() < TABLE_LIMIT;
+        let other = if few { &links } else { &table };
         if other.exists() {
             std::fs::remove_file(other).map_err(file_fault(other))?;
         }
-        if name == "incident.txt" {
+        if !few {
             write_whole(&links, true, |file| {
                 for entry in self.0.values() {
                     let hash = if entry.cert_sha256.is_empty() { &entry.precert_sha256 } else { &entry.cert_sha256 };
@@ -263,7 +267,7 @@ impl Merged {
                 csv.flush()
             })?;
         }
-        Ok(name)
+        Ok(())
     }
 }
 

@@ -2,10 +2,14 @@
 
 use std::hash::BuildHasher;
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// The number of no text.
 pub const NONE: u32 = u32::MAX;
+
+/// Texts that are looked up together.
+const BUNCH: usize = 64;
 
 /// Texts one behind the other.
 #[derive(Debug, Default)]
@@ -42,6 +46,8 @@ pub struct Interner {
     /// Half of each text's hash, and its number: a table that grows need not look at the texts again.
     table: HashTable<(u32, u32)>,
     hasher: DefaultHashBuilder,
+    /// Whether [`Interner::adopt`] met a text that was there.
+    doubled: bool,
 }
 
 /// The table takes its place from the low bits of a hash and tells the texts of a place apart by the high ones.
@@ -62,7 +68,8 @@ impl Interner {
     pub fn get(&self, number: u32) -> &str {
         self.texts.get(number)
     }
-    fn half(&self, text: &str) -> u32 {
+    /// Half of the hash of a text.
+    pub fn half(&self, text: &str) -> u32 {
         (self.hasher.hash_one(text.as_bytes()) >> 32) as u32
     }
     /// The number of a text that is there.
@@ -74,8 +81,33 @@ impl Interner {
     /// As [`Interner::find`]; quick when it is the one after `last`, as in tables that are in one order.
     pub fn find_after(&self, last: u32, text: &str) -> Option<u32> {
         let next = last.wrapping_add(1);
-        let is_next = (next as usize) < self.len() && self.texts.slice(next) == text.as_bytes();
+        // The next one may be the second of its kind.
+        let is_next = !self.doubled && (next as usize) < self.len() && self.texts.slice(next) == text.as_bytes();
         if is_next { Some(next) } else { self.find(text) }
+    }
+    /// Adds many texts, whose numbers follow each other; of one that is there twice the first number is found. With each
+    /// its [`Interner::half`] is given.
+    pub fn adopt(&mut self, texts: &Texts, halves: &[u32]) {
+        let behind = self.texts.len();
+        let octets = self.texts.bytes.len() as u64;
+        self.texts.bytes.extend_from_slice(&texts.bytes);
+        self.texts.ends.extend(texts.ends.iter().map(|end| octets + end));
+        let Interner { texts, table, doubled, .. } = self;
+        table.reserve(halves.len(), |(half, _)| spread(*half));
+        for (bunch, halves) in halves.chunks(BUNCH).enumerate() {
+            // First where each would be, so that the waits for memory overlap.
+            for half in halves {
+                std::hint::black_box(table.find(spread(*half), |_| true));
+            }
+            for (number, half) in (behind + bunch * BUNCH..).zip(halves) {
+                let text = texts.slice(number as u32);
+                let same = |(other, number): &(u32, u32)| other == half && texts.slice(*number) == text;
+                match table.entry(spread(*half), same, |(half, _)| spread(*half)) {
+                    Entry::Vacant(entry) => drop(entry.insert((*half, number as u32))),
+                    Entry::Occupied(_) => *doubled = true,
+                }
+            }
+        }
     }
     /// The number of a text, which is added when it is new.
     pub fn add(&mut self, text: &str) -> (u32, bool) {
@@ -127,7 +159,10 @@ impl ShortTexts {
         self.hasher.hash_one(text.as_bytes())
     }
     fn is(&self, (short, number): &(Short, u32), text: &str) -> bool {
-        *short == self::short(text) && (text.len() <= SHORT || self.texts.slice(*number) == text.as_bytes())
+        let is_short = text.len() <= SHORT;
+        let same = |short: &[u8]| short == text.as_bytes();
+        usize::from(short[SHORT]) == text.len().min(SHORT + 1)
+            && if is_short { same(&short[..text.len()]) } else { same(self.texts.slice(*number)) }
     }
     /// The number of a text that is there.
     pub fn find(&self, text: &str) -> Option<u32> {
@@ -174,6 +209,21 @@ mod tests {
         assert_eq!((texts.find_after(41, "order 42"), texts.find_after(41, "order 7")), (Some(42), Some(7)));
         assert_eq!((texts.find_after(NONE, "order 0"), texts.find_after(1999, "order")), (Some(0), None));
         assert_eq!((texts.add("").0, texts.get(2000), texts.find("")), (2000, "", Some(2000)));
+        let mut many = Texts::default();
+        (0..200).for_each(|n| many.push(&format!("order {}", 1_950 + n / 2)));
+        let halves: Vec<u32> = (0..200).map(|n| texts.half(many.get(n))).collect();
+        texts.adopt(&many, &halves);
+        assert_eq!((texts.len(), texts.get(2_001), texts.get(2_200)), (2_201, "order 1950", "order 2049"));
+        // Also where it is the next one.
+        assert_eq!(
+            (texts.find_after(2_000, "order 1950"), texts.find_after(2_101, "order 2000")),
+            (Some(1_950), Some(2_101))
+        );
+        let found = |n| texts.find(&format!("order {n}"));
+        assert_eq!(
+            (found(1_950), found(1_999), found(2_000), found(2_049)),
+            (Some(1_950), Some(1_999), Some(2_101), Some(2_199))
+        );
     }
 
     #[test]

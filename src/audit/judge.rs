@@ -14,9 +14,11 @@ use crate::audit::intern::NONE;
 use crate::audit::load::Loaded;
 use crate::audit::{AuditError, Job};
 use crate::clock::{Span, Timestamp};
+use crate::evidence;
 use crate::evidence::sieve::{self, Bond, Check, Gaps, Reliance, Reused};
 use crate::finding::RuleInfo;
 use crate::record::{CaaCheck, DcvConfirmation};
+pub(super) use doubt::{Whole, whole};
 use ordered::{Ordered, Unjudged};
 use rows::{ConfirmationRow, NameRow, Table};
 pub(super) use rows::{Foreign, Ids};
@@ -59,9 +61,11 @@ pub(super) struct Bench<'a> {
     limits: Vec<Option<Span>>,
     /// Whether the sieve may let anything pass.
     sieve: bool,
-    whole: Vec<doubt::Whole>,
+    whole: Vec<Whole>,
     /// Whether each word means EV.
     ev: Vec<bool>,
+    /// The rules on evidence that are asked about and concern names, by their place in [`evidence::RULES`].
+    asked: Vec<bool>,
     /// How many rows may still be kept in memory for names that wait for rows of other parts.
     room: AtomicU64,
 }
@@ -70,16 +74,18 @@ pub(super) struct Bench<'a> {
 const KEPT_BYTES: u64 = 1024;
 
 impl<'a> Bench<'a> {
-    pub(super) fn new(job: &'a Job<'a>, loaded: &'a Loaded, reasons: &'a Reasons) -> Bench<'a> {
+    pub(super) fn new(job: &'a Job<'a>, loaded: &'a Loaded, whole: Vec<Whole>, reasons: &'a Reasons) -> Bench<'a> {
         let words = &loaded.facts.words;
         let rules = &job.policy.reuse_rules;
         let limit =
             |word: u32| rules.iter().find(|rule| rule.name.eq_ignore_ascii_case(words.get(word))).map(|r| r.limit);
         let ev = (0..words.len() as u32).map(|word| words.get(word).trim().eq_ignore_ascii_case("EV")).collect();
         let limits = (0..words.len() as u32).map(limit).collect();
-        let (sieve, whole) = (sieve::is_complete(), doubt::whole(job, &loaded.facts));
+        let sieve = sieve::is_complete();
         let room = AtomicU64::new(job.memory / 16 / KEPT_BYTES);
-        Bench { job, loaded, reasons, limits, sieve, whole, ev, room }
+        let asked =
+            evidence::RULES.iter().map(|rule| !doubt::OF_ORDER.contains(&rule.id) && job.asks(rule.id)).collect();
+        Bench { job, loaded, reasons, limits, sieve, whole, ev, asked, room }
     }
 
     fn facts(&self) -> &'a Facts {
@@ -91,7 +97,6 @@ impl<'a> Bench<'a> {
         let mut waiting = Some(Vec::new());
         let mut outcome = self.rounds(part, None, &|_| true, &mut waiting)?;
         self.whole_certificates(part, &mut outcome);
-        outcome.findings.sort();
         Ok((outcome, waiting))
     }
 
@@ -103,7 +108,6 @@ impl<'a> Bench<'a> {
             rests.caa = rests.caa.or_else(|| foreign.checks.get(&row.caa).cloned());
             self.doubt(&row.with(&name), rests, &mut outcome);
         }
-        outcome.findings.sort();
         outcome
     }
 
@@ -117,9 +121,7 @@ impl<'a> Bench<'a> {
             }
         }
         let asked = |row: &NameRow<'_>| names.get(&row.certificate).is_some_and(|names| names.contains(row.name()));
-        let mut outcome = self.rounds(part, Some(foreign), &asked, &mut None)?;
-        outcome.findings.sort();
-        Ok(outcome)
+        self.rounds(part, Some(foreign), &asked, &mut None)
     }
 
     fn rounds(
@@ -132,7 +134,7 @@ impl<'a> Bench<'a> {
         let mut outcome = Outcome::default();
         let tables = self.loaded.confirmations.iter().chain(&self.loaded.checks).chain(&self.loaded.ordered);
         let sizes = tables.map(|spool| spool.bytes(part));
-        let rounds = self.job.rounds(self.facts().bytes(), sizes.sum());
+        let rounds = self.job.rounds(self.facts().bytes() as u64 + self.loaded.kept, sizes.sum());
         for round in 0..rounds {
             let mut table = Table::load(self, part, round, rounds)?;
             let first = foreign.is_none();
@@ -241,7 +243,7 @@ impl<'a> Bench<'a> {
             signed,
             reuse,
             bond,
-            suffix: confirmation.adn != row.octets && self.job.suffixes.is_suffix(confirmation.adn),
+            suffix: !row.is_of(confirmation.adn) && self.job.suffixes.is_suffix(confirmation.adn),
             ev: row.vtype != NONE && self.ev[row.vtype as usize],
             location: confirmation.location.seen(),
             evidence_ref: Some(confirmation.reference),
@@ -271,7 +273,7 @@ impl<'a> Bench<'a> {
     }
 
     /// What a finding says of its certificate and subscriber.
-    fn found(&self, certificate: &Certificate) -> Found {
+    fn found(&self, certificate: &Certificate) -> Found<&'a str> {
         let facts = self.facts();
         let revoked = facts.revoked.contains(&certificate.id);
         let not_after = (certificate.not_after != NO_MOMENT).then_some(certificate.not_after);
@@ -280,18 +282,17 @@ impl<'a> Bench<'a> {
             signed_at: certificate.signed,
             not_after,
             still_valid: !revoked,
-            issuer: facts.issuers[certificate.issuer as usize].name.clone(),
+            issuer: facts.issuers[certificate.issuer as usize].name.as_str(),
             ..Found::default()
         };
         if certificate.order != NONE {
             let number = facts.orders[certificate.order as usize].applicant;
             let applicant = &facts.applicants[number as usize];
             let account = &facts.accounts[applicant.account as usize];
-            found.order_id = facts.order_ids.get(certificate.order).to_string();
-            found.account_id = facts.account_ids.get(applicant.account).to_string();
-            found.subscriber = facts.applicant_ids.get(number).to_string();
-            let name = applicant.name.as_ref().or(account.name.as_ref());
-            found.subscriber_name = name.cloned().unwrap_or_default();
+            found.order_id = facts.order_ids.get(certificate.order);
+            found.account_id = facts.account_ids.get(applicant.account);
+            found.subscriber = facts.applicant_ids.get(number);
+            found.subscriber_name = applicant.name.as_deref().or(account.name.as_deref()).unwrap_or_default();
         }
         found
     }

@@ -1,5 +1,5 @@
-//! Reads the tables once: what every part needs stays in memory, names with their confirmations and checks go to disk,
-//! each to its part.
+//! Reads the tables once: what every part needs stays in memory, names with their confirmations and checks are divided
+//! into parts.
 
 mod hand;
 mod rows;
@@ -10,16 +10,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::audit::facts::{AccountRow, Applicant, ById, Facts, Issuer, OrderRow, Reuse};
-use crate::audit::intern::{Interner, ShortTexts, Texts};
+use crate::audit::facts::{AccountRow, Applicant, ById, Certificate, Facts, Issuer, OrderRow, Reuse, Reuses};
+use crate::audit::intern::{Interner, ShortTexts};
 use crate::audit::key::Place;
 use crate::audit::source::{Corpus, Piece};
-use crate::audit::spool::{Spool, Writer};
+use crate::audit::spool::{Room, Spool, Writer};
 use crate::audit::{AuditError, Job, Stage};
 use crate::clock::Timestamp;
 use crate::issuance::feed::{self, FeedColumn};
 use crate::record::Approval;
-use hand::{Hand, Refusals, Row, Shared};
+use hand::{Hand, Orders, Refusals, Row, Shared};
 pub(super) use strays::strays;
 
 /// Rows between two signs of life.
@@ -31,18 +31,13 @@ pub(super) type Keep<'k> = &'k (dyn Fn(u32, i64, &str) -> bool + Sync);
 /// What was read.
 pub(super) struct Loaded {
     pub(super) facts: Facts,
+    /// How many bytes of the rows below are in memory.
+    pub(super) kept: u64,
     pub(super) confirmations: Vec<Spool>,
     pub(super) checks: Vec<Spool>,
     pub(super) names: Vec<Spool>,
     /// The names that each order approves.
     pub(super) ordered: Vec<Spool>,
-}
-
-impl Loaded {
-    /// The rows on disk alone; what is in memory ends.
-    pub(super) fn files(self) -> [Vec<Spool>; 4] {
-        [self.confirmations, self.checks, self.names, self.ordered]
-    }
 }
 
 const ORDERS: [&str; 7] = ["order_id", "applicant_id", "channel", "vtype", "hierarchy", "identity_id", "created_at"];
@@ -89,61 +84,80 @@ const APPROVALS: [&str; 4] = ["order_id", "step", "person", "decided_at"];
 /// The rule that alone needs the names of orders.
 const ORDER_NAMES_FOR: &str = "san.unexpected";
 
-/// Reads everything.
-pub(super) fn load(corpus: &Corpus, job: &Job<'_>, wanted: &[bool], keep: Keep<'_>) -> Result<Loaded, AuditError> {
+/// Reads everything; before the names are read, `beside` them is done what only the facts are needed for.
+///
+/// What is put in order after a table was read is put in order while the next one is read.
+pub(super) fn load<T: Send>(
+    corpus: &Corpus,
+    job: &Job<'_>,
+    wanted: &[bool],
+    keep: Keep<'_>,
+    beside: impl FnOnce(&Facts) -> T + Send,
+) -> Result<(Loaded, T), AuditError> {
     let shared = Mutex::new(Shared::default());
     let refusals = Refusals::default();
-    let reading =
-        Reading { corpus, job, wanted, keep, refusals: &refusals, done: AtomicU64::new(0), total: total(corpus, job) };
+    let (done, total) = (AtomicU64::new(0), total(corpus, job));
+    let reading = Reading { corpus, job, wanted, keep, refusals: &refusals, done, total, room: Room::default() };
     let mut facts = reading.small()?;
     refusals.result()?;
 
     let (mut hands, ()) = reading.share(&["orders"], &shared, &facts, || ())?;
     refusals.result()?;
-    let orders: Vec<_> = hands.iter_mut().map(|hand| std::mem::take(&mut hand.orders)).collect();
+    let ids = std::mem::take(&mut facts.order_ids);
+    let orders: Vec<Orders> = hands.iter_mut().map(|hand| std::mem::take(&mut hand.orders)).collect();
     drop(hands);
 
-    let mut tables = vec!["dcv_reuse", "revocations", "dcv_confirmations"];
-    tables.extend(job.with_caa.then_some("caa_checks"));
-    let (mut hands, numbered) = reading.share(&tables, &shared, &facts, || numbered(orders))?;
+    let (mut hands, numbered) =
+        reading.share(&["dcv_reuse", "revocations"], &shared, &facts, || numbered(ids, orders))?;
     refusals.result()?;
     (facts.order_ids, facts.orders) = numbered;
     facts.revoked.extend(hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.revoked)));
-    let reuses: usize = hands.iter().flat_map(|hand| &hand.reuses).map(|(_, rows)| rows.len()).sum();
-    job.fits(facts.bytes() + reuses * size_of::<Reuse>())?;
-    // The hands are emptied beside the next reading.
-    let rest = || {
-        let reuses = ById::each_once(in_order(hands.iter_mut().map(|hand| &mut hand.reuses)));
-        (reuses, finish(hands))
-    };
-    let (mut hands, (reuses, finished)) = reading.share(&["certificates", "approvals"], &shared, &facts, rest)?;
+    let count: usize = hands.iter().flat_map(|hand| &hand.reuses).map(|(_, rows)| rows.len()).sum();
+    job.fits(facts.bytes() + count * size_of::<Reuse>())?;
+    let reuses = || ById::each_once(in_order(hands.iter_mut().map(|hand| &mut hand.reuses)));
+    let (mut hands, reuses) = reading.share(&["certificates", "approvals"], &shared, &facts, reuses)?;
     refusals.result()?;
-    let (confirmations, checks) = finished?;
-    facts.reuses = reuses;
+    facts.reuses.stated = reuses;
     facts.unasked = hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.unasked)).collect();
-    facts.unasked.sort_unstable();
     facts.unsettled = hands.iter().map(|hand| hand.unsettled).sum();
-    facts.certificates = ById::each_once(in_order(hands.iter_mut().map(|hand| &mut hand.certificates)));
     for (order, approval) in hands.iter_mut().flat_map(|hand| std::mem::take(&mut hand.approvals)) {
         facts.approvals.get_or_insert_default().entry(order).or_default().push(approval);
     }
-    drop(hands);
+    let count: usize = hands.iter().flat_map(|hand| &hand.certificates).map(|(_, rows)| rows.len()).sum();
+    let bytes = facts.bytes() + count * size_of::<Certificate>();
+    job.fits(bytes)?;
+    let room = (job.memory - bytes as u64) / 2;
+    reading.room.store(room, Ordering::Relaxed);
+    let mut unasked = std::mem::take(&mut facts.unasked);
+    let certificates = || {
+        unasked.sort_unstable();
+        (unasked, ById::each_once(in_order(hands.iter_mut().map(|hand| &mut hand.certificates))))
+    };
+    let mut tables = vec!["dcv_confirmations"];
+    tables.extend(job.with_caa.then_some("caa_checks"));
+    let (mut hands, found) = reading.share(&tables, &shared, &facts, certificates)?;
+    refusals.result()?;
+    (facts.unasked, facts.certificates) = found;
+    facts.reuses.among_confirmations = ById::each_once(in_order(hands.iter_mut().map(|hand| &mut hand.reuses)));
     job.fits(facts.bytes())?;
+    // No word of the tables that are left is numbered.
+    let Shared { words, listed, .. } = std::mem::take(&mut *shared.lock().unwrap_or_else(PoisonError::into_inner));
+    facts.words = words;
+    facts.means = listed.iter().map(|means| (means.clone(), means.grade(job.policy))).collect();
+    facts.caa_means = listed.into_iter().map(|means| (means.clone(), means.caa_grade(job.policy))).collect();
 
     let mut tables = vec!["san_authorisations"];
     tables.extend(job.asks(ORDER_NAMES_FOR).then_some("order_names"));
-    let (hands, ()) = reading.share(&tables, &shared, &facts, || ())?;
+    let (hands, (beside, finished)) = reading.share(&tables, &shared, &facts, || (beside(&facts), finish(hands)))?;
     refusals.result()?;
+    let (confirmations, checks) = finished?;
     let (mut names, mut ordered) = (Vec::new(), Vec::new());
     for hand in hands {
         names.extend(hand.names.map(Writer::finish).transpose()?);
         ordered.extend(hand.ordered.map(Writer::finish).transpose()?);
     }
-    let Shared { words, listed, .. } = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
-    facts.words = words;
-    facts.means = listed.iter().map(|means| (means.clone(), means.grade(job.policy))).collect();
-    facts.caa_means = listed.into_iter().map(|means| (means.clone(), means.caa_grade(job.policy))).collect();
-    Ok(Loaded { facts, confirmations, checks, names, ordered })
+    let kept = room.saturating_sub(reading.room.load(Ordering::Relaxed));
+    Ok((Loaded { facts, kept, confirmations, checks, names, ordered }, beside))
 }
 
 fn total(corpus: &Corpus, job: &Job<'_>) -> u64 {
@@ -155,16 +169,12 @@ fn total(corpus: &Corpus, job: &Job<'_>) -> u64 {
     corpus.pieces(&crate::audit::source::TABLES).iter().filter(read).map(|piece| piece.rows).sum()
 }
 
-/// All orders, each once, by number.
-fn numbered(read: Vec<(Texts, Vec<OrderRow>)>) -> (Interner, Vec<OrderRow>) {
-    let mut ids = Interner::default();
-    let mut orders = Vec::with_capacity(read.iter().map(|(_, rows)| rows.len()).sum());
-    for (texts, rows) in read {
-        for (number, row) in rows.into_iter().enumerate() {
-            if ids.add(texts.get(number as u32)).1 {
-                orders.push(row);
-            }
-        }
+/// All orders by number; of one that is there twice the first row is found.
+fn numbered(mut ids: Interner, read: Vec<Orders>) -> (Interner, Vec<OrderRow>) {
+    let mut orders = Vec::with_capacity(read.iter().map(|orders| orders.rows.len()).sum());
+    for Orders { ids: texts, halves, rows } in read {
+        ids.adopt(&texts, &halves);
+        orders.extend(rows);
     }
     (ids, orders)
 }
@@ -195,6 +205,7 @@ struct Reading<'a> {
     refusals: &'a Refusals,
     done: AtomicU64,
     total: u64,
+    room: Room,
 }
 
 impl Reading<'_> {
@@ -249,7 +260,7 @@ impl Reading<'_> {
             order_ids: Interner::default(),
             orders: Vec::new(),
             certificates: ById::default(),
-            reuses: ById::default(),
+            reuses: Reuses::default(),
             approvals: self.corpus.has("approvals").then(HashMap::new),
             revoked: HashSet::new(),
             means: Vec::new(),
@@ -342,7 +353,9 @@ impl Reading<'_> {
     }
 
     fn piece(&self, piece: &Piece, thread: usize, hand: &mut Hand<'_>, facts: &Facts) -> Result<(), AuditError> {
-        let writer = |table: &str| Writer::create(self.job.spill(&format!("{table}.{thread}")), self.job.block_bytes());
+        let writer = |table: &str| {
+            Writer::create(self.job.spill(&format!("{table}.{thread}")), self.job.block_bytes(), self.room.clone())
+        };
         match piece.table {
             "orders" => self.rows(piece, &ORDERS, &mut |row| rows::order(row, hand, facts)),
             "dcv_reuse" => self.rows(piece, &REUSES, &mut |row| rows::reuse(row, hand)),

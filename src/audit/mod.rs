@@ -1,8 +1,8 @@
 //! The audit of everything: every name of every certificate in the CA's record, judged by the evidence on which it rests.
 //!
 //! The tables are read once. What all need (certificates, orders, applicants, reuses) stays in memory, compact; names,
-//! confirmations and CAA checks go to disk, divided into parts that hold together what one registrable domain holds
-//! ([`key`]). Each part is judged by itself, on one of two threads or of several machines, and what it gave is kept when
+//! confirmations and CAA checks, for which there may be no room there, are divided into parts that hold together what
+//! one registrable domain holds ([`key`]). Each part is judged by itself, on one of two threads or of several machines, and what it gave is kept when
 //! it is done: a run that was killed goes on behind it. Every name goes through [`crate::evidence::sieve`]; what that does
 //! not let pass goes through [`crate::evidence::run`] itself. `SCALE.md` says what that means for 100 million names.
 
@@ -34,7 +34,7 @@ use crate::lint::SuffixList;
 pub use found::Found;
 pub use groups::Group;
 pub use parts::{NEEDED, asked, judge, merge};
-pub use report::{Change, FindingsFormat, Report, compare, finish};
+pub use report::{Change, FindingsFormat, Report, compare, finish, run};
 pub use source::{Source, TABLES};
 
 /// The least memory that an audit works in, in bytes.
@@ -131,14 +131,14 @@ impl Job<'_> {
     fn spill(&self, name: &str) -> PathBuf {
         self.out.join("spill").join(name)
     }
-    /// The size of a block: three tables at once, two threads, and a buffer for each part.
+    /// The size of a block: four tables at once, two threads, and a buffer for each part.
     fn block_bytes(&self) -> usize {
-        let buffers = 3 * self.threads as u64 * u64::from(key::PARTS + 1);
+        let buffers = 4 * self.threads as u64 * u64::from(key::PARTS + 1);
         (self.memory / 8 / buffers).clamp(512, 64 << 10) as usize
     }
-    /// In how many rounds a part of so many bytes is judged.
-    fn rounds(&self, facts: usize, bytes: u64) -> u32 {
-        let room = self.memory.saturating_sub(facts as u64).max(self.memory / 8) / 2 / self.threads as u64;
+    /// In how many rounds a part of so many bytes is judged beside so many that are in memory for good.
+    fn rounds(&self, kept: u64, bytes: u64) -> u32 {
+        let room = self.memory.saturating_sub(kept).max(self.memory / 8) / 2 / self.threads as u64;
         (bytes * 2).div_ceil(room.max(1)).clamp(1, 4096) as u32
     }
     fn fits(&self, facts: usize) -> Result<(), AuditError> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::found::{Found, Outcome, Stray};
 use crate::audit::incident;
-use crate::audit::judge::{Bench, Foreign, Ids};
+use crate::audit::judge::{self, Bench, Foreign, Ids};
 use crate::audit::key::PARTS;
 use crate::audit::load::{self, Loaded};
 use crate::audit::source::{Corpus, Source};
@@ -69,15 +69,11 @@ fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<(), Au
     } else {
         let fault = file_fault(&findings_file);
         let mut file = create(&findings_file)?;
-        let mut record = Vec::new();
-        for found in &outcome.findings {
-            record.clear();
-            record.extend_from_slice(&[0; 4]);
-            found.put(&mut record);
-            let length = record.len() as u32 - 4;
-            record[..4].copy_from_slice(&length.to_le_bytes());
-            crc32.update(&record);
-            file.write_all(&record).map_err(&fault)?;
+        for record in outcome.findings.in_order().ok_or_else(|| strange(&findings_file))? {
+            for octets in [&(record.len() as u32).to_le_bytes(), record] {
+                crc32.update(octets);
+                file.write_all(octets).map_err(&fault)?;
+            }
         }
         file.flush().map_err(&fault)?;
     }
@@ -162,7 +158,7 @@ impl Records {
         Ok(true)
     }
 
-    fn found(&self) -> Result<Found<&str>, AuditError> {
+    fn found(&self) -> Result<Found<&[u8]>, AuditError> {
         Found::read(&self.record).ok_or_else(|| strange(&self.path))
     }
 }
@@ -221,37 +217,59 @@ fn todo(out: &Path, part: u32) -> Result<Todo, AuditError> {
 /// # Errors
 /// When something cannot be read or written, or the directory holds the output of another question.
 pub fn judge(source: &Source, job: &Job<'_>, resume: bool) -> Result<(), AuditError> {
-    let corpus = Corpus::open(source, job.threads)?;
-    for table in NEEDED {
-        if !corpus.has(table) {
-            return Err(AuditError::NoTable(table));
+    Judged::of(source, job, resume)?.list()
+}
+
+/// An audit whose parts are all judged.
+pub(super) struct Judged<'a> {
+    corpus: Corpus,
+    job: &'a Job<'a>,
+    /// What was read for it.
+    loaded: Option<Loaded>,
+}
+
+impl<'a> Judged<'a> {
+    /// Judges the parts; see [`judge()`].
+    pub(super) fn of(source: &Source, job: &'a Job<'a>, resume: bool) -> Result<Judged<'a>, AuditError> {
+        let corpus = Corpus::open(source, job.threads)?;
+        for table in NEEDED {
+            if !corpus.has(table) {
+                return Err(AuditError::NoTable(table));
+            }
         }
+        prepare(&corpus, job, resume)?;
+        let mut todos = Vec::new();
+        for part in 0..PARTS {
+            todos.push(if job.share.has(part) { todo(job.out, part)? } else { Todo::Nothing });
+        }
+        let wanted: Vec<bool> = todos.iter().map(|todo| !matches!(todo, Todo::Nothing)).collect();
+        let loaded = if wanted.contains(&true) { Some(rest(&corpus, job, &todos, &wanted)?) } else { None };
+        Ok(Judged { corpus, job, loaded })
     }
-    prepare(&corpus, job, resume)?;
-    let mut todos = Vec::new();
-    for part in 0..PARTS {
-        todos.push(if job.share.has(part) { todo(job.out, part)? } else { Todo::Nothing });
+
+    /// Lists the certificates of an incident report, and puts away what was needed until then.
+    pub(super) fn list(self) -> Result<(), AuditError> {
+        let Judged { corpus, job, loaded } = self;
+        std::thread::scope(|scope| {
+            // It is large, and its end takes the system a while.
+            scope.spawn(move || drop(loaded));
+            incident::write(&corpus, job)
+        })?;
+        let spill = job.spill("");
+        std::fs::remove_dir_all(&spill).map_err(file_fault(&spill))
     }
-    let wanted: Vec<bool> = todos.iter().map(|todo| !matches!(todo, Todo::Nothing)).collect();
-    let files = if wanted.contains(&true) { Some(rest(&corpus, job, &todos, &wanted)?.files()) } else { None };
-    std::thread::scope(|scope| {
-        // They are large, and their end takes the system a while.
-        scope.spawn(move || drop(files));
-        incident::write(&corpus, job)
-    })?;
-    let spill = job.spill("");
-    std::fs::remove_dir_all(&spill).map_err(file_fault(&spill))
 }
 
 /// Judges what is left to do; what was read for that.
 fn rest(corpus: &Corpus, job: &Job<'_>, todos: &[Todo], wanted: &[bool]) -> Result<Loaded, AuditError> {
-    let loaded = load::load(corpus, job, wanted, &|part: u32, cert_id: i64, name: &str| match &todos[part as usize] {
+    let keep = |part: u32, cert_id: i64, name: &str| match &todos[part as usize] {
         Todo::All => true,
         Todo::Strays(strays) => strays.contains(&(cert_id, name.to_string())),
         Todo::Nothing => false,
-    })?;
+    };
+    let (loaded, whole) = load::load(corpus, job, wanted, &keep, |facts| judge::whole(job, facts))?;
     let reasons = Mutex::new(BTreeMap::new());
-    let bench = Bench::new(job, &loaded, &reasons);
+    let bench = Bench::new(job, &loaded, whole, &reasons);
     let first: Vec<u32> = (0..PARTS).filter(|part| matches!(todos[*part as usize], Todo::All)).collect();
     let waiting = Mutex::new(HashMap::new());
     let judged = AtomicUsize::new(0);
@@ -431,8 +449,8 @@ mod tests {
     fn a_part_whose_files_are_not_what_was_written_is_not_done() {
         let out = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(directory(out.path())).expect("a directory");
-        let found = |cert_id| Found { cert_id, name: "a.eus".to_string(), ..Found::default() };
-        let outcome = Outcome { names: 3, findings: (1..4).map(found).collect(), ..Outcome::default() };
+        let mut outcome = Outcome { names: 3, ..Outcome::default() };
+        (1..4).for_each(|cert_id| outcome.findings.add(&Found { cert_id, name: "a.eus", ..Found::default() }));
         write(out.path(), 7, false, outcome).expect("written");
         let is_done = || counts(out.path(), 7, false).expect("read").is_some();
         assert!(is_done());

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use crate::audit::found::Found;
 use crate::audit::groups::{self, Group, Groups};
-use crate::audit::incident::Merged;
+use crate::audit::incident;
 use crate::audit::key::PARTS;
-use crate::audit::parts::{self, Counts, Manifest, files};
+use crate::audit::parts::{self, Counts, Judged, Manifest, files};
+use crate::audit::source::Source;
 use crate::audit::table_file::TableFile;
-use crate::audit::{AuditError, Share, read_json, write_whole};
+use crate::audit::{AuditError, Job, Share, read_json, write_whole};
 use crate::finding::escape;
 
 /// Groups and subscribers that the summary shows.
@@ -46,58 +47,90 @@ pub struct Report {
     pub summary: String,
 }
 
-/// Puts together what the parts gave: the table of findings, `groups.csv`, the incident table and `summary.md`. With an
-/// earlier output the summary says what changed.
+/// Judges as [`parts::judge()`], and puts together what the parts gave as [`finish`], while the certificates of an incident
+/// report are listed.
+///
+/// # Errors
+/// Those of [`parts::judge()`] and [`finish`].
+pub fn run(
+    source: &Source,
+    job: &Job<'_>,
+    resume: bool,
+    format: FindingsFormat,
+    earlier: Option<&Path>,
+) -> Result<Report, AuditError> {
+    let judged = Judged::of(source, job, resume)?;
+    let (tables, listed) = std::thread::scope(|scope| {
+        let listed = scope.spawn(|| judged.list());
+        (Tables::write(job.out, format), listed.join().unwrap_or(Err(AuditError::Stopped)))
+    });
+    listed?;
+    tables?.summarise(job.out, earlier)
+}
+
+/// Puts together what the parts gave: the table of findings, `groups.csv` and `summary.md`. With an earlier output
+/// the summary says what changed.
 ///
 /// # Errors
 /// When something cannot be read or written.
 pub fn finish(out: &Path, format: FindingsFormat, earlier: Option<&Path>) -> Result<Report, AuditError> {
-    let manifest: Manifest = read_json(&out.join("audit.json"))?;
-    let (name, other) = match format {
-        FindingsFormat::Parquet => ("findings.parquet", "findings.csv"),
-        FindingsFormat::Csv => ("findings.csv", "findings.parquet"),
-    };
-    let path = out.join(name);
-    let mut table = TableFile::create(&path, format == FindingsFormat::Parquet)?;
-    let _ = std::fs::remove_file(out.join(other));
-    let (mut report, mut groups) = (Report::default(), Groups::default());
-    let done: Vec<u32> = (0..PARTS).filter(|part| files(out, *part, false).0.exists()).collect();
-    for part in &done {
-        for second in [false, true].into_iter().filter(|second| files(out, *part, *second).0.exists()) {
-            let counts: Counts = read_json(&files(out, *part, second).0)?;
-            report.names += counts.names;
-            report.certificates += counts.certificates;
-            for (gap, count) in counts.gaps {
-                *report.not_evaluable.entry(gap).or_default() += count;
+    Tables::write(out, format)?.summarise(out, earlier)
+}
+
+/// What was counted while the tables were written.
+struct Tables {
+    manifest: Manifest,
+    report: Report,
+    largest: Vec<Group>,
+    /// The file of the findings.
+    findings: &'static str,
+}
+
+impl Tables {
+    fn write(out: &Path, format: FindingsFormat) -> Result<Tables, AuditError> {
+        let manifest: Manifest = read_json(&out.join("audit.json"))?;
+        let (name, other) = match format {
+            FindingsFormat::Parquet => ("findings.parquet", "findings.csv"),
+            FindingsFormat::Csv => ("findings.csv", "findings.parquet"),
+        };
+        let path = out.join(name);
+        let mut table = TableFile::create(&path, format == FindingsFormat::Parquet)?;
+        let _ = std::fs::remove_file(out.join(other));
+        let (mut report, mut groups) = (Report::default(), Groups::default());
+        let done: Vec<u32> = (0..PARTS).filter(|part| files(out, *part, false).0.exists()).collect();
+        for part in &done {
+            for second in [false, true].into_iter().filter(|second| files(out, *part, *second).0.exists()) {
+                let counts: Counts = read_json(&files(out, *part, second).0)?;
+                report.names += counts.names;
+                report.certificates += counts.certificates;
+                for (gap, count) in counts.gaps {
+                    *report.not_evaluable.entry(gap).or_default() += count;
+                }
             }
         }
-    }
-    let incident = std::thread::scope(|scope| {
-        let incident = scope.spawn(|| {
-            let mut affected = Merged::default();
-            affected.read(out)?;
-            affected.report(out)
-        });
-        let read = in_order(out, &done, &mut |found| {
+        in_order(out, &done, &mut |found| {
             groups.add(found);
             table.add(&path, found)
-        });
-        let written = read.and_then(|()| table.finish(&path));
-        let incident = incident.join().unwrap_or(Err(AuditError::Stopped));
-        written.and(incident)
-    })?;
-    report.findings = groups.findings;
-    (report.affected, report.still_valid) = groups.certificates();
-    report.by_rule = groups.by_rule();
-    let largest = groups.largest();
-    groups::write(&out.join("groups.csv"), &largest)?;
-    report.summary = summary(&manifest, &report, &largest, name, incident);
-    if let Some(earlier) = earlier {
-        let changes = compare(earlier, out)?;
-        report.summary.push_str(&told(&changes));
+        })?;
+        table.finish(&path)?;
+        report.findings = groups.findings;
+        (report.affected, report.still_valid) = groups.certificates();
+        report.by_rule = groups.by_rule();
+        let largest = groups.largest();
+        groups::write(&out.join("groups.csv"), &largest)?;
+        Ok(Tables { manifest, report, largest, findings: name })
     }
-    write_whole(&out.join("summary.md"), true, |file| file.write_all(report.summary.as_bytes()))?;
-    Ok(report)
+
+    fn summarise(self, out: &Path, earlier: Option<&Path>) -> Result<Report, AuditError> {
+        let Tables { manifest, mut report, largest, findings } = self;
+        report.summary = summary(&manifest, &report, &largest, findings, incident::listed(out));
+        if let Some(earlier) = earlier {
+            let changes = compare(earlier, out)?;
+            report.summary.push_str(&told(&changes));
+        }
+        write_whole(&out.join("summary.md"), true, |file| file.write_all(report.summary.as_bytes()))?;
+        Ok(report)
+    }
 }
 
 /// Bytes of findings on their way from the thread that reads them.
@@ -129,7 +162,7 @@ fn in_order(
         let given = batches.iter().try_for_each(|(records, ends)| {
             let starts = std::iter::once(&0).chain(&ends);
             starts.zip(&ends).try_for_each(|(start, end)| {
-                let found = Found::read(&records[*start..*end]);
+                let found = Found::read(&records[*start..*end]).and_then(Found::text);
                 each(&found.ok_or_else(|| parts::strange(out))?)
             })
         });

@@ -1,9 +1,12 @@
-//! Rows on disk until their part is judged: one file per thread and table, in blocks that belong to one part each.
+//! Rows until their part is judged, in blocks that belong to one part each: in memory as far as there is room, the rest
+//! on disk, in one file per thread and table.
 
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::audit::AuditError;
 use crate::audit::facts::NO_MOMENT;
@@ -12,17 +15,26 @@ use crate::audit::key::{PARTS, Place};
 /// The place of the rows that belong to every part.
 const EVERY: usize = PARTS as usize;
 
+/// How many bytes of rows may still stay in memory, of all writers together.
+pub(super) type Room = Arc<AtomicU64>;
+
 /// Takes rows of one table from one thread.
 pub(super) struct Writer {
     path: PathBuf,
     file: File,
     at: u64,
     buffers: Vec<Vec<u8>>,
-    blocks: Vec<Vec<(u64, u32)>>,
-    /// A buffer of so many bytes becomes a block.
+    blocks: Vec<Vec<Block>>,
+    /// About the most bytes of a block.
     block_bytes: usize,
-    /// How many rows were kept.
-    pub(super) rows: u64,
+    room: Room,
+}
+
+/// Rows of one place.
+#[derive(Debug)]
+enum Block {
+    Kept(Vec<u8>),
+    Filed { at: u64, bytes: usize },
 }
 
 /// What was written.
@@ -30,7 +42,7 @@ pub(super) struct Writer {
 pub(super) struct Spool {
     path: PathBuf,
     file: File,
-    blocks: Vec<Vec<(u64, u32)>>,
+    blocks: Vec<Vec<Block>>,
 }
 
 fn fault(path: &Path) -> impl Fn(std::io::Error) -> AuditError {
@@ -40,13 +52,14 @@ fn fault(path: &Path) -> impl Fn(std::io::Error) -> AuditError {
 
 impl Writer {
     /// A new file, which only its owner may read.
-    pub(super) fn create(path: PathBuf, block_bytes: usize) -> Result<Writer, AuditError> {
+    pub(super) fn create(path: PathBuf, block_bytes: usize, room: Room) -> Result<Writer, AuditError> {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(true);
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).map_err(fault(&path))?;
-        let (buffers, blocks) = (vec![Vec::new(); EVERY + 1], vec![Vec::new(); EVERY + 1]);
-        Ok(Writer { path, file, at: 0, buffers, blocks, block_bytes, rows: 0 })
+        let buffers = (0..=EVERY).map(|_| Vec::with_capacity(block_bytes)).collect();
+        let blocks = (0..=EVERY).map(|_| Vec::new()).collect();
+        Ok(Writer { path, file, at: 0, buffers, blocks, block_bytes, room })
     }
 
     /// Keeps a row that `write` appends.
@@ -55,43 +68,69 @@ impl Writer {
             Place::Part(part) => part as usize,
             Place::Every => EVERY,
         };
-        self.rows += 1;
         write(&mut self.buffers[place]);
-        if self.buffers[place].len() >= self.block_bytes { self.flush(place) } else { Ok(()) }
+        // Most rows find place in what is left then, so that no buffer has to grow.
+        let full = self.buffers[place].len() >= self.block_bytes - self.block_bytes / 16;
+        if full { self.flush(place, self.block_bytes) } else { Ok(()) }
     }
 
-    fn flush(&mut self, place: usize) -> Result<(), AuditError> {
+    /// Makes a block of what is in a buffer; where that stays in memory, one for so many bytes takes its place.
+    fn flush(&mut self, place: usize, bytes: usize) -> Result<(), AuditError> {
         let buffer = &mut self.buffers[place];
-        self.file.write_all(buffer).map_err(fault(&self.path))?;
-        self.blocks[place].push((self.at, buffer.len() as u32));
-        self.at += buffer.len() as u64;
-        buffer.clear();
+        let takes = buffer.capacity() as u64;
+        let stays = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(takes));
+        let block = match stays {
+            Ok(_) => Block::Kept(std::mem::replace(buffer, Vec::with_capacity(bytes))),
+            Err(_) => {
+                self.file.write_all(buffer).map_err(fault(&self.path))?;
+                let filed = Block::Filed { at: self.at, bytes: buffer.len() };
+                self.at += buffer.len() as u64;
+                buffer.clear();
+                filed
+            }
+        };
+        self.blocks[place].push(block);
         Ok(())
     }
 
     /// Writes what is left.
     pub(super) fn finish(mut self) -> Result<Spool, AuditError> {
         for place in (0..=EVERY).filter(|place| !self.buffers[*place].is_empty()).collect::<Vec<_>>() {
-            self.flush(place)?;
+            self.buffers[place].shrink_to_fit();
+            self.flush(place, 0)?;
         }
         Ok(Spool { path: self.path, file: self.file, blocks: self.blocks })
     }
 }
 
 impl Spool {
+    fn of(&self, part: u32) -> impl Iterator<Item = &Block> {
+        self.blocks[part as usize].iter().chain(&self.blocks[EVERY])
+    }
+
     /// How many bytes a part has.
     pub(super) fn bytes(&self, part: u32) -> u64 {
-        let of = |place: usize| self.blocks[place].iter().map(|(_, length)| u64::from(*length)).sum::<u64>();
-        of(part as usize) + of(EVERY)
+        let bytes = |block: &Block| match block {
+            Block::Kept(rows) => rows.len() as u64,
+            Block::Filed { bytes, .. } => *bytes as u64,
+        };
+        self.of(part).map(bytes).sum()
     }
 
     /// Gives the rows of a part block by block, then those that belong to every part.
     pub(super) fn each_block(&self, part: u32, each: &mut dyn FnMut(&[u8])) -> Result<(), AuditError> {
-        let mut block = Vec::new();
-        self.append_blocks(part, &mut block, &mut |block| {
-            each(block);
-            block.clear();
-        })
+        let mut read = Vec::new();
+        for block in self.of(part) {
+            match block {
+                Block::Kept(rows) => each(rows),
+                Block::Filed { at, bytes } => {
+                    read.clear();
+                    self.append(*at, *bytes, &mut read)?;
+                    each(&read);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// As [`Spool::each_block`], at the end of `rows`: `look` keeps of each block what it likes.
@@ -101,13 +140,20 @@ impl Spool {
         rows: &mut Vec<u8>,
         look: &mut dyn FnMut(&mut Vec<u8>),
     ) -> Result<(), AuditError> {
-        for (at, length) in self.blocks[part as usize].iter().chain(&self.blocks[EVERY]) {
-            let before = rows.len();
-            rows.resize(before + *length as usize, 0);
-            self.file.read_exact_at(&mut rows[before..], *at).map_err(fault(&self.path))?;
+        for block in self.of(part) {
+            match block {
+                Block::Kept(kept) => rows.extend_from_slice(kept),
+                Block::Filed { at, bytes } => self.append(*at, *bytes, rows)?,
+            }
             look(rows);
         }
         Ok(())
+    }
+
+    fn append(&self, at: u64, bytes: usize, rows: &mut Vec<u8>) -> Result<(), AuditError> {
+        let before = rows.len();
+        rows.resize(before + bytes, 0);
+        self.file.read_exact_at(&mut rows[before..], at).map_err(fault(&self.path))
     }
 }
 
@@ -195,9 +241,15 @@ mod tests {
 
     #[test]
     fn rows_come_back_part_by_part_and_the_file_goes() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("names");
-        let mut writer = Writer::create(path.clone(), 40).expect("a file");
+        // In memory, on disk, and some here, some there.
+        for (room, filed) in [(u64::MAX, 0..1), (0, 5_000..5_200), (2_000, 3_000..4_500)] {
+            let directory = tempfile::tempdir().expect("a directory");
+            come_back(directory.path().join("names"), Arc::new(AtomicU64::new(room)), filed);
+        }
+    }
+
+    fn come_back(path: PathBuf, room: Room, filed: std::ops::Range<u64>) {
+        let mut writer = Writer::create(path.clone(), 40, room).expect("a file");
         for n in 0..100_u32 {
             let place = if n == 50 { Place::Every } else { Place::Part(n % 3) };
             writer
@@ -211,6 +263,8 @@ mod tests {
                 .expect("written");
         }
         let spool = writer.finish().expect("finished");
+        let bytes = path.metadata().expect("a file").len();
+        assert!(filed.contains(&bytes), "{bytes} not in {filed:?}");
         let mut seen = Vec::new();
         spool
             .each_block(1, &mut |block| {

@@ -95,7 +95,7 @@ pub fn audit(asked: &Audit, out: &mut dyn Write) -> Result<Exit, CliError> {
         Findings::Csv => FindingsFormat::Csv,
     };
     usable(asked)?;
-    if asked.merge.is_empty() {
+    let report = if asked.merge.is_empty() {
         let (ground, policy, suffixes) = ground(asked)?;
         let known = audit::rules();
         if let Some(rule) = asked.rules.iter().find(|rule| !known.contains(&rule.as_str())) {
@@ -134,13 +134,13 @@ pub fn audit(asked: &Audit, out: &mut dyn Write) -> Result<Exit, CliError> {
             with_caa: Job::needs_caa(&question),
             progress: &tell,
         };
-        let judged = audit::judge(&source, &job, asked.resume);
+        let report = audit::run(&source, &job, asked.resume, format, asked.compare.as_deref());
         progress.end();
-        judged.map_err(failed)?;
+        report.map_err(failed)?
     } else {
         audit::merge(&asked.merge, &asked.out).map_err(failed)?;
-    }
-    let report = audit::finish(&asked.out, format, asked.compare.as_deref()).map_err(failed)?;
+        audit::finish(&asked.out, format, asked.compare.as_deref()).map_err(failed)?
+    };
     match asked.output.format {
         Format::Json => writeln!(out, "{}", told(&report))?,
         Format::Text => out.write_all(report.summary.as_bytes())?,

@@ -9,7 +9,7 @@ use super::rows::{Foreign, NameRow, Table};
 use super::{Bench, Rests};
 use crate::audit::Job;
 use crate::audit::facts::{Certificate, Facts, OrderRow};
-use crate::audit::found::Outcome;
+use crate::audit::found::{Outcome, Row, told};
 use crate::audit::intern::NONE;
 use crate::audit::key::{self, PARTS};
 use crate::cert::DnsName;
@@ -18,7 +18,7 @@ use crate::crosscheck;
 use crate::evidence;
 use crate::evidence::dated;
 use crate::evidence::sieve::Gaps;
-use crate::finding::{CaseKey, Finding, Issued, KeyHash, RuleInfo, Serial, Verdict};
+use crate::finding::{CaseKey, Issued, KeyHash, RuleInfo, Serial, Verdict};
 use crate::lint::SuffixList;
 use crate::record::{Basis, DcvReuse, Identity, IssuanceRecord, Lookup, Presented, ReuseStep, SanAuthorisation};
 
@@ -26,18 +26,18 @@ use crate::record::{Basis, DcvReuse, Identity, IssuanceRecord, Lookup, Presented
 const WHOLE: [&str; 2] = ["order.hierarchy", "order.channel"];
 
 /// The rules on the evidence that are about a certificate as a whole.
-const OF_ORDER: [&str; 2] = ["ev.approvals", "id.reuse"];
+pub(super) const OF_ORDER: [&str; 2] = ["ev.approvals", "id.reuse"];
 
 /// The certificates of a part that are looked at as a whole.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Whole {
+pub(in crate::audit) struct Whole {
     count: u64,
     doubtful: Vec<u32>,
     without_channels: u64,
 }
 
 /// Sorts the certificates by part: those with an order, DV, of the right hierarchy and channel are good.
-pub(super) fn whole(job: &Job<'_>, facts: &Facts) -> Vec<Whole> {
+pub(in crate::audit) fn whole(job: &Job<'_>, facts: &Facts) -> Vec<Whole> {
     let mut parts = vec![Whole::default(); PARTS as usize];
     let channels = &job.policy.channels;
     let allowed = |order: OrderRow| {
@@ -115,8 +115,8 @@ impl Bench<'_> {
                     Verdict::NotEvaluable(why) => outcome.gap(rule.id, &generalised(&why, ""), 1),
                     Verdict::Fail(findings) => {
                         for finding in findings {
-                            let base = self.found(certificate);
-                            outcome.findings.push(base.of(&finding, "", "", String::new(), None));
+                            let found = self.found(certificate);
+                            outcome.findings.add(&found.of(&finding, Row::default(), &told(&finding)));
                         }
                     }
                 }
@@ -191,7 +191,7 @@ impl Bench<'_> {
         }
     }
 
-    /// What the rules say of one name, those that are asked about.
+    /// What the rules that are asked about say of one name, but where it passes.
     fn verdicts(&self, row: &NameRow<'_>, rests: Rests) -> Vec<(&'static RuleInfo, Verdict)> {
         let facts = self.facts();
         let certificate = facts.certificates.at(row.certificate);
@@ -234,7 +234,8 @@ impl Bench<'_> {
             // Without the checks nothing can be said of them.
             false => evidence::validations(&presented, &record, issued, policy, suffixes),
         };
-        verdicts.into_iter().filter(|(rule, _)| !OF_ORDER.contains(&rule.id) && self.job.asks(rule.id)).collect()
+        let asked = verdicts.into_iter().zip(&self.asked).filter(|(_, asked)| **asked).map(|(verdict, _)| verdict);
+        asked.filter(|(_, verdict)| !matches!(verdict, Verdict::Pass)).collect()
     }
 
     /// Writes down a verdict on a name.
@@ -253,10 +254,10 @@ impl Bench<'_> {
                 let dcv = (row.dcv != 0).then_some(row.dcv);
                 let certificate = self.facts().certificates.at(row.certificate);
                 let domain = registrable(row.name(), self.job.suffixes);
-                let one = |finding: &Finding| {
-                    self.found(certificate).of(finding, row.name(), &domain, method.to_string(), dcv)
-                };
-                outcome.findings.extend(findings.iter().map(one));
+                let of = Row { name: row.name(), registrable_domain: &domain, method, dcv_id: dcv };
+                for finding in &findings {
+                    outcome.findings.add(&self.found(certificate).of(finding, of, &told(finding)));
+                }
             }
         }
     }

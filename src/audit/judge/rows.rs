@@ -18,6 +18,9 @@ use crate::record::{CaaCheck, DcvConfirmation, covering_domains};
 /// The newest confirmations of a domain that are looked at, as in the examination of one certificate.
 const PER_DOMAIN_LIMIT: usize = 64;
 
+/// What a confirmation or a check takes on disk at least, nearly, in bytes.
+const ROW_BYTES: usize = 56;
+
 /// A name of a certificate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NameRow<'b> {
@@ -42,6 +45,10 @@ pub(super) struct NameRow<'b> {
 impl NameRow<'_> {
     pub(super) fn name(&self) -> &str {
         text(self.octets)
+    }
+    /// Whether it is this domain or the wildcard of it.
+    pub(super) fn is_of(&self, domain: &[u8]) -> bool {
+        self.octets.strip_prefix(b"*.").unwrap_or(self.octets) == domain
     }
     /// The same for a finding that is about no confirmation.
     pub(super) fn of_no_confirmation(&self) -> NameRow<'_> {
@@ -200,6 +207,7 @@ impl Table {
         let bytes = |spools: &[Spool]| spools.iter().map(|spool| spool.bytes(part) as usize).sum::<usize>();
         if rounds == 1 {
             confirmations.reserve_exact(bytes(&loaded.confirmations));
+            by_dcv.reserve_exact(bytes(&loaded.confirmations) / ROW_BYTES);
         }
         for spool in &loaded.confirmations {
             append(spool, part, &mut confirmations, &mut by_dcv, &|fields| {
@@ -211,6 +219,7 @@ impl Table {
         let (mut checks, mut by_caa) = (Vec::new(), Vec::new());
         if rounds == 1 {
             checks.reserve_exact(bytes(&loaded.checks));
+            by_caa.reserve_exact(bytes(&loaded.checks) / ROW_BYTES);
         }
         for spool in &loaded.checks {
             append(spool, part, &mut checks, &mut by_caa, &|fields| {
@@ -243,13 +252,19 @@ impl Table {
     /// Finds the confirmations of these applicants for the domains that cover these names.
     pub(super) fn gather<'n>(&mut self, asked: impl Iterator<Item = (u32, &'n str)>) {
         self.by_domain.clear();
+        let mut applicants = HashSet::new();
         for (applicant, name) in asked {
+            applicants.insert(applicant);
             for domain in covering(name) {
                 self.by_domain.entry((applicant, key::hash(domain))).or_default();
             }
         }
         let mut found = std::mem::take(&mut self.by_domain);
         for (id, at) in if found.is_empty() { &[][..] } else { self.by_dcv.rows() } {
+            // Few rows are of an applicant that is asked for.
+            if !self.applicant(*at).is_some_and(|applicant| applicants.contains(&applicant)) {
+                continue;
+            }
             let Some((applicant, completed, adn)) = self.domain(*at) else { continue };
             if let Some(others) = found.get_mut(&(applicant, key::hash_of(adn))) {
                 others.push((completed, *id, *at));
@@ -280,6 +295,12 @@ impl Table {
             }
         }
         (found, aged)
+    }
+
+    fn applicant(&self, at: u32) -> Option<u32> {
+        let mut fields = Fields(&self.confirmations[at as usize..]);
+        fields.number()?;
+        fields.small()
     }
 
     /// The applicant, the moment of completion and the domain of a confirmation.

@@ -169,6 +169,15 @@ impl Few {
 /// What many rows share, by the numbers of its words: what, by whom, resolver, DNSSEC, and the counts of perspectives.
 pub(super) type Sharing = ([u32; 4], [Option<i64>; 3]);
 
+const RECENT: usize = 64;
+
+/// Where it is among the recent ones.
+fn slot((words, counts): &Sharing) -> usize {
+    let words = words.iter().fold(0, |slot: usize, word| slot.wrapping_mul(7).wrapping_add(*word as usize));
+    let counts = counts.iter().fold(0, |slot: usize, count| slot.wrapping_mul(3) ^ count.unwrap_or(0) as usize);
+    (words ^ counts) % RECENT
+}
+
 /// The most columns of a table.
 const WIDEST: usize = 24;
 
@@ -180,18 +189,28 @@ pub(super) struct Method {
     pub(super) prescribed: Prescribed,
 }
 
+/// Orders that were read: their identifiers, the half of the hash of each, and what is kept of each.
+#[derive(Default)]
+pub(super) struct Orders {
+    pub(super) ids: Texts,
+    pub(super) halves: Vec<u32>,
+    pub(super) rows: Vec<OrderRow>,
+}
+
 /// What one thread has read, and its memory of numbers.
 pub(super) struct Hand<'s> {
     pub(super) shared: &'s Mutex<Shared>,
     words: HashMap<String, u32>,
     few: [Few; WIDEST],
     /// What words mean as methods, by their numbers.
-    methods: HashMap<u32, Method>,
+    methods: Vec<Option<Method>>,
     means: HashMap<Sharing, u32>,
+    /// Those of them that were asked for last.
+    recent: Vec<(Sharing, u32)>,
     /// Of the rows of the block that is being read.
     applicants: Vec<u32>,
     pub(super) keys: Keys,
-    pub(super) orders: (Texts, Vec<OrderRow>),
+    pub(super) orders: Orders,
     /// The order of the certificate before.
     last_order: u32,
     /// By the number of the piece; there is always one.
@@ -213,8 +232,9 @@ impl<'s> Hand<'s> {
             shared,
             words: HashMap::new(),
             few: Default::default(),
-            methods: HashMap::new(),
+            methods: Vec::new(),
             means: HashMap::new(),
+            recent: vec![(([NONE; 4], [None; 3]), NONE); RECENT],
             applicants: Vec::new(),
             keys: Keys::default(),
             orders: Default::default(),
@@ -322,15 +342,29 @@ impl<'s> Hand<'s> {
 
     /// What the method of this number means.
     pub(super) fn method(&mut self, number: u32) -> Method {
-        *self.methods.entry(number).or_insert_with(|| {
-            let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-            let text = shared.words.get(number);
-            Method { is_reuse: means_reuse(text), prescribed: Prescribed::by(text) }
-        })
+        if let Some(Some(known)) = self.methods.get(number as usize) {
+            return *known;
+        }
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = shared.words.get(number);
+        let method = Method { is_reuse: means_reuse(text), prescribed: Prescribed::by(text) };
+        self.methods.resize(self.methods.len().max(number as usize + 1), None);
+        self.methods[number as usize] = Some(method);
+        method
     }
 
     /// The number of what many rows share.
     pub(super) fn means(&mut self, sharing: Sharing) -> u32 {
+        let slot = slot(&sharing);
+        if self.recent[slot].0 == sharing && self.recent[slot].1 != NONE {
+            return self.recent[slot].1;
+        }
+        let number = self.number_of(sharing);
+        self.recent[slot] = (sharing, number);
+        number
+    }
+
+    fn number_of(&mut self, sharing: Sharing) -> u32 {
         if let Some(number) = self.means.get(&sharing) {
             return *number;
         }

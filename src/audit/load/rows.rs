@@ -1,5 +1,7 @@
 //! What the rows of each table become.
 
+use std::sync::atomic::Ordering;
+
 use super::Reading;
 use super::hand::{Hand, Row};
 use crate::audit::AuditError;
@@ -39,6 +41,9 @@ impl Reading<'_> {
         if dcv != 0 || reused != 0 || hand.method(method).is_reuse {
             if row.sound {
                 hand.add_reuse(Reuse { id: -id, dcv, reuse: reused, decided: completed, rule: method, by });
+                // Twice, for a moment, when they are put in order.
+                let left = |room: u64| Some(room.saturating_sub(2 * size_of::<Reuse>() as u64));
+                let _ = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
             }
             return Ok(());
         }
@@ -161,8 +166,9 @@ pub(super) fn order(row: &mut Row<'_>, hand: &mut Hand<'_>, facts: &Facts) -> Re
     let identity = row.text(5).and_then(|identity| facts.identity_ids.find(&identity)).unwrap_or(NONE);
     let created = row.moment(6);
     if row.sound {
-        hand.orders.0.push(&id);
-        hand.orders.1.push(OrderRow { applicant, channel, vtype, hierarchy, identity, created });
+        hand.orders.ids.push(&id);
+        hand.orders.halves.push(facts.order_ids.half(&id));
+        hand.orders.rows.push(OrderRow { applicant, channel, vtype, hierarchy, identity, created });
     }
     Ok(())
 }

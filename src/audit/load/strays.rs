@@ -8,6 +8,7 @@ use super::{CHECKS, CONFIRMATIONS, Reading};
 use crate::audit::facts::{Facts, moment};
 use crate::audit::judge::Ids;
 use crate::audit::source::Corpus;
+use crate::audit::spool::Room;
 use crate::audit::{AuditError, Job};
 use crate::clock::{Span, Timestamp};
 use crate::record::{CaaCheck, DcvConfirmation, Perspectives};
@@ -22,8 +23,8 @@ pub(in crate::audit) fn strays(
 ) -> Result<(Vec<DcvConfirmation>, Vec<CaaCheck>), AuditError> {
     let refusals = Refusals::default();
     let keep = |_: u32, _: i64, _: &str| false;
-    let reading =
-        Reading { corpus, job, wanted: &[], keep: &keep, refusals: &refusals, done: AtomicU64::new(0), total: 0 };
+    let (done, room) = (AtomicU64::new(0), Room::default());
+    let reading = Reading { corpus, job, wanted: &[], keep: &keep, refusals: &refusals, done, total: 0, room };
     let (mut confirmations, mut checks) = (Vec::new(), Vec::new());
     let remote = |row: &mut Row<'_>, [ok, total, regions]: [usize; 3]| {
         let mut count = |column| row.whole(column).map(i64::unsigned_abs);
