@@ -84,7 +84,8 @@ const APPROVALS: [&str; 4] = ["order_id", "step", "person", "decided_at"];
 /// The rule that alone needs the names of orders.
 const ORDER_NAMES_FOR: &str = "san.unexpected";
 
-/// Reads everything; before the names are read, `beside` them is done what only the facts are needed for.
+/// Reads everything; `beside` is given the facts, which are whole before the names are read, and does its work while they
+/// are.
 ///
 /// What is put in order after a table was read is put in order while the next one is read.
 pub(super) fn load<T: Send>(
