@@ -113,8 +113,13 @@ pub(super) fn read(
     let mut done = 0;
     for batch in builder.build().map_err(&fault)? {
         let batch = batch.map_err(|error| fault(error.into()))?;
-        let cells: Result<Vec<Cells>, _> = wanted.iter().map(|name| cells(&batch, name)).collect();
-        let cells = cells.map_err(|error| fault(error.into()))?;
+        let not_text = |name: &str| {
+            let reason = format!("column {name} of row group {} has a value that is not UTF-8", group + 1);
+            AuditError::Unreadable { path: path.to_path_buf(), reason }
+        };
+        let cells: Result<Vec<Cells>, AuditError> =
+            wanted.iter().map(|name| cells(&batch, name).map_err(|_| not_text(name))).collect();
+        let cells = cells?;
         each(&Block::Columns { first: done + 1, rows: batch.num_rows(), cells: &cells })?;
         done += batch.num_rows() as u64;
     }
@@ -137,6 +142,7 @@ fn selection(picked: &[u64], rows: u64) -> RowSelection {
     RowSelection::from(selectors)
 }
 
+/// The values of a column; an error is text that is not UTF-8.
 fn cells(batch: &RecordBatch, name: &str) -> Result<Cells, ArrowError> {
     let Some(array) = batch.column_by_name(name) else { return Ok(Cells::Absent) };
     let one = |number: i64| number;
