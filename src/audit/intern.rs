@@ -39,7 +39,7 @@ impl Texts {
     }
 }
 
-/// Texts by number, each once, in the order in which they came.
+/// Texts by number, in the order in which they came; each once, but for those that [`Interner::adopt`] takes in bulk.
 #[derive(Debug, Default)]
 pub struct Interner {
     texts: Texts,
