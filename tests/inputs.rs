@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use ctwarden::clock::{Clock, DAY, Span, Stopwatch, Timestamp};
+use ctwarden::clock::{Clock, DAY, HOUR, Span, Stopwatch, Timestamp};
 use ctwarden::demo::ca::Ca;
 use ctwarden::demo::log::{Api, LogServer, LogSettings, RawEntry, RawKind};
 use ctwarden::lint::TldTable;
@@ -139,7 +139,8 @@ const ENOUGH: usize = 7_000;
 
 /// A precertificate of ours.
 fn ours(ca: &Ca, name: &str, at: Timestamp) -> RawEntry {
-    let draft = ca.draft(&[name], at).expect("a draft");
+    // Valid from now on, so that the day of issuance is known in the first hour of a day as well.
+    let draft = ca.draft(&[name], at.plus(HOUR)).expect("a draft");
     let pre_certificate = draft.precertificate().expect("a precertificate");
     let tbs = ctwarden::cert::Certificate::parse(&pre_certificate).expect("our own certificate").core_tbs();
     let kind = RawKind::Precert { issuer_key_hash: ca.issuer_key_hash(), tbs, pre_certificate };
@@ -238,8 +239,14 @@ async fn all_good(today: Timestamp) -> (Lists, String) {
     (lists, url)
 }
 
-fn today() -> Timestamp {
-    Timestamp::parse(&Clock::System.now().day()).expect("a day")
+/// The day, of which there is enough left for a test: lists of yesterday would be other ones.
+async fn today() -> Timestamp {
+    let day = || Timestamp::parse(&Clock::System.now().day()).expect("a day");
+    let left = day().plus(DAY).since(Clock::System.now());
+    if left < Span::from_seconds(120) {
+        tokio::time::sleep(left.duration()).await;
+    }
+    day()
 }
 
 async fn a_log() -> LogServer {
@@ -248,7 +255,7 @@ async fn a_log() -> LogServer {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_examined_after_a_list_is_judged_by_it() {
-    let today = today();
+    let today = today().await;
     let (ca, log) = (Ca::generate(Clock::System.now()).expect("a CA"), a_log().await);
     let (lists, url) = all_good(today).await;
     let bench = bench(&log, &ca, &url, "1s");
@@ -303,7 +310,7 @@ async fn what_is_examined_after_a_list_is_judged_by_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_list_changes_nothing_and_a_restart_knows_the_last_good_one() {
-    let today = today();
+    let today = today().await;
     let (ca, log) = (Ca::generate(Clock::System.now()).expect("a CA"), a_log().await);
     let (lists, url) = all_good(today).await;
     // `aaa` is in what is built in and not in the first list that is read: it left on a day between.
@@ -371,8 +378,9 @@ async fn a_bad_list_changes_nothing_and_a_restart_knows_the_last_good_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_asked_twice_a_day() {
+    let today = today().await;
     let (ca, log) = (Ca::generate(Clock::System.now()).expect("a CA"), a_log().await);
-    let (lists, url) = all_good(today()).await;
+    let (lists, url) = all_good(today).await;
     log.append([ours(&ca, "one.eus", Clock::System.now().minus(Span::from_seconds(60)))]);
     log.publish();
     let bench = bench(&log, &ca, &url, "1d");
@@ -384,7 +392,7 @@ async fn nobody_is_asked_twice_a_day() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // The suffix list is read last, and kept when its day is shown.
-    while daemon.as_of("public_suffix_list").await != today().seconds_f64() {
+    while daemon.as_of("public_suffix_list").await != today.seconds_f64() {
         assert!(watch.elapsed() < Duration::from_secs(60), "the suffix list is not used");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
