@@ -26,7 +26,7 @@ mod label;
 mod status;
 mod table;
 
-pub use label::{Channel, Check, Delivery, FeedOutcome, Input, Outcome, SctFailure};
+pub use label::{Channel, Check, Delivery, FeedOutcome, Input, LookedUp, Outcome, SctFailure};
 pub use status::LOGS;
 pub use table::{Kind, MetricInfo, TABLE};
 

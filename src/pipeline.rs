@@ -12,6 +12,7 @@ mod deliver;
 mod examine;
 mod feeds;
 mod follow;
+mod kept;
 mod lag;
 mod opinions;
 mod promises;
@@ -46,6 +47,7 @@ pub use deliver::{deliver, deliver_due};
 pub use examine::{Grounds, examine, examine_due};
 pub use feeds::{drain_feed, follow_feed};
 pub use follow::{FollowEnd, Until, follow};
+pub use kept::KeptAnswers;
 pub use lag::{Lagging, measure_lag, measure_lag_due};
 pub use opinions::{hear_opinions, hear_opinions_due};
 pub use promises::{audit_promises, audit_promises_due};
@@ -90,6 +92,8 @@ pub struct Walk {
     pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Clock,
+    /// What the record said of certificates in the last moments.
+    pub kept_answers: KeptAnswers,
     /// What the record lacked when it was first looked up.
     pub lagging: Lagging,
     /// Rung by door 1: there are hits to examine.

@@ -106,6 +106,7 @@ impl Daemon {
             recipients,
             metrics,
             clock,
+            kept_answers: pipeline::KeptAnswers::default(),
             lagging: pipeline::Lagging::default(),
             hits_waiting: Arc::new(Notify::new()),
             mail_waiting: Arc::new(Notify::new()),

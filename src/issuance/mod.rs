@@ -142,7 +142,7 @@ pub enum IssuanceError {
 }
 
 /// What is asked of the database about one certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Query {
     /// Issuer key and serial number.
     pub key: CaseKey,

@@ -1,8 +1,8 @@
-//! What is counted of the feeds of the CA's record.
+//! What is counted of the feeds of the CA's record and of the look-ups in it.
 
 use prometheus::{GaugeVec, Histogram, IntCounterVec, IntGaugeVec};
 
-use super::{Builder, FeedOutcome, Kind, Metrics, NONE, label, whole};
+use super::{Builder, FeedOutcome, Kind, LookedUp, Metrics, NONE, label, whole};
 use crate::clock::{Span, Timestamp};
 
 /// Bounds of `ctwarden_issuance_log_to_record_seconds`: a tenth of a second to a day.
@@ -19,6 +19,7 @@ pub(super) struct Feeds {
     waiting: IntGaugeVec,
     last_rows: GaugeVec,
     log_to_record: Histogram,
+    lookups: IntCounterVec,
 }
 
 impl Feeds {
@@ -35,7 +36,9 @@ impl Feeds {
             log_to_record: b
                 .histogram("ctwarden_issuance_log_to_record_seconds", &LOG_TO_RECORD_BUCKETS)
                 .with_label_values(NONE),
+            lookups: b.counter("ctwarden_issuance_db_lookups_total"),
         };
+        LookedUp::ALL.iter().for_each(|answer| drop(feeds.lookups.with_label_values(&[answer.word()])));
         FeedOutcome::ALL.iter().for_each(|outcome| drop(feeds.requests.with_label_values(&[outcome.word()])));
         feeds
     }
@@ -82,6 +85,10 @@ impl Metrics {
     /// How many rows wait for rows that they name.
     pub fn feed_waiting(&self, feed: &str, rows: u64) {
         self.feeds.waiting.with_label_values(&[&*label(feed)]).set(whole(rows));
+    }
+    /// A certificate of ours was looked up for its examination and answered so.
+    pub fn looked_up(&self, answer: LookedUp) {
+        self.feeds.lookups.with_label_values(&[answer.word()]).inc();
     }
     /// The record has a certificate for the first time, so long after the log had it; one that was there before the
     /// log had it counts as 0.

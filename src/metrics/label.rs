@@ -102,6 +102,19 @@ words!(
     }
 );
 words!(
+    /// What was known of a certificate when it was examined: label `answer` of `ctwarden_issuance_db_lookups_total`.
+    LookedUp {
+        /// The issuance database has it.
+        Found => "found",
+        /// The issuance database server had it less than half a minute ago and was not asked again.
+        Kept => "kept",
+        /// The issuance database answered and does not have it.
+        Unknown => "unknown",
+        /// There was no answer, or none that can be used: a replica that is behind knows no new certificate.
+        Unavailable => "unavailable",
+    }
+);
+words!(
     /// What became of a batch that was sent: label `outcome` of `ctwarden_issuance_feed_requests_total`.
     FeedOutcome {
         /// It is in the record.

@@ -64,6 +64,7 @@ pub static TABLE: &[MetricInfo] = &[
     row("ctwarden_notification_queue_oldest_timestamp_seconds", Kind::Time, &[], "When the oldest message that is not delivered yet was written; 0: none waits."),
     row("ctwarden_issuance_db_last_success_timestamp_seconds", Kind::Time, &[], "When the issuance database last answered; 0: never since the start."),
     row("ctwarden_issuance_db_check_failures_total", Kind::Counter, &[], "Questions that the issuance database did not answer."),
+    row("ctwarden_issuance_db_lookups_total", Kind::Counter, &["answer"], "Look-ups in the issuance database for the examination of certificates of ours, by answer; kept: a server was not asked again within half a minute."),
     row("ctwarden_issuance_db_replica_lag_seconds", Kind::Gauge, &[], "How old the newest write was that the issuance database server showed when it last answered; 0 for an embedded one."),
     row("ctwarden_issuance_feed_requests_total", Kind::Counter, &["outcome"], "Batches sent to /api/v1/issuance by what became of them."),
     row("ctwarden_issuance_feed_rows_total", Kind::Counter, &["feed", "table"], "Rows that a feed brought into the record, those included that it had already."),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::counting::Counting;
-use super::{Walk, lag, record_watch};
+use super::{Walk, kept, lag};
 use crate::books::{BooksError, Examination, Opened, PendingHit, Questions};
 use crate::case::EntryKind;
 use crate::clock::{DAY, Span, Timestamp};
@@ -58,18 +58,12 @@ pub async fn examine(walk: Arc<Walk>) -> Result<(), BooksError> {
 /// Unusable books.
 pub async fn examine_due(walk: &Arc<Walk>) -> Result<usize, BooksError> {
     let now = walk.clock.now();
+    walk.kept_answers.forget_old(now);
     let mut hits = walk.storage(walk.books.due_hits(now, BATCH).await)?;
     let count = hits.len();
     if count > 0 {
         hits.iter_mut().for_each(sort_forms);
-        let queries: Vec<Query> = hits.iter().map(query).collect();
-        let mut lookups = walk.issuance.find(&queries).await;
-        record_watch::count_answers(walk, &lookups, now);
-        if walk.issuance.is_server() {
-            for (hit, lookup) in hits.iter().zip(&mut lookups) {
-                record_watch::distrust(lookup, logged_at(hit).plus(walk.grace), now);
-            }
-        }
+        let lookups = kept::look_up(walk, &hits, now).await;
         lag::first_looks(walk, &hits, &lookups, now);
         let grounds = walk.grounds();
         let judges: Vec<String> = walk.judges.iter().map(|judge| judge.settings.name.clone()).collect();
