@@ -6,7 +6,7 @@ mod support;
 use ctwarden::clock::{Clock, HOUR, Span, Timestamp};
 use ctwarden::demo::log::{Api, LogServer, LogSettings, log_list};
 use support::daemon::Daemon;
-use support::issuer::{TestCa, leaf};
+use support::issuer::{TestCa, leaf, validity};
 use support::monitor::{Bench, said};
 use support::scene::{metric, now, wait_for};
 
@@ -151,7 +151,7 @@ async fn a_record_that_lost_lines_is_found_by_its_counts() {
         log.append([ca.precert_entry(&leaf(serial, &format!("host{serial}.ca-tests.eus")), hour(back))]);
         rows.push(serde_json::json!({
             "table": "certificates", "cert_id": serial, "issuer_id": 1, "serial": format!("{serial:02x}"),
-            "signed_at": hour(back).plus(Span::from_seconds(60)).to_string(), "not_after": "2027-01-01T00:00:00Z",
+            "signed_at": hour(back).plus(Span::from_seconds(60)).to_string(), "not_after": validity().1.to_string(),
             "state": "issued",
         }));
     }
@@ -163,7 +163,7 @@ async fn a_record_that_lost_lines_is_found_by_its_counts() {
     }));
     rows.push(serde_json::json!({
         "table": "certificates", "cert_id": 0x50, "issuer_id": 2, "serial": "50", "state": "issued",
-        "signed_at": hour(4).plus(Span::from_seconds(60)).to_string(), "not_after": "2027-01-01T00:00:00Z",
+        "signed_at": hour(4).plus(Span::from_seconds(60)).to_string(), "not_after": validity().1.to_string(),
     }));
     let counted = |source: &str, issuer: u64, back: i64, certificates: u64| {
         serde_json::json!({
@@ -217,7 +217,7 @@ async fn counts_that_fell_silent_keep_their_age_over_a_restart_until_their_recor
     });
     let certificate = serde_json::json!({
         "table": "certificates", "cert_id": 0x10, "issuer_id": 1, "serial": "10", "state": "issued",
-        "signed_at": now().minus(HOUR).to_string(), "not_after": "2027-01-01T00:00:00Z",
+        "signed_at": now().minus(HOUR).to_string(), "not_after": validity().1.to_string(),
     });
     feed(&bench, &[issuer, certificate, count]).await;
     let series = "ctwarden_reconcile_hour_timestamp_seconds{source=\"audit_log\"}";

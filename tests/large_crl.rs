@@ -17,6 +17,7 @@ use ctwarden::revocation::CrlReader;
 use ctwarden::tail::Fetcher;
 use rcgen::{KeyPair, SigningKey};
 use support::crls::Crls;
+use support::issuer::validity;
 use support::monitor::Bench;
 use support::scene::{metric, now, open, still};
 
@@ -133,7 +134,7 @@ async fn a_crl_of_100_mb_is_never_in_memory_and_compared_from_its_file() {
     let days = |days: i64| now().minus(Span::from_days(days)).to_string();
     let certificate = |id: u64, serial: &[u8]| {
         serde_json::json!({"table": "certificates", "cert_id": id, "issuer_id": 1, "serial": hex::encode(serial),
-            "signed_at": days(3), "not_after": "2027-01-01T00:00:00Z", "state": "issued"})
+            "signed_at": days(3), "not_after": validity().1.to_string(), "state": "issued"})
     };
     let revocation =
         |id: u64| serde_json::json!({"table": "revocations", "cert_id": id, "revoked_at": days(2), "reason": 0});

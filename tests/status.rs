@@ -8,7 +8,7 @@ use ctwarden::demo::log::{Api, LogServer, LogSettings, log_list};
 use rcgen::RevocationReason;
 use support::crls::Crls;
 use support::daemon::Daemon;
-use support::issuer::{Leaf, TestCa, leaf};
+use support::issuer::{Leaf, TestCa, leaf, validity};
 use support::monitor::{Bench, said};
 use support::scene::{now, wait_for};
 
@@ -49,7 +49,7 @@ fn issuer_row(ca: &TestCa) -> String {
 fn certificate_row(serial: u64, state: &str) -> String {
     let row = serde_json::json!({
         "table": "certificates", "cert_id": serial, "issuer_id": 1, "serial": format!("{serial:02x}"),
-        "signed_at": now().minus(HOUR).minus(HOUR).to_string(), "not_after": "2027-01-01T00:00:00Z", "state": state,
+        "signed_at": now().minus(HOUR).minus(HOUR).to_string(), "not_after": validity().1.to_string(), "state": state,
     });
     row.to_string()
 }

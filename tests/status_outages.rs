@@ -22,7 +22,7 @@ use rcgen::RevocationReason;
 use serde_json::{Value, json};
 use support::crls::Crls;
 use support::gate::{Gate, Pass};
-use support::issuer::TestCa;
+use support::issuer::{TestCa, validity};
 use support::monitor::Bench;
 use support::scene::{foreign, metric, now, open, still};
 
@@ -205,7 +205,7 @@ async fn behind(scene: &mut Scene) {
 /// all the same.
 async fn cut_amid_a_crl(scene: &mut Scene) {
     const LAST: usize = 0x60;
-    scene.rows.extend([certificate(LAST, "2027-01-01T00:00:00Z"), revocation(LAST)]);
+    scene.rows.extend([certificate(LAST, &validity().1.to_string()), revocation(LAST)]);
     scene.fill().await;
     let strangers = (0..2500).map(|number| (0x10_0000 + number, RevocationReason::Superseded));
     scene.listed.extend(strangers.chain([(LAST as u64, RevocationReason::Superseded)]));
@@ -236,9 +236,10 @@ async fn every_outage(dialect: Dialect) {
         // In no log; revoked and on no CRL; on the CRL and not revoked; a control that is off. The server has the rows,
         // and fails before anybody has asked for them.
         let [unlisted, unrevoked] = [0x20 + number, 0x40 + number];
-        scene
-            .rows
-            .extend([certificate(unlisted, "2027-01-01T00:00:00Z"), certificate(unrevoked, "2027-01-01T00:00:00Z")]);
+        scene.rows.extend([
+            certificate(unlisted, &validity().1.to_string()),
+            certificate(unrevoked, &validity().1.to_string()),
+        ]);
         scene.rows.push(revocation(unlisted));
         scene.rows.push(observed(what, now().minus(Span::from_seconds(1)), false));
         scene.fill().await;

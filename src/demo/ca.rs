@@ -13,8 +13,8 @@ use crate::clock::{HOUR, Span, Timestamp};
 use crate::ct::sct::{SignedCertificateTimestamp, encode_sct_list};
 use crate::finding::{KeyHash, Serial};
 
-/// Validity of every certificate: well within the 200 days of BR 6.3.2.
-const VALIDITY: Span = Span::from_days(90);
+/// Validity of every certificate: within the 47 days of BR 6.3.2 from 2029-03-15, and so within all limits before.
+const VALIDITY: Span = Span::from_days(45);
 
 /// The poison of RFC 6962 3.1, 1.3.6.1.4.1.11129.2.4.3.
 const POISON: &[u64] = &[1, 3, 6, 1, 4, 1, 11129, 2, 4, 3];
@@ -80,7 +80,7 @@ impl Ca {
         vec![certificate.to_vec(), self.issuing_der().to_vec(), self.root_der().to_vec()]
     }
 
-    /// Prepares a certificate for `names` (the first is the CN too), valid for 90 days from an hour before `now`.
+    /// Prepares a certificate for `names` (the first is the CN too), valid for 45 days from an hour before `now`.
     pub fn draft(&self, names: &[&str], now: Timestamp) -> Result<Draft<'_>, DemoError> {
         let first = names.first().copied().unwrap_or_default();
         let fail = |source| DemoError::Certificate { name: crate::finding::escape(first.as_bytes(), 100), source };
@@ -180,7 +180,7 @@ mod tests {
         let (rest, cert) = X509Certificate::from_der(&der).expect("parses");
         assert!(rest.is_empty());
         assert_eq!(cert.raw_serial(), draft.serial.0);
-        assert_eq!(cert.validity().not_after.timestamp() - cert.validity().not_before.timestamp() + 1, 90 * 86_400);
+        assert_eq!(cert.validity().not_after.timestamp() - cert.validity().not_before.timestamp() + 1, 45 * 86_400);
         assert_eq!(cert.subject().to_string(), "");
         let san = cert.subject_alternative_name().expect("one SAN").expect("a SAN");
         assert!(san.critical, "as it is where the subject is empty");

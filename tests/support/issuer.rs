@@ -1,8 +1,10 @@
 //! A CA of one level whose certificates can be told what to be, right or wrong.
 
+use std::sync::OnceLock;
+
 use ctwarden::cert::Certificate;
 use ctwarden::cert::der::encode;
-use ctwarden::clock::{Span, Timestamp, date};
+use ctwarden::clock::{Clock, Span, Timestamp, date};
 use ctwarden::ct::key::LogId;
 use ctwarden::ct::sct::{SignedCertificateTimestamp, encode_sct_list};
 use ctwarden::demo::log::{RawEntry, RawKind};
@@ -39,6 +41,14 @@ pub struct Leaf {
     pub ca: bool,
     /// The URL of its CRL.
     pub crl: Option<String>,
+}
+
+/// The validity of every certificate and of every row about one: some weeks around today, the same ones for as long as
+/// the tests run, and few enough for every day to come (BR 6.3.2).
+pub fn validity() -> (Timestamp, Timestamp) {
+    static TODAY: OnceLock<Timestamp> = OnceLock::new();
+    let today = *TODAY.get_or_init(|| Timestamp::parse(&Clock::System.now().day()).expect("a day"));
+    (today.minus(Span::from_days(15)), today.plus(Span::from_days(30)))
 }
 
 /// A certificate for one name.
@@ -151,8 +161,8 @@ impl TestCa {
         if !leaf.ca {
             params = CertificateParams::new(leaf.names.clone()).expect("names");
             params.distinguished_name = common_name(&leaf.names[0]);
-            params.not_before = rcgen::date_time_ymd(2026, 11, 1);
-            params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+            let time = |at: Timestamp| rcgen::date_time_ymd(1970, 1, 1) + at.since(Timestamp::EPOCH).duration();
+            (params.not_before, params.not_after) = (time(validity().0), time(validity().1));
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
             params.crl_distribution_points =
