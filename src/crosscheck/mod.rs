@@ -331,28 +331,12 @@ mod tests {
             names: names.map(|names| names.iter().map(|name| name.to_string()).collect()),
             created_at: SEEN,
         };
+        let key = CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(vec![1]) };
         IssuanceRecord {
-            key: CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(vec![1]) },
-            issuer_hierarchy: "public".into(),
-            signed_at: SEEN,
-            spki_sha256: None,
-            tbs_sha256: None,
-            validity: None,
-            state: "issued".into(),
             order: Some(order),
-            authorisations: None,
-            other_confirmations: vec![],
-            aged_confirmations: 0,
             keeps_orders: true,
             keeps_confirmations: true,
-            keeps_caa_checks: false,
-            approvals: None,
-            identity: None,
-            keeps_identities: false,
-            lint_runs: None,
-            revocation: None,
-            keeps_revocations: false,
-            as_of: SEEN,
+            ..IssuanceRecord::bare(key, SEEN)
         }
     }
 

@@ -57,14 +57,8 @@ fn reuse(chain: &[&str], root: Option<DcvConfirmation>) -> Basis {
 
 pub(super) fn record(rows: Option<Vec<(&str, Basis)>>, other: Vec<DcvConfirmation>) -> IssuanceRecord {
     let row = |(name, basis): (&str, Basis)| SanAuthorisation { name: name.into(), basis, caa: Some(check(name)) };
+    let key = CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(vec![1]) };
     IssuanceRecord {
-        key: CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(vec![1]) },
-        issuer_hierarchy: "public".into(),
-        signed_at: SIGNED,
-        spki_sha256: None,
-        tbs_sha256: None,
-        validity: None,
-        state: "issued".into(),
         order: Some(Order {
             order_id: "8812".into(),
             account: Account { account_id: "77".into(), kind: "direct".into(), name: None },
@@ -80,17 +74,10 @@ pub(super) fn record(rows: Option<Vec<(&str, Basis)>>, other: Vec<DcvConfirmatio
         }),
         authorisations: rows.map(|rows| rows.into_iter().map(row).collect()),
         other_confirmations: other,
-        aged_confirmations: 0,
         keeps_orders: true,
         keeps_confirmations: true,
         keeps_caa_checks: true,
-        approvals: None,
-        identity: None,
-        keeps_identities: false,
-        lint_runs: None,
-        revocation: None,
-        keeps_revocations: false,
-        as_of: SIGNED,
+        ..IssuanceRecord::bare(key, SIGNED)
     }
 }
 

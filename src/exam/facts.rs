@@ -148,28 +148,17 @@ mod tests {
         };
         let revocation =
             Revocation { aware_at: None, revoked_at: Some(date(2026, 11, 21)), reason: Some(4), crl_seen_at: None };
+        let key = CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(vec![1]) };
         let record = IssuanceRecord {
-            key: CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(vec![1]) },
-            issuer_hierarchy: "public".into(),
-            signed_at: date(2026, 11, 20),
-            spki_sha256: None,
-            tbs_sha256: None,
-            validity: None,
-            state: "issued".into(),
-            order: None,
-            authorisations: None,
-            other_confirmations: Vec::new(),
-            aged_confirmations: 0,
             keeps_orders: true,
             keeps_confirmations: true,
-            keeps_caa_checks: false,
-            approvals: None,
             identity: Some(identity),
             keeps_identities: true,
             lint_runs: Some(vec![run]),
             revocation: Some(revocation),
             keeps_revocations: true,
             as_of: date(2026, 11, 21),
+            ..IssuanceRecord::bare(key, date(2026, 11, 20))
         };
         let lines = record_lines(&Lookup::Found(Box::new(record)));
         let line = |label: &str| lines.iter().find(|(own, _)| own == label).map(|(_, text)| text.as_str());

@@ -189,29 +189,7 @@ mod tests {
     }
 
     fn record(query: &Query, state: &str) -> IssuanceRecord {
-        IssuanceRecord {
-            key: query.key.clone(),
-            issuer_hierarchy: "public".into(),
-            signed_at: ASKED,
-            spki_sha256: None,
-            tbs_sha256: None,
-            validity: None,
-            state: state.into(),
-            order: None,
-            authorisations: None,
-            other_confirmations: vec![],
-            aged_confirmations: 0,
-            keeps_orders: false,
-            keeps_confirmations: false,
-            keeps_caa_checks: false,
-            approvals: None,
-            identity: None,
-            keeps_identities: false,
-            lint_runs: None,
-            revocation: None,
-            keeps_revocations: false,
-            as_of: ASKED,
-        }
+        IssuanceRecord { state: state.to_string(), ..IssuanceRecord::bare(query.key.clone(), ASKED) }
     }
 
     fn found(query: &Query, state: &str) -> Lookup {

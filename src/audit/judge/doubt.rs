@@ -142,28 +142,19 @@ impl Bench<'_> {
                 ..Identity::default()
             }
         });
+        let key = CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(Vec::new()) };
         IssuanceRecord {
-            key: CaseKey { issuer_key_hash: KeyHash::default(), serial: Serial(Vec::new()) },
             issuer_hierarchy: facts.issuers[certificate.issuer as usize].hierarchy.clone(),
-            signed_at: Timestamp::from_seconds(certificate.signed),
-            spki_sha256: None,
-            validity: None,
-            state: "issued".to_string(),
             order,
             authorisations: Some(rows),
-            other_confirmations: Vec::new(),
-            aged_confirmations: 0,
             keeps_caa_checks: facts.keeps_caa,
             approvals,
             identity,
             keeps_identities: facts.keeps_identities,
             keeps_orders: facts.keeps_orders,
             keeps_confirmations: facts.keeps_confirmations,
-            tbs_sha256: None,
-            lint_runs: None,
-            revocation: None,
-            keeps_revocations: false,
             as_of: self.job.question.unexpired_at,
+            ..IssuanceRecord::bare(key, Timestamp::from_seconds(certificate.signed))
         }
     }
 
