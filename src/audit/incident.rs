@@ -14,7 +14,7 @@ use crate::audit::found::Found;
 use crate::audit::key::PARTS;
 use crate::audit::parts;
 use crate::audit::source::{Corpus, Piece};
-use crate::audit::{AuditError, Job, file_fault, write_whole};
+use crate::audit::{AuditError, Job, file_fault, remove, write_whole};
 use crate::clock::Timestamp;
 use crate::finding::{Serial, escape};
 use crate::issuance::feed::Given;
@@ -243,9 +243,7 @@ impl Merged {
         let (table, links) = (out.join(TABLE), out.join(LINKS));
         let few = self.0.len() < TABLE_LIMIT;
         let other = if few { &links } else { &table };
-        if other.exists() {
-            std::fs::remove_file(other).map_err(file_fault(other))?;
-        }
+        remove(other)?;
         if !few {
             write_whole(&links, true, |file| {
                 for entry in self.0.values() {

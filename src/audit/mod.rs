@@ -211,6 +211,14 @@ fn file_fault(path: &Path) -> impl Fn(std::io::Error) -> AuditError {
     move |source| AuditError::File { path: path.clone(), source }
 }
 
+/// Takes a file away that need not be there.
+fn remove(path: &Path) -> Result<(), AuditError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_fault(path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Reads a JSON file that an audit wrote.
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, AuditError> {
     let bytes = std::fs::read(path).map_err(file_fault(path))?;
@@ -249,4 +257,22 @@ fn create(path: &Path) -> Result<std::io::BufWriter<std::fs::File>, AuditError> 
     // The record names customers and staff.
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     Ok(std::io::BufWriter::with_capacity(1 << 17, options.open(path).map_err(file_fault(path))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_taken_away_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (file, other) = (directory.path().join("findings.csv"), directory.path().join("incident.csv"));
+        std::fs::write(&file, "of an earlier run").expect("written");
+        remove(&file).expect("taken away");
+        assert!(!file.exists());
+        remove(&file).expect("there is none");
+        std::fs::create_dir(&other).expect("made");
+        let told = remove(&other).expect_err("a directory").to_string();
+        assert!(told.contains("incident.csv"), "{told}");
+    }
 }

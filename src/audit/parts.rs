@@ -15,7 +15,7 @@ use crate::audit::judge::{self, Bench, Foreign, Ids};
 use crate::audit::key::PARTS;
 use crate::audit::load::{self, Loaded};
 use crate::audit::source::{Corpus, Source};
-use crate::audit::{AuditError, Job, Question, Share, Stage, create, file_fault, read_json, write_whole};
+use crate::audit::{AuditError, Job, Question, Share, Stage, create, file_fault, read_json, remove, write_whole};
 
 /// The form of these files.
 const FORM: u32 = 5;
@@ -87,13 +87,6 @@ fn write(out: &Path, part: u32, second: bool, outcome: Outcome) -> Result<(), Au
     // Last: where it stands, the part is done. Nothing waits for the disk: what a loss of power takes is seen by its form
     // or its checksum, and done again.
     write_whole(&counts_file, false, |file| Ok(serde_json::to_writer(file, &counts)?))
-}
-
-fn remove(path: &Path) -> Result<(), AuditError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_fault(path)(error)),
-        _ => Ok(()),
-    }
 }
 
 /// What a part gave; `None` when it is not done, or was not wholly written when the power was lost.

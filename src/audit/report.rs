@@ -11,7 +11,7 @@ use crate::audit::key::PARTS;
 use crate::audit::parts::{self, Counts, Judged, Manifest, files};
 use crate::audit::source::Source;
 use crate::audit::table_file::TableFile;
-use crate::audit::{AuditError, Job, Share, read_json, write_whole};
+use crate::audit::{AuditError, Job, Share, read_json, remove, write_whole};
 use crate::finding::escape;
 
 /// Groups and subscribers that the summary shows.
@@ -95,7 +95,8 @@ impl Tables {
         };
         let path = out.join(name);
         let mut table = TableFile::create(&path, format == FindingsFormat::Parquet)?;
-        let _ = std::fs::remove_file(out.join(other));
+        // A table of an earlier run would say something else beside this one.
+        remove(&out.join(other))?;
         let (mut report, mut groups) = (Report::default(), Groups::default());
         let done: Vec<u32> = (0..PARTS).filter(|part| files(out, *part, false).0.exists()).collect();
         for part in &done {
